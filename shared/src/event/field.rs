@@ -1,0 +1,71 @@
+//! Numbers of the fields that code refers to by name. They are the first rows of `dictionary.csv`, in
+//! this order; a test of the dictionary compares the two.
+
+use super::FieldId;
+
+macro_rules! fields {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $keyword:literal;)*) => {
+        $($(#[$doc])* pub const $name: FieldId = FieldId($number);)*
+        /// Keyword of each constant, for the test that compares them with the dictionary.
+        pub const NAMED: &[(FieldId, &str)] = &[$(($name, $keyword)),*];
+    };
+}
+
+fields! {
+    /// Effective user profile of the entry.
+    USER = 0, "user";
+    /// Job name.
+    JOB_NAME = 1, "job_name";
+    /// Job user.
+    JOB_USER = 2, "job_user";
+    /// Job number.
+    JOB_NUMBER = 3, "job_number";
+    /// Program that caused the entry.
+    PROGRAM_NAME = 4, "program";
+    /// Its library.
+    PROGRAM_LIBRARY = 5, "program_library";
+    /// Address of the remote system, IPv4 or IPv6 text.
+    REMOTE_ADDRESS = 6, "remote_address";
+    /// Port of the remote system.
+    REMOTE_PORT = 7, "remote_port";
+    /// Name of the object concerned.
+    OBJECT_NAME = 8, "object_name";
+    /// Library of the object concerned.
+    OBJECT_LIBRARY = 9, "object_library";
+    /// Type of the object concerned, `*FILE`.
+    OBJECT_TYPE = 10, "object_type";
+    /// Path of an integrated file system object.
+    PATH = 11, "path";
+    /// Bytes that no trusted layout row covers, as upper-case hexadecimal digits.
+    RAW = 12, "raw";
+    /// Text for people.
+    MESSAGE = 13, "message";
+    /// First sequence number of a gap.
+    GAP_FROM = 14, "gap_from";
+    /// Last sequence number of a gap.
+    GAP_TO = 15, "gap_to";
+    /// Receiver concerned by a gap.
+    RECEIVER = 16, "receiver";
+    /// Number of entries lost in a gap, where known.
+    GAP_COUNT = 17, "gap_count";
+    /// Name of the destination, in heartbeats.
+    DESTINATION = 18, "destination";
+    /// Policy revision the agent runs.
+    POLICY_REVISION = 19, "policy_revision";
+    /// Events delivered to the destination since the agent started.
+    DELIVERED = 20, "delivered";
+    /// Events dropped by policy since the agent started.
+    DROPPED = 21, "dropped";
+    /// Why something happened.
+    REASON = 22, "reason";
+    /// Length in bytes of entry data that was proven blank and left unfetched.
+    BLANK_TAIL = 23, "blank_tail";
+    /// Remote system or device name where no address is known.
+    DEVICE_NAME = 24, "device_name";
+    /// User profile that an entry is about (changed, signed on, granted), other than the acting one.
+    TARGET_USER = 25, "target_user";
+    /// Command string, masked where it carries passwords.
+    COMMAND = 26, "command";
+    /// Lag of the source in milliseconds, in heartbeats.
+    LAG_MS = 27, "lag_ms";
+}

@@ -1,0 +1,133 @@
+//! What an event is: entry type of a journal, or something that the agent itself reports.
+
+use serde::{Deserialize, Serialize};
+
+/// The kinds of source that an event can come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// The security audit journal QAUDJRN.
+    AuditJournal,
+    /// The agent's own reports: heartbeat, gap, policy change.
+    Agent,
+}
+
+impl SourceKind {
+    /// Name in policies, health and cursor keys.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AuditJournal => "audit_journal",
+            Self::Agent => "agent",
+        }
+    }
+}
+
+/// Events that the agent makes itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AgentEvent {
+    /// Sign of life, per destination (default every 5 minutes), so that a SIEM can alert on silence.
+    Heartbeat,
+    /// Entries that were lost before they could be read, with the exact range.
+    Gap,
+    /// A policy that drops more, or leaves a destination, is about to take effect.
+    PolicyChanged,
+    /// `muster-agent send-test`.
+    Test,
+}
+
+impl AgentEvent {
+    /// Event id as a SIEM sees it.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "MUSTER_HEARTBEAT",
+            Self::Gap => "MUSTER_GAP",
+            Self::PolicyChanged => "MUSTER_POLICY_CHANGED",
+            Self::Test => "MUSTER_TEST",
+        }
+    }
+
+    /// Fixed English text, as [`super::Event::name`].
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Heartbeat => "Agent heartbeat",
+            Self::Gap => "Events lost before they could be read",
+            Self::PolicyChanged => "Collection policy changed",
+            Self::Test => "Test event",
+        }
+    }
+}
+
+/// Source and type of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// An entry of the audit journal.
+    Audit {
+        /// Journal code, `T` for audit entries, `U` for user-written, `J` for the journal's own.
+        code: u8,
+        /// Entry type, two upper-case letters or digits: `AF`.
+        entry_type: [u8; 2],
+        /// Entry subtype, the first byte of the entry data where the layout has one (`A`); 0 if none.
+        subtype: u8,
+    },
+    /// Made by the agent.
+    Agent(AgentEvent),
+}
+
+impl EventKind {
+    /// The kind of source.
+    #[must_use]
+    pub const fn source(&self) -> SourceKind {
+        match self {
+            Self::Audit { .. } => SourceKind::AuditJournal,
+            Self::Agent(_) => SourceKind::Agent,
+        }
+    }
+
+    /// Appends the event id of a SIEM: `AF_A`, `SV`, `MUSTER_GAP`. Printable ASCII without blank or pipe.
+    pub fn write_event_id(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Audit { code, entry_type, subtype } => {
+                if *code != b'T' {
+                    out.push(printable(*code));
+                    out.push(b'_');
+                }
+                out.push(printable(entry_type[0]));
+                out.push(printable(entry_type[1]));
+                if *subtype != 0 {
+                    out.push(b'_');
+                    out.push(printable(*subtype));
+                }
+            }
+            Self::Agent(event) => out.extend_from_slice(event.id().as_bytes()),
+        }
+    }
+}
+
+/// Letters and digits as they are; anything else (garbage in the data) as `x`, so that an id stays one.
+const fn printable(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte } else { b'x' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_ids() {
+        let cases: [(EventKind, &str); 5] = [
+            (EventKind::Audit { code: b'T', entry_type: *b"AF", subtype: b'A' }, "AF_A"),
+            (EventKind::Audit { code: b'T', entry_type: *b"SV", subtype: 0 }, "SV"),
+            (EventKind::Audit { code: b'U', entry_type: *b"00", subtype: 0 }, "U_00"),
+            (EventKind::Audit { code: b'T', entry_type: *b"Z|", subtype: b' ' }, "Zx_x"),
+            (EventKind::Agent(AgentEvent::Gap), "MUSTER_GAP"),
+        ];
+        for (kind, expected) in cases {
+            let mut out = Vec::new();
+            kind.write_event_id(&mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+}

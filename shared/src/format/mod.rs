@@ -1,0 +1,1 @@
+//! Formats: an [`crate::event::Event`] becomes the bytes that a SIEM reads.

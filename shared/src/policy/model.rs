@@ -1,0 +1,298 @@
+//! The policy as written and as run: plain serde types that deny unknown fields. Meaning (names that
+//! refer to nothing, ports, patterns) is checked by `validate`, never here.
+
+use crate::severity::Severity;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Value of `api_version` that this build reads and writes.
+pub const API_VERSION: &str = "muster/v1";
+
+/// One policy document, as written in YAML.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyDocument {
+    /// `muster/v1`.
+    pub api_version: String,
+    /// Unique name of the document, lower-case letters, digits and `-`, at most 63.
+    pub name: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Labels that a partition must have, all of them; empty selects every partition.
+    #[serde(default)]
+    pub selector: BTreeMap<String, String>,
+    /// A higher priority wins, name by name; rules run by priority, then position.
+    #[serde(default)]
+    pub priority: i32,
+    /// The content.
+    pub spec: PolicySpec,
+}
+
+/// The content of a policy: also the shape of a stand-alone agent's local policy file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySpec {
+    /// What is collected, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, SourceSpec>,
+    /// What is dropped before any rule runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<Match>,
+    /// Named rules, first match wins, default keep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+    /// Severities: first match wins; without one the entry type's default stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub severities: Vec<SeverityRule>,
+    /// Which events go where; an event goes to every destination whose route matches. Without any route
+    /// every event goes to every destination.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub routes: BTreeMap<String, RouteSpec>,
+    /// Receivers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub destinations: BTreeMap<String, DestinationSpec>,
+}
+
+/// What an agent runs: the merge of all documents that select it, with its number.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EffectivePolicy {
+    /// Revision this was made from; 0 for a local file.
+    #[serde(default)]
+    pub revision: u64,
+    /// The content.
+    pub spec: PolicySpec,
+}
+
+/// A source to collect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SourceSpec {
+    /// The security audit journal.
+    AuditJournal(AuditJournalSpec),
+}
+
+/// Settings of an audit journal source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditJournalSpec {
+    /// Journal as LIBRARY/NAME.
+    pub journal: String,
+    /// Where the very first read starts: `now` (default), `oldest`, or an RFC 3339 time.
+    pub start: String,
+    /// Entry types to fetch at all; empty fetches every type. (`rules` filter what was fetched.)
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entry_types: Vec<String>,
+    /// Pause between polls when idle, in milliseconds, 1,000 or more.
+    pub poll_interval_ms: u64,
+    /// Most entries asked for in one call, 1 to 5,000; replies are kept under 8 MiB anyway.
+    pub batch_rows: u32,
+}
+
+impl Default for AuditJournalSpec {
+    fn default() -> Self {
+        Self {
+            journal: "QSYS/QAUDJRN".to_owned(),
+            start: "now".to_owned(),
+            entry_types: Vec::new(),
+            poll_interval_ms: 1_000,
+            batch_rows: 2_000,
+        }
+    }
+}
+
+/// Conditions on an event: every one that is given must hold; one list is a choice.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Match {
+    /// Kinds of source (`audit_journal`) or names of sources in the policy.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// Entry types `AF`, or with subtype `AF_A`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub entry_types: Vec<String>,
+    /// User profiles, IBM i generic names allowed (`QSYS*`), against the acting user.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub users: Vec<String>,
+    /// Objects as LIBRARY/NAME, each part may be generic: `PAYROLL/*ALL`, `PAY*/EMP*`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<String>,
+    /// At least this severity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_severity: Option<Severity>,
+    /// At most this severity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_severity: Option<Severity>,
+}
+
+/// What a rule does with a matching event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Keep it; no later rule is asked.
+    Keep,
+    /// Drop and count it.
+    Drop,
+}
+
+/// A named filter rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Unique name, under which drops are counted.
+    pub name: String,
+    /// Conditions; an empty one matches everything.
+    #[serde(default, rename = "match")]
+    pub when: Match,
+    /// What to do.
+    pub action: Action,
+}
+
+/// Sets the severity of matching events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeverityRule {
+    /// Conditions.
+    #[serde(default, rename = "match")]
+    pub when: Match,
+    /// The severity, 1 to 10.
+    pub severity: Severity,
+}
+
+/// A route: events that match go to the destinations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteSpec {
+    /// Conditions; empty matches everything.
+    #[serde(default, rename = "match")]
+    pub when: Match,
+    /// Names of destinations.
+    pub destinations: Vec<String>,
+}
+
+/// A receiver of events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DestinationSpec {
+    /// How it is reached.
+    pub transport: TransportSpec,
+    /// How an event is written.
+    #[serde(default)]
+    pub format: FormatSpec,
+    /// Pause between heartbeat events in seconds; 0 sends none.
+    #[serde(default = "default_heartbeat")]
+    pub heartbeat_seconds: u64,
+    /// Length of the replay window in milliseconds (TCP and TLS): what was written within it is sent
+    /// again after a break.
+    #[serde(default = "default_window")]
+    pub replay_window_ms: u64,
+}
+
+fn default_heartbeat() -> u64 {
+    300
+}
+
+fn default_window() -> u64 {
+    30_000
+}
+
+/// How a destination is reached.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TransportSpec {
+    /// RFC 5426: one message a datagram, best effort.
+    Udp {
+        /// `host:port`.
+        address: String,
+    },
+    /// RFC 6587.
+    Tcp {
+        /// `host:port`.
+        address: String,
+        /// Octet counting or newline; default newline.
+        #[serde(default)]
+        framing: Framing,
+    },
+    /// RFC 5425 (TLS 1.2 or later).
+    Tls {
+        /// `host:port`.
+        address: String,
+        /// Default octet counting, as the RFC asks.
+        #[serde(default = "octet_counting")]
+        framing: Framing,
+        /// Name that the receiver's certificate must carry; default the host of `address`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        server_name: Option<String>,
+        /// PEM text of the certification authorities to trust; default the system's roots.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ca_pem: Option<String>,
+        /// Name of the entry in the agent's local secrets folder that holds certificate chain and key
+        /// (`NAME.crt`, `NAME.key`, PEM) to present.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        client_certificate: Option<String>,
+    },
+}
+
+fn octet_counting() -> Framing {
+    Framing::OctetCounting
+}
+
+/// How messages are told apart in a byte stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Framing {
+    /// A line feed after each message (RFC 6587 section 3.4.2).
+    #[default]
+    Newline,
+    /// Length in bytes before each message (RFC 6587 section 3.4.1).
+    OctetCounting,
+}
+
+/// How an event is written.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FormatSpec {
+    /// The payload.
+    pub kind: FormatKind,
+    /// Syslog header; default RFC 5424 for `syslog`, RFC 3164 for CEF and LEEF, as their readers expect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<Header>,
+    /// Syslog facility 0..=23; default 13 (log audit).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facility: Option<u8>,
+    /// RFC 3164 time in UTC instead of the partition's local time.
+    pub utc: bool,
+    /// CEF: one space between the last header pipe and the first key (for liblognorm 2.0.6).
+    pub cef_space: bool,
+    /// LEEF 2.0 delimiter, one character; default `^`, which survives relays that rewrite TAB.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leef_delimiter: Option<char>,
+    /// RFC 5424: begin the text with a byte order mark.
+    pub bom: bool,
+}
+
+/// Payload formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FormatKind {
+    /// `key="value"` text (RFC 3164) or structured data (RFC 5424).
+    #[default]
+    Syslog,
+    /// ArcSight Common Event Format, version 0.
+    Cef,
+    /// LEEF 1.0, TAB between attributes.
+    Leef1,
+    /// LEEF 2.0 with a chosen delimiter.
+    Leef2,
+}
+
+/// Syslog headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Header {
+    /// BSD syslog.
+    Rfc3164,
+    /// The IETF syslog protocol.
+    Rfc5424,
+}
