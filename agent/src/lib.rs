@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The Muster agent: reads one IBM i partition's security events and delivers them to SIEMs.
+//!
+//! ```text
+//! Host (Mapepire) ─▸ SourceActor ─▸ Pipeline: decode ▸ enrich ▸ filter ▸ route ▸ format ─▸ DestinationActor ─▸ SIEM
+//!                        ▲                                                                      │
+//!                        └──────────── Lane: credit, rewind, committed cursor ◂─────────────────┘
+//! ```
+//! A source is read once for all destinations that stand at the same place; each (source, destination)
+//! pair is a [`lane`] with its own committed cursor, so a receiver that is down holds up nobody else and
+//! continues later where it stood. Nothing is kept in memory for it: the partition is the buffer.
+#![forbid(unsafe_code)]
+
+pub mod destination;
+pub mod health;
+
+pub mod lane;
+
+pub mod state;

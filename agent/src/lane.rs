@@ -1,0 +1,220 @@
+//! A lane joins one source to one destination: what may be sent, from where, and what is safely there.
+//!
+//! The source side asks [`Lane::ready`] before it reads for a lane, and takes [`Lane::position`] as the
+//! place to read from. The destination side accounts what it holds ([`Lane::add_queued`]), confirms what
+//! is delivered ([`Lane::commit`]) and, when a connection broke and what it wrote may be lost, calls
+//! [`Lane::rewind`]: the epoch grows, batches of older epochs are thrown away unsent, and the source
+//! reads again from the committed cursor. So events are sent at least once and never held in memory for
+//! a receiver that is down.
+
+use muster_shared::cursor::{Cursor, CursorKey};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use tokio::sync::Notify;
+
+/// Most bytes that a lane may have queued at its destination before the source stops reading for it.
+/// Two full batches of 2,000 events at 500 bytes: enough to overlap reading and sending.
+pub const LANE_QUEUE_BYTES: usize = 2 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+struct Position {
+    /// Grows with every rewind.
+    epoch: u64,
+    /// Last position that the destination is known to have.
+    committed: Option<Cursor>,
+    /// Position up to which the source has read in this epoch; None: start from `committed`.
+    read: Option<Cursor>,
+}
+
+/// State shared by the source and the destination of one lane.
+#[derive(Debug)]
+pub struct Lane {
+    key: CursorKey,
+    position: Mutex<Position>,
+    queued: AtomicUsize,
+    open: AtomicBool,
+    changed: Notify,
+    delivered: AtomicU64,
+    replayed: AtomicU64,
+}
+
+impl Lane {
+    /// A closed lane that will start from `committed` (None: the source's start policy decides).
+    #[must_use]
+    pub fn new(key: CursorKey, committed: Option<Cursor>) -> Self {
+        Self {
+            key,
+            position: Mutex::new(Position { epoch: 0, committed, read: None }),
+            queued: AtomicUsize::new(0),
+            open: AtomicBool::new(false),
+            changed: Notify::new(),
+            delivered: AtomicU64::new(0),
+            replayed: AtomicU64::new(0),
+        }
+    }
+
+    /// Which source and destination this joins.
+    #[must_use]
+    pub fn key(&self) -> &CursorKey {
+        &self.key
+    }
+
+    // A panic while the lock is held cannot leave the plain values half changed: go on with them.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Position> {
+        self.position.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    // ---- source side ----
+
+    /// Epoch and place to read from next.
+    #[must_use]
+    pub fn position(&self) -> (u64, Option<Cursor>) {
+        let position = self.lock();
+        (position.epoch, position.read.clone().or_else(|| position.committed.clone()))
+    }
+
+    /// The source has read up to `cursor` in `epoch`; ignored when the lane was rewound since.
+    pub fn advance(&self, epoch: u64, cursor: Cursor) {
+        let mut position = self.lock();
+        if position.epoch == epoch {
+            position.read = Some(cursor);
+        }
+    }
+
+    /// Whether the destination is connected and has room.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.open.load(Ordering::Acquire) && self.queued.load(Ordering::Acquire) < LANE_QUEUE_BYTES
+    }
+
+    /// Completes when readiness or position may have changed.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    // ---- destination side ----
+
+    /// The current epoch: a batch of another one must be thrown away.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
+    /// The destination is connected (true) or cannot take anything (false).
+    pub fn set_open(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+        self.changed.notify_one();
+    }
+
+    /// `bytes` were put into the destination's queue (called by whoever sends the batch).
+    pub fn add_queued(&self, bytes: usize) {
+        self.queued.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    /// `bytes` left the queue, written or thrown away.
+    pub fn take_queued(&self, bytes: usize) {
+        let _ = self
+            .queued
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |queued| Some(queued.saturating_sub(bytes)));
+        self.changed.notify_one();
+    }
+
+    /// Everything up to `cursor` is delivered, as far as the transport can tell. Ignored when the batch
+    /// it belongs to is of an older epoch. Returns whether it counted.
+    pub fn commit(&self, epoch: u64, cursor: Cursor) -> bool {
+        let mut position = self.lock();
+        if position.epoch != epoch {
+            return false;
+        }
+        position.committed = Some(cursor);
+        true
+    }
+
+    /// What was written but not committed may be lost: read again from the committed cursor.
+    pub fn rewind(&self) {
+        let mut position = self.lock();
+        position.epoch += 1;
+        position.read = None;
+        drop(position);
+        self.changed.notify_one();
+    }
+
+    /// The committed cursor, to be stored.
+    #[must_use]
+    pub fn committed(&self) -> Option<Cursor> {
+        self.lock().committed.clone()
+    }
+
+    /// Sets the first position of a source that had none (start policy), as read and committed.
+    pub fn initialise(&self, cursor: Cursor) {
+        let mut position = self.lock();
+        if position.committed.is_none() {
+            position.committed = Some(cursor);
+        }
+    }
+
+    /// Counts events written to the transport.
+    pub fn count_delivered(&self, events: u64) {
+        self.delivered.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Counts events that a rewind will send again.
+    pub fn count_replayed(&self, events: u64) {
+        self.replayed.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Events written so far.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.load(Ordering::Relaxed)
+    }
+
+    /// Events that were or will be sent again because of breaks.
+    #[must_use]
+    pub fn replayed(&self) -> u64 {
+        self.replayed.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_shared::cursor::{JournalCursor, ReceiverId};
+
+    fn at(sequence: u64) -> Cursor {
+        Cursor::Journal(JournalCursor {
+            receiver: ReceiverId { library: "QGPL".into(), name: "R1".into(), attached_us: 1 },
+            sequence,
+        })
+    }
+
+    fn lane() -> Lane {
+        Lane::new(CursorKey { source: "audit".into(), destination: "siem".into() }, Some(at(10)))
+    }
+
+    #[test]
+    fn a_rewind_goes_back_to_the_committed_cursor_and_outdates_old_batches() {
+        let lane = lane();
+        lane.advance(0, at(30));
+        assert!(lane.commit(0, at(20)));
+        assert_eq!(lane.position(), (0, Some(at(30))));
+        lane.rewind();
+        assert_eq!(lane.position(), (1, Some(at(20))));
+        lane.advance(0, at(40));
+        assert!(!lane.commit(0, at(40)));
+        assert_eq!(lane.position(), (1, Some(at(20))));
+        assert_eq!(lane.committed(), Some(at(20)));
+    }
+
+    #[test]
+    fn ready_needs_a_connection_and_room() {
+        let lane = lane();
+        assert!(!lane.ready());
+        lane.set_open(true);
+        assert!(lane.ready());
+        lane.add_queued(LANE_QUEUE_BYTES);
+        assert!(!lane.ready());
+        lane.take_queued(1);
+        assert!(lane.ready());
+    }
+}

@@ -1,0 +1,86 @@
+//! Sources: what is read from a partition.
+//!
+//! A source is plain: it has a connection, is told where to read from and returns a batch; it never sees
+//! an actor. One generic actor runs any source, keeps the lanes and paces the polls.
+
+pub mod audit_journal;
+
+use crate::host::HostError;
+use futures_util::future::LocalBoxFuture;
+use muster_ibmi::audit::JournalEntry;
+use muster_shared::cursor::Cursor;
+
+/// Something went wrong while reading.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The partition could not be asked.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The partition answered, and the answer says that this cannot work until somebody acts (journal
+    /// missing, no authority). The text says what was tried and what to do.
+    #[error("{0}")]
+    Setup(String),
+    /// The answer makes no sense; the text says which part of which reply.
+    #[error("{0}")]
+    Reply(String),
+}
+
+/// A range of entries that was gone before it could be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// Why: receiver deleted, sequence reset, journal re-created …
+    pub reason: String,
+    /// Receiver in which the loss begins, `LIBRARY/NAME`.
+    pub receiver: String,
+    /// First sequence number lost.
+    pub from: u64,
+    /// Last sequence number lost, if it can be known.
+    pub to: Option<u64>,
+}
+
+/// One step of reading.
+#[derive(Debug)]
+pub enum Read {
+    /// Rows to be decoded; `last` is the cursor after them. `full`: more are waiting.
+    Entries {
+        /// The entries.
+        entries: audit_journal::EntryBatch,
+        /// Cursor after the last entry.
+        last: Cursor,
+        /// Whether the partition has more right now.
+        full: bool,
+    },
+    /// Entries were lost; reading goes on at `next`. Reported as an event to every destination before
+    /// anything later, and repeated until the destination has it, since it is tied to the cursor.
+    Gap {
+        /// What is missing.
+        gap: Gap,
+        /// Where reading goes on.
+        next: Cursor,
+    },
+    /// Nothing to report, but the cursor moves (next receiver of the chain).
+    Moved(Cursor),
+    /// Nothing new.
+    Idle,
+}
+
+/// A source of events of one partition.
+pub trait Source {
+    /// Kind and object, as in [`muster_shared::cursor::CursorKey`]: `audit_journal:QSYS/QAUDJRN`.
+    fn key(&self) -> &str;
+
+    /// Where a lane without any cursor begins: by the configured start, or (`lost` cursors) at the oldest.
+    fn start(&mut self, lost: bool) -> LocalBoxFuture<'_, Result<Cursor, SourceError>>;
+
+    /// Reads what follows `from`, not beyond `until` if given. When `prefetch` is set the source may
+    /// already ask for what comes after the returned entries.
+    fn read<'a>(
+        &'a mut self,
+        from: &'a Cursor,
+        until: Option<&'a Cursor>,
+        prefetch: bool,
+    ) -> LocalBoxFuture<'a, Result<Read, SourceError>>;
+}
+
+/// Visitor of decoded rows: the pipeline.
+pub type EntryVisitor<'v> = dyn FnMut(&JournalEntry<'_>) + 'v;
