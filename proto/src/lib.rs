@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What goes over wires, nothing else.
+#![forbid(unsafe_code)]
+
+pub mod mapepire;
