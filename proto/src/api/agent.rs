@@ -1,0 +1,199 @@
+//! Agents as the controller sees them.
+
+use super::{AgentRates, RateWindow};
+use jiff::Timestamp;
+use muster_shared::id::{AgentId, Revision};
+use muster_shared::policy::model::EffectivePolicy;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Labels of an agent: set at the controller only, matched by selectors.
+pub type Labels = BTreeMap<String, String>;
+
+/// Whether an agent is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Connection {
+    /// Connected, or polling in time.
+    Connected,
+    /// Its socket closed less than 5 s ago.
+    Reconnecting,
+    /// Gone.
+    Offline,
+    /// Enrolled, never seen with its certificate.
+    NeverConnected,
+}
+
+/// One line of the list of agents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentSummary {
+    /// Identity.
+    pub id: AgentId,
+    /// System name of the partition where the agent told it, else its host name, else the id.
+    pub name: String,
+    /// Labels.
+    #[serde(default)]
+    pub labels: Labels,
+    /// Whether it is there; wins over everything else shown.
+    pub connection: Connection,
+    /// When it last sent anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// Healthy as it last said, and nothing is wrong with it from the controller's side. Says nothing
+    /// while offline.
+    pub healthy: bool,
+    /// The first reason why not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Version of the agent.
+    #[serde(default)]
+    pub version: String,
+    /// Release of the partition's operating system, e.g. `V7R5M0`.
+    #[serde(default)]
+    pub os_release: String,
+    /// Policy.
+    pub policy: PolicyStatusView,
+    /// Rates, all sources and destinations together.
+    pub rates: RateWindow,
+    /// Greatest lag of its destinations in milliseconds.
+    pub lag_ms: u64,
+}
+
+/// Everything about one agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentView {
+    /// The line of the list.
+    pub summary: AgentSummary,
+    /// When it was enrolled.
+    pub enrolled_at: Timestamp,
+    /// Facts that the agent reports (system name, serial number, host, …). Selectors never look at them.
+    #[serde(default)]
+    pub attributes: BTreeMap<String, String>,
+    /// Its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateView>,
+    /// Its components: sources and destinations first, then the others.
+    #[serde(default)]
+    pub components: Vec<ComponentView>,
+    /// Warnings from the controller's side, such as a second agent with the same identity.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// Its rates in detail.
+    pub rate_detail: AgentRates,
+}
+
+/// Certificate of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateView {
+    /// Serial number in hex.
+    pub serial: String,
+    /// When it expires.
+    pub expires_at: Timestamp,
+    /// SHA-256 of the public key (SPKI) in hex; the agent prints the same.
+    pub key_sha256: String,
+}
+
+/// Kinds of component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComponentKind {
+    /// A source.
+    Source,
+    /// A destination.
+    Destination,
+    /// Anything else.
+    Other,
+}
+
+/// Health of one component.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentView {
+    /// Source, destination or other.
+    pub kind: ComponentKind,
+    /// Name: of the source or destination in the policy, else its path in the health tree.
+    pub name: String,
+    /// Healthy.
+    pub healthy: bool,
+    /// The component's own word for its state.
+    #[serde(default)]
+    pub status: String,
+    /// Why it is not healthy, and what to do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Since when it is in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+/// Where an agent stands with its policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyState {
+    /// Not told yet (offline, or takes no policy).
+    Waiting,
+    /// Told; has not answered, or says that it is changing over.
+    Applying,
+    /// Runs it.
+    Applied,
+    /// Refused it; the one before runs on.
+    Failed,
+}
+
+/// Policy of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatusView {
+    /// Revision that it should run; 0 for the empty policy.
+    pub wanted: Revision,
+    /// Revision that it last said it runs; absent if it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<Revision>,
+    /// Where it stands with the wanted one.
+    pub state: PolicyState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+}
+
+/// What an agent should run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AgentPolicyView {
+    /// Where it stands.
+    pub status: PolicyStatusView,
+    /// Documents that it was merged from, `name@revision`, by falling priority.
+    pub documents: Vec<String>,
+    /// The merged policy.
+    pub wanted: EffectivePolicy,
+    /// What the agent says that it runs, as it sent it; absent if it does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<String>,
+}
+
+/// The fleet at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FleetView {
+    /// When this was computed.
+    pub at: Timestamp,
+    /// All agents.
+    pub agents: u64,
+    /// Connected.
+    pub connected: u64,
+    /// Socket just closed.
+    pub reconnecting: u64,
+    /// Offline.
+    pub offline: u64,
+    /// Never connected since enrolment.
+    pub never_connected: u64,
+    /// Connected and healthy.
+    pub healthy: u64,
+    /// Connected and not healthy.
+    pub unhealthy: u64,
+    /// Agents whose policy state is `failed`.
+    pub policy_failed: u64,
+    /// Agents whose policy state is `applying` or `waiting`.
+    pub policy_pending: u64,
+    /// Sum of rates.
+    pub rates: RateWindow,
+}

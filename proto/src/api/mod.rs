@@ -1,0 +1,64 @@
+//! Bodies of the controller's HTTP interface `/api/v1`: what the controller answers and what the command
+//! line and other clients send. Plain serde types, JSON, `snake_case` names.
+//!
+//! Promises: times are RFC 3339 in UTC ([`jiff::Timestamp`]); requests deny unknown fields, so that a
+//! misspelt one is an error and not silently ignored; replies may gain fields, and readers ignore those
+//! they do not know. Every error is a [`Problem`].
+//!
+//! | method and path | request | reply |
+//! | --- | --- | --- |
+//! | `POST /api/v1/login` | [`LoginRequest`] | [`LoginReply`] |
+//! | `POST /api/v1/logout` | | 204 |
+//! | `POST /api/v1/password` | [`PasswordChange`] | 204 |
+//! | `GET /api/v1/whoami` | | [`WhoAmI`] |
+//! | `POST /api/v1/tokens` | [`TokenRequest`] | 201 [`TokenCreated`] |
+//! | `GET /api/v1/tokens` | [`PageQuery`] | [`Page`] of [`TokenView`] |
+//! | `DELETE /api/v1/tokens/{id}` | | 204 |
+//! | `GET /api/v1/agents` | [`PageQuery`] | [`Page`] of [`AgentSummary`] |
+//! | `GET /api/v1/agents/{id or name}` | | [`AgentView`] |
+//! | `PUT /api/v1/agents/{id or name}/labels` | [`Labels`] | [`AgentView`] |
+//! | `DELETE /api/v1/agents/{id or name}` | | 204: certificate revoked, connection closed |
+//! | `GET /api/v1/agents/{id or name}/policy` | | [`AgentPolicyView`] |
+//! | `GET /api/v1/fleet` | | [`FleetView`] |
+//! | `POST /api/v1/policies/validate` | YAML (`application/yaml`) | [`PolicyCheck`] |
+//! | `POST /api/v1/policies` | YAML (`application/yaml`) | 201 [`PolicyPublished`] (200 if nothing changed) |
+//! | `GET /api/v1/policies` | [`PageQuery`] | [`Page`] of [`PolicyRevisionView`] (the current ones) |
+//! | `GET /api/v1/policies/{name}` | | [`PolicyRevisionText`] |
+//! | `DELETE /api/v1/policies/{name}` | | [`PolicyPublished`]: a revision that removes it |
+//! | `GET /api/v1/policies/{name}/revisions` | [`PageQuery`] | [`Page`] of [`PolicyRevisionView`], newest first |
+//! | `GET /api/v1/policies/{name}/revisions/{n}` | | [`PolicyRevisionText`] |
+//! | `GET /api/v1/policies/{name}/diff` | [`PolicyDiffQuery`] | [`PolicyDiff`] |
+//! | `GET /api/v1/policies/{name}/status` | | [`PolicyStatus`] |
+//! | `GET /api/v1/rates` | [`RatesQuery`] | [`RatesView`] |
+//! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
+//!
+//! All but `login` want `Authorization: Bearer <session token>`.
+
+mod agent;
+mod audit;
+mod page;
+mod policy;
+mod problem;
+mod rates;
+mod session;
+mod token;
+
+pub use agent::{
+    AgentPolicyView, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView, Connection,
+    FleetView, Labels, PolicyState, PolicyStatusView,
+};
+pub use audit::AuditEntry;
+pub use page::{Page, PageQuery};
+pub use policy::{
+    ChangeKind, PolicyChange, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyFault, PolicyPublished,
+    PolicyRevisionText, PolicyRevisionView, PolicyStatus, PolicyStatusAgent,
+};
+pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
+pub use rates::{
+    AgentRates, DestinationRates, PerSecond, RateWindow, RatesQuery, RatesView, SourceRates, Totals,
+};
+pub use session::{LoginReply, LoginRequest, PasswordChange, WhoAmI};
+pub use token::{TokenCreated, TokenRequest, TokenView};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! Policy documents, their revisions and where they stand.
+
+use super::{Labels, PolicyState};
+use jiff::Timestamp;
+use muster_shared::id::{AgentId, Revision};
+use serde::{Deserialize, Serialize};
+
+/// One fault of a policy document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyFault {
+    /// Line, from 1; 0 where it has no single place.
+    pub line: u64,
+    /// Column, from 1; 0 where it has no single place.
+    pub column: u64,
+    /// Path in the document, such as `spec.rules[2].match.users[0]`; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+/// Answer to a dry run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyCheck {
+    /// It could be published as it is.
+    pub valid: bool,
+    /// Name of the document, empty where it could not be read.
+    #[serde(default)]
+    pub name: String,
+    /// Why not; empty if valid.
+    #[serde(default)]
+    pub faults: Vec<PolicyFault>,
+    /// What would change against the current revision; empty where there is none.
+    #[serde(default)]
+    pub changes: Vec<PolicyChange>,
+    /// How many agents it selects now.
+    #[serde(default)]
+    pub agents: u64,
+}
+
+/// A revision was published (or was current already).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyPublished {
+    /// The revision.
+    pub revision: PolicyRevisionView,
+    /// False if the same content was current already: nothing was done.
+    pub changed: bool,
+    /// How many agents the document selects now.
+    pub agents: u64,
+}
+
+/// One numbered, immutable revision of a document. Numbers are given over all documents.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRevisionView {
+    /// Name of the document.
+    pub name: String,
+    /// Number.
+    pub revision: Revision,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// By whom.
+    pub published_by: String,
+    /// This revision removed the document.
+    #[serde(default)]
+    pub removed: bool,
+    /// Description in the document.
+    #[serde(default)]
+    pub description: String,
+    /// Labels that it selects.
+    #[serde(default)]
+    pub selector: Labels,
+    /// Its priority.
+    #[serde(default)]
+    pub priority: i32,
+    /// SHA-256 of the text, in hex.
+    pub sha256: String,
+}
+
+/// A revision with its text, exactly as it was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyRevisionText {
+    /// The revision.
+    pub revision: PolicyRevisionView,
+    /// YAML text; of a removing revision, the text that it removed.
+    pub text: String,
+}
+
+/// Which two revisions to compare.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyDiffQuery {
+    /// The older; default the one before `to`, or nothing if `to` is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The newer; default the current one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+}
+
+/// What differs between two revisions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyDiff {
+    /// Name of the document.
+    pub name: String,
+    /// The older; 0 for "nothing".
+    pub from: Revision,
+    /// The newer.
+    pub to: Revision,
+    /// The differences.
+    pub changes: Vec<PolicyChange>,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyChange {
+    /// Path in the document, such as `spec.rules[drop-zr].action`.
+    pub path: String,
+    /// What happened to it.
+    pub kind: ChangeKind,
+    /// The value before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    /// The value after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+}
+
+/// Kinds of difference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// Only in the newer.
+    Added,
+    /// Only in the older.
+    Removed,
+    /// In both, and different.
+    Changed,
+}
+
+/// How far the current revision of a document has got.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Name of the document.
+    pub name: String,
+    /// Its current revision.
+    pub revision: Revision,
+    /// Agents that run it.
+    pub applied: u64,
+    /// Agents that are changing over, or were told and have not answered.
+    pub applying: u64,
+    /// Agents that refused it.
+    pub failed: u64,
+    /// Agents that are offline and will be told when they return.
+    pub waiting: u64,
+    /// The agents that it selects, by name; at most 1,000.
+    pub agents: Vec<PolicyStatusAgent>,
+}
+
+/// One agent in a [`PolicyStatus`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatusAgent {
+    /// The agent.
+    pub id: AgentId,
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub state: PolicyState,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}

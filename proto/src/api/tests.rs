@@ -1,0 +1,87 @@
+//! Bodies keep their shape.
+
+use super::*;
+use muster_shared::id::{AgentId, Revision};
+
+#[test]
+fn requests_deny_unknown_fields_and_take_defaults() {
+    let r: TokenRequest = serde_json::from_str("{}").unwrap();
+    assert_eq!(r, TokenRequest::default());
+    let e = serde_json::from_str::<TokenRequest>(r#"{"user": 1}"#).unwrap_err();
+    assert!(e.to_string().starts_with("unknown field `user`"), "{e}");
+}
+
+#[test]
+fn a_problem_tells_its_code() {
+    let p = Problem::new("token-expired", "Enrolment token expired", 401, "make a new one");
+    let text = serde_json::to_string(&p).unwrap();
+    assert_eq!(
+        text,
+        r#"{"type":"urn:muster:problem:token-expired","title":"Enrolment token expired","status":401,"detail":"make a new one"}"#
+    );
+    let back: Problem = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.code(), "token-expired");
+}
+
+#[test]
+fn debug_output_carries_no_secret() {
+    let r = LoginRequest { user: "admin".into(), password: "hunter22hunter22".into() };
+    assert_eq!(format!("{r:?}"), r#"LoginRequest { user: "admin", .. }"#);
+}
+
+#[test]
+fn an_agent_view_survives_the_round_trip() {
+    let id: AgentId = "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap();
+    let window = RateWindow {
+        total: Totals { received: 10, kept: 8, dropped: 2, delivered: 8 },
+        now: PerSecond { received: 1.5, ..PerSecond::default() },
+        minute: PerSecond::default(),
+    };
+    let view = AgentView {
+        summary: AgentSummary {
+            id,
+            name: "PROD01".into(),
+            labels: [("env".to_owned(), "prod".to_owned())].into(),
+            connection: Connection::Reconnecting,
+            last_seen: Some("2026-11-22T04:00:00Z".parse().unwrap()),
+            healthy: false,
+            reason: "journal QSYS/QAUDJRN not found".into(),
+            version: "0.1.0".into(),
+            os_release: "V7R5M0".into(),
+            policy: PolicyStatusView {
+                wanted: Revision(3),
+                running: None,
+                state: PolicyState::Waiting,
+                reason: String::new(),
+                since: None,
+            },
+            rates: window,
+            lag_ms: 0,
+        },
+        enrolled_at: "2026-11-22T03:00:00Z".parse().unwrap(),
+        attributes: Default::default(),
+        certificate: None,
+        components: vec![],
+        warnings: vec![],
+        rate_detail: AgentRates {
+            id,
+            name: "PROD01".into(),
+            reported_at: None,
+            window,
+            lag_ms: 0,
+            sources: vec![],
+            destinations: vec![],
+        },
+    };
+    let back: AgentView = serde_json::from_str(&serde_json::to_string(&view).unwrap()).unwrap();
+    assert_eq!(back, view);
+}
+
+#[test]
+fn a_policy_with_numbers_survives_json() {
+    let json = r#"{"revision":3,"spec":{"sources":{"audit":{"kind":"audit_journal","poll_interval_ms":2000}},
+        "destinations":{"siem":{"transport":{"kind":"udp","address":"h:1"},"heartbeat_seconds":5}}}}"#;
+    let p: muster_shared::policy::model::EffectivePolicy = serde_json::from_str(json).unwrap();
+    let back = serde_json::from_str(&serde_json::to_string(&p).unwrap()).unwrap();
+    assert_eq!(p, back);
+}
