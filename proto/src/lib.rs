@@ -4,3 +4,5 @@
 
 pub mod api;
 pub mod mapepire;
+pub mod opamp;
+pub mod session;
