@@ -8,7 +8,7 @@
 //! a receiver that is down.
 
 use muster_shared::cursor::{Cursor, CursorKey};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
@@ -33,7 +33,7 @@ pub struct Lane {
     position: Mutex<Position>,
     queued: AtomicUsize,
     open: AtomicBool,
-    changed: Notify,
+    changed: Arc<Notify>,
     delivered: AtomicU64,
     replayed: AtomicU64,
 }
@@ -42,12 +42,18 @@ impl Lane {
     /// A closed lane that will start from `committed` (None: the source's start policy decides).
     #[must_use]
     pub fn new(key: CursorKey, committed: Option<Cursor>) -> Self {
+        Self::with_wake(key, committed, Arc::new(Notify::new()))
+    }
+
+    /// Like [`Lane::new`], with the notification that wakes the source; all lanes of a source share one.
+    #[must_use]
+    pub fn with_wake(key: CursorKey, committed: Option<Cursor>, changed: Arc<Notify>) -> Self {
         Self {
             key,
             position: Mutex::new(Position { epoch: 0, committed, read: None }),
             queued: AtomicUsize::new(0),
             open: AtomicBool::new(false),
-            changed: Notify::new(),
+            changed,
             delivered: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
         }
@@ -85,11 +91,6 @@ impl Lane {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.open.load(Ordering::Acquire) && self.queued.load(Ordering::Acquire) < LANE_QUEUE_BYTES
-    }
-
-    /// Completes when readiness or position may have changed.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
     }
 
     // ---- destination side ----
