@@ -3,7 +3,9 @@
 //! A source is plain: it has a connection, is told where to read from and returns a batch; it never sees
 //! an actor. One generic actor runs any source, keeps the lanes and paces the polls.
 
+pub mod actor;
 pub mod audit_journal;
+pub mod turn;
 
 use crate::host::HostError;
 use futures_util::future::LocalBoxFuture;

@@ -1,0 +1,256 @@
+//! The pipeline: decode ▸ enrich ▸ severity ▸ filter ▸ route ▸ format, for one source.
+//!
+//! It is a plain struct that its source's actor owns, not an actor of its own: one entry is taken from
+//! reply bytes to SIEM bytes in one pass over one reused [`Event`], so nothing is allocated or sent
+//! between threads per event (docs/decisions). What it decides with, the compiled policy, can be
+//! exchanged between two batches.
+
+mod counters;
+mod output;
+
+pub use counters::{CountersSnapshot, SourceCounters};
+pub use output::{Framer, Output};
+
+use crate::destination::{Delivery, Mark};
+use crate::lane::Lane;
+use crate::source::audit_journal::EntryBatch;
+use crate::source::{Gap, SourceError};
+use muster_ibmi::audit::{AuditDecoder, JournalEntry};
+use muster_shared::cursor::{Cursor, JournalCursor, ReceiverId};
+use muster_shared::event::{AgentEvent, Event, EventKind, field};
+use muster_shared::partition::Partition;
+use muster_shared::policy::{CompiledPolicy, Verdict};
+use muster_shared::severity::Severity;
+use std::sync::Arc;
+
+/// Entries between two marks: what a crash repeats at most beyond the replay window. Small enough to be
+/// a fraction of any window, large enough that marks cost nothing.
+const MARK_EVERY: u32 = 256;
+
+/// One lane that a batch is made for.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The lane.
+    pub lane: Arc<Lane>,
+    /// Epoch in which the batch was read.
+    pub epoch: u64,
+    /// Index of its destination in the compiled policy.
+    pub destination: usize,
+}
+
+/// See the module.
+pub struct Pipeline {
+    source_name: String,
+    source_key: String,
+    partition: Arc<Partition>,
+    policy: Arc<CompiledPolicy>,
+    outputs: Vec<Output>,
+    decoder: AuditDecoder,
+    event: Event,
+    counters: Arc<SourceCounters>,
+    prefix_of: Option<ReceiverId>,
+    /// Newest entry counted so far; what is read again for a lagging lane is not counted twice.
+    high_water: Option<(i64, u64)>,
+}
+
+impl Pipeline {
+    /// A pipeline for the source `source_name`. `outputs` has one entry per destination of `policy`, in
+    /// its order.
+    #[must_use]
+    pub fn new(
+        source_name: &str,
+        source_key: &str,
+        partition: Arc<Partition>,
+        policy: Arc<CompiledPolicy>,
+        outputs: Vec<Output>,
+        counters: Arc<SourceCounters>,
+    ) -> Self {
+        Self {
+            source_name: source_name.to_owned(),
+            source_key: source_key.to_owned(),
+            decoder: AuditDecoder::new(partition.ccsid),
+            partition,
+            policy,
+            outputs,
+            event: Event::new(),
+            counters,
+            prefix_of: None,
+            high_water: None,
+        }
+    }
+
+    /// Uses another policy from the next batch on. Only filters, routes and severities may differ.
+    pub fn set_policy(&mut self, policy: Arc<CompiledPolicy>) {
+        self.policy = policy;
+    }
+
+    /// The policy in use.
+    #[must_use]
+    pub fn policy(&self) -> &Arc<CompiledPolicy> {
+        &self.policy
+    }
+
+    /// Turns a batch into one delivery per target. `last` is the cursor after the batch, `until` the
+    /// bound beyond which entries belong to a later turn.
+    ///
+    /// # Errors
+    /// [`SourceError::Reply`] when the reply cannot be read as rows at all; single bad rows are decoded
+    /// as far as they go and counted.
+    pub fn process(
+        &mut self,
+        entries: &EntryBatch,
+        last: &Cursor,
+        targets: &[Target],
+    ) -> Result<Vec<Delivery>, SourceError> {
+        let Cursor::Journal(last_entry) = last;
+        self.set_prefix(&last_entry.receiver);
+        let receiver = &last_entry.receiver;
+        let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
+        let mut step = Step {
+            policy: &self.policy,
+            source_name: &self.source_name,
+            decoder: &mut self.decoder,
+            event: &mut self.event,
+            outputs: &mut self.outputs,
+            tally: self.counters.tally(),
+            high_water: self.high_water.filter(|(attached, _)| *attached >= receiver.attached_us),
+            attached_us: receiver.attached_us,
+        };
+        let mut since_mark = 0_u32;
+        let stats = entries.visit(&mut |entry| {
+            step.entry(entry, targets, &mut deliveries);
+            since_mark += 1;
+            if since_mark == MARK_EVERY {
+                since_mark = 0;
+                let cursor = Cursor::Journal(JournalCursor {
+                    receiver: receiver.clone(),
+                    sequence: entry.sequence,
+                });
+                for delivery in &mut deliveries {
+                    push_mark(delivery, cursor.clone());
+                }
+            }
+        })?;
+        step.tally.bad_rows += stats.bad_rows;
+        self.counters.add(&step.tally);
+        let newest = (receiver.attached_us, last_entry.sequence);
+        self.high_water = self.high_water.max(Some(newest));
+        for delivery in &mut deliveries {
+            push_mark(delivery, last.clone());
+        }
+        Ok(deliveries)
+    }
+
+    /// A gap as an event to every target, whatever the filters say, with the cursor behind the gap.
+    #[must_use]
+    pub fn gap(&mut self, gap: &Gap, next: &Cursor, targets: &[Target], now_us: i64) -> Vec<Delivery> {
+        self.fill_gap(gap, now_us);
+        self.counters.gaps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        targets
+            .iter()
+            .map(|target| {
+                let mut delivery = empty_delivery(target);
+                self.outputs[target.destination].write(&self.event, &mut delivery);
+                push_mark(&mut delivery, next.clone());
+                delivery
+            })
+            .collect()
+    }
+
+    /// A move of the cursor without events, for each target.
+    #[must_use]
+    pub fn moved(next: &Cursor, targets: &[Target]) -> Vec<Delivery> {
+        let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
+        for delivery in &mut deliveries {
+            push_mark(delivery, next.clone());
+        }
+        deliveries
+    }
+
+    fn fill_gap(&mut self, gap: &Gap, now_us: i64) {
+        let event = &mut self.event;
+        event.clear();
+        event.kind = EventKind::Agent(AgentEvent::Gap);
+        event.name = AgentEvent::Gap.text();
+        event.time_us = now_us;
+        event.severity = Severity::clamped(9);
+        event.sequence = gap.from;
+        event.id_prefix =
+            Arc::from(format!("{}/{}/gap/{}/", self.partition.key(), self.source_key, gap.receiver));
+        event.push(field::RECEIVER, &gap.receiver);
+        event.push_int(field::GAP_FROM, i64::try_from(gap.from).unwrap_or(i64::MAX));
+        if let Some(to) = gap.to {
+            event.push_int(field::GAP_TO, i64::try_from(to).unwrap_or(i64::MAX));
+            let count = to.saturating_sub(gap.from).saturating_add(1);
+            event.push_int(field::GAP_COUNT, i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        event.push(field::REASON, &gap.reason);
+        // The next ordinary entry sets its own prefix again.
+        self.prefix_of = None;
+    }
+
+    fn set_prefix(&mut self, receiver: &ReceiverId) {
+        if self.prefix_of.as_ref() != Some(receiver) {
+            self.event.id_prefix = Arc::from(format!(
+                "{}/{}/{}/{}@{}/",
+                self.partition.key(),
+                self.source_key,
+                receiver.library,
+                receiver.name,
+                receiver.attached_us
+            ));
+            self.prefix_of = Some(receiver.clone());
+        }
+    }
+}
+
+/// What one entry passes through; borrows the parts of the pipeline apart from the batch.
+struct Step<'p> {
+    policy: &'p CompiledPolicy,
+    source_name: &'p str,
+    decoder: &'p mut AuditDecoder,
+    event: &'p mut Event,
+    outputs: &'p mut [Output],
+    tally: counters::Tally,
+    high_water: Option<(i64, u64)>,
+    attached_us: i64,
+}
+
+impl Step<'_> {
+    fn entry(&mut self, entry: &JournalEntry<'_>, targets: &[Target], deliveries: &mut [Delivery]) {
+        let decoded = self.decoder.decode(entry, self.event);
+        let verdict = self.policy.evaluate(self.event, self.source_name);
+        if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {
+            self.tally.entry(entry, &decoded, verdict);
+        }
+        let Verdict::Keep { destinations } = verdict else { return };
+        for (target, delivery) in targets.iter().zip(deliveries) {
+            if destinations & (1 << target.destination) != 0 {
+                self.outputs[target.destination].write(self.event, delivery);
+            }
+        }
+    }
+}
+
+fn empty_delivery(target: &Target) -> Delivery {
+    Delivery {
+        lane: Arc::clone(&target.lane),
+        epoch: target.epoch,
+        bytes: Vec::new(),
+        ends: Vec::new(),
+        marks: Vec::new(),
+        newest_us: 0,
+    }
+}
+
+fn push_mark(delivery: &mut Delivery, cursor: Cursor) {
+    // Lengths are bounded by the batch: at most 5,000 messages of some 100 KiB.
+    let events = delivery.ends.len() as u32;
+    if let Some(last) = delivery.marks.last_mut()
+        && last.events == events
+    {
+        last.cursor = cursor;
+        return;
+    }
+    delivery.marks.push(Mark { offset: delivery.bytes.len(), events, cursor });
+}

@@ -1,0 +1,358 @@
+//! The one actor that runs any source.
+//!
+//! It keeps asking [`turn::next`] what to do, reads, hands the batch to the pipeline and the result to the
+//! destinations. It never waits for a destination that is down: that one's lane is not ready, and the
+//! others go on. Progress is stamped where a step completes, so that the supervisor can tell a hung
+//! source from an idle one.
+
+use super::turn::{self, LaneView, Turn};
+use super::{Gap, Read, Source, SourceError};
+use crate::destination::Delivery;
+use crate::health::{HealthSink, HealthState};
+use crate::host::reconnect::{Backoff, next_wait};
+use crate::lane::Lane;
+use crate::pipeline::{Pipeline, SourceCounters, Target};
+use crate::supervisor::Progress;
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+use futures_util::future::LocalBoxFuture;
+use muster_shared::cursor::Cursor;
+use muster_shared::policy::CompiledPolicy;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+/// Longest sleep of the loop: it stamps progress at least this often when there is nothing to do.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
+
+/// After a gap the source stays degraded this long, so that somebody sees it.
+const GAP_SHOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// Pause after an error that only a person can mend (journal missing, no authority).
+const SETUP_RETRY: Duration = Duration::from_secs(30);
+
+/// Makes the connection, the source on it and its pipeline. Called again after a failure to connect.
+pub type Connect = Box<dyn FnMut() -> LocalBoxFuture<'static, Result<Connected, SourceError>>>;
+
+/// What [`Connect`] makes.
+pub struct Connected {
+    /// The source.
+    pub source: Box<dyn Source>,
+    /// The pipeline for what it reads.
+    pub pipeline: Pipeline,
+}
+
+/// A lane and where its deliveries go.
+#[derive(Clone)]
+pub struct LaneSlot {
+    /// The lane.
+    pub lane: Arc<Lane>,
+    /// Index of the destination in the compiled policy.
+    pub destination: usize,
+    /// The destination's mailbox.
+    pub mailbox: Recipient<Delivery>,
+    /// The cursor was lost, not never there: start at the oldest entry.
+    pub lost: bool,
+}
+
+/// All that a source's actor needs.
+pub struct SourceTask {
+    /// Name in the policy.
+    pub name: String,
+    /// Makes connection, source and pipeline.
+    pub connect: Connect,
+    /// The lanes.
+    pub lanes: Vec<LaneSlot>,
+    /// Wakes the loop when a lane changes; shared by the lanes.
+    pub wake: Arc<Notify>,
+    /// Policy in use; exchanged when only filters change.
+    pub policy: Arc<ArcSwap<CompiledPolicy>>,
+    /// Counters of the source.
+    pub counters: Arc<SourceCounters>,
+    /// Where health goes.
+    pub health: Arc<dyn HealthSink + Send + Sync>,
+    /// Stamped at every completed step.
+    pub progress: Progress,
+    /// Pause between polls when idle.
+    pub poll_interval: Duration,
+    /// Entries asked for in one call: what a "full" reply means.
+    pub batch_rows: usize,
+}
+
+/// Runs a [`SourceTask`] until it is stopped.
+pub struct SourceActor {
+    task: Option<SourceTask>,
+    stop: CancellationToken,
+}
+
+impl SourceActor {
+    /// Starts the actor on `arbiter`; `make` runs there, since sources are not moved between threads.
+    pub fn start_on(arbiter: &ArbiterHandle, make: impl FnOnce() -> SourceTask + Send + 'static) -> Addr<Self> {
+        Self::start_in_arbiter(arbiter, |_| Self { task: Some(make()), stop: CancellationToken::new() })
+    }
+}
+
+impl Actor for SourceActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let Some(task) = self.task.take() else { return };
+        let stop = self.stop.clone();
+        let work = async move {
+            let mut run = Loop::new(task);
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = run.run() => {}
+            }
+        };
+        ctx.spawn(work.into_actor(self).map(|(), _, ctx| ctx.stop()));
+    }
+}
+
+/// Stops the source; what was read and not yet sent is read again later.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct StopSource;
+
+impl Handler<StopSource> for SourceActor {
+    type Result = ();
+    fn handle(&mut self, _: StopSource, ctx: &mut Self::Context) {
+        self.stop.cancel();
+        ctx.stop();
+    }
+}
+
+struct LaneTime {
+    not_before: Duration,
+    served: u64,
+}
+
+struct Loop {
+    task: SourceTask,
+    component: String,
+    clock: Instant,
+    times: Vec<LaneTime>,
+    turn: u64,
+    gap_until: Option<(Duration, String)>,
+}
+
+impl Loop {
+    fn new(task: SourceTask) -> Self {
+        let times = task.lanes.iter().map(|_| LaneTime { not_before: Duration::ZERO, served: 0 }).collect();
+        let component = format!("source/{}", task.name);
+        Self { task, component, clock: Instant::now(), times, turn: 0, gap_until: None }
+    }
+
+    async fn run(&mut self) {
+        let mut backoff = Backoff::default();
+        self.task.health.report(&self.component, HealthState::Starting, "connecting to the partition");
+        loop {
+            let error = match (self.task.connect)().await {
+                Ok(mut connected) => {
+                    info!(source = self.task.name, "source started");
+                    self.work(&mut connected, &mut backoff).await
+                }
+                Err(error) => error,
+            };
+            let wait = match &error {
+                SourceError::Host(host) => next_wait(&mut backoff, host, rand::random::<f64>()),
+                SourceError::Setup(_) | SourceError::Reply(_) => SETUP_RETRY,
+            };
+            warn!(source = self.task.name, error = %error, wait_ms = wait.as_millis() as u64, "source cannot read");
+            let reason = format!("{error}; next try in {} s", wait.as_secs().max(1));
+            self.task.health.report(&self.component, HealthState::Failed, &reason);
+            self.sleep_stamping(wait).await;
+        }
+    }
+
+    /// Reads until something fails.
+    async fn work(&mut self, connected: &mut Connected, backoff: &mut Backoff) -> SourceError {
+        loop {
+            self.task.progress.stamp();
+            match self.step(connected).await {
+                Ok(()) => *backoff = Backoff::default(),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    async fn step(&mut self, connected: &mut Connected) -> Result<(), SourceError> {
+        let now = self.clock.elapsed();
+        let (views, epochs) = self.views();
+        match turn::next(&views, now) {
+            Turn::Start(members) => self.start(connected, &members).await,
+            Turn::Read { members, from, until } => {
+                self.turn += 1;
+                for &member in &members {
+                    self.times[member].served = self.turn;
+                }
+                let targets: Vec<Target> = members
+                    .iter()
+                    .map(|&member| Target {
+                        lane: Arc::clone(&self.task.lanes[member].lane),
+                        epoch: epochs[member],
+                        destination: self.task.lanes[member].destination,
+                    })
+                    .collect();
+                let prefetch = members.len() == self.task.lanes.len();
+                let read = connected.source.read(&from, until.as_ref(), prefetch).await?;
+                self.take(connected, read, &members, &targets).await
+            }
+            Turn::Wait(at) => {
+                self.report_healthy();
+                self.sleep_or_wake(at.saturating_sub(now).min(LONGEST_WAIT)).await;
+                Ok(())
+            }
+            Turn::Blocked => {
+                // Destinations report their own trouble; the source itself is well.
+                self.report_healthy();
+                self.sleep_or_wake(LONGEST_WAIT).await;
+                Ok(())
+            }
+        }
+    }
+
+    fn views(&self) -> (Vec<LaneView>, Vec<u64>) {
+        self.task
+            .lanes
+            .iter()
+            .zip(&self.times)
+            .map(|(slot, time)| {
+                let (epoch, position) = slot.lane.position();
+                let view = LaneView {
+                    ready: slot.lane.ready(),
+                    position,
+                    not_before: time.not_before,
+                    served: time.served,
+                };
+                (view, epoch)
+            })
+            .unzip()
+    }
+
+    async fn start(&mut self, connected: &mut Connected, members: &[usize]) -> Result<(), SourceError> {
+        for &member in members {
+            let slot = &self.task.lanes[member];
+            let cursor = connected.source.start(slot.lost).await?;
+            info!(source = self.task.name, destination = %slot.lane.key().destination, cursor = ?cursor, lost = slot.lost, "first read");
+            slot.lane.initialise(cursor);
+        }
+        Ok(())
+    }
+
+    /// Hands on what was read and moves the lanes.
+    async fn take(
+        &mut self,
+        connected: &mut Connected,
+        read: Read,
+        members: &[usize],
+        targets: &[Target],
+    ) -> Result<(), SourceError> {
+        let policy = self.task.policy.load_full();
+        if !Arc::ptr_eq(&policy, connected.pipeline.policy()) {
+            connected.pipeline.set_policy(policy);
+        }
+        match read {
+            Read::Entries { entries, last, full } => {
+                let rows = entries.rows();
+                let deliveries = connected.pipeline.process(&entries, &last, targets)?;
+                drop(entries);
+                self.deliver(deliveries, members, &last).await;
+                self.count_lag();
+                self.pause(members, turn::pause(rows, self.task.batch_rows, full, self.task.poll_interval));
+                self.report_healthy();
+            }
+            Read::Gap { gap, next } => {
+                let now_us = jiff::Timestamp::now().as_microsecond();
+                let deliveries = connected.pipeline.gap(&gap, &next, targets, now_us);
+                self.note_gap(&gap);
+                self.deliver(deliveries, members, &next).await;
+            }
+            Read::Moved(next) => {
+                debug!(source = self.task.name, cursor = ?next, "cursor moved");
+                self.deliver(Pipeline::moved(&next, targets), members, &next).await;
+            }
+            Read::Idle => {
+                self.task.counters.lag_ms.store(0, Ordering::Relaxed);
+                self.pause(members, self.task.poll_interval);
+                self.report_healthy();
+            }
+        }
+        Ok(())
+    }
+
+    async fn deliver(&mut self, deliveries: Vec<Delivery>, members: &[usize], next: &Cursor) {
+        for (delivery, &member) in deliveries.into_iter().zip(members) {
+            let slot = &self.task.lanes[member];
+            let epoch = delivery.epoch;
+            let bytes = delivery.bytes.len();
+            slot.lane.add_queued(bytes);
+            // Waits when the mailbox is full. A destination that is gone is being restarted by the
+            // supervisor, with its lanes rewound: what it did not take is read again.
+            if slot.mailbox.send(delivery).await.is_err() {
+                slot.lane.take_queued(bytes);
+                slot.lane.set_open(false);
+                slot.lane.rewind();
+                continue;
+            }
+            slot.lane.advance(epoch, next.clone());
+        }
+    }
+
+    fn pause(&mut self, members: &[usize], pause: Duration) {
+        let at = self.clock.elapsed() + pause;
+        for &member in members {
+            self.times[member].not_before = at;
+        }
+    }
+
+    fn count_lag(&self) {
+        let newest = self.task.counters.snapshot_newest_us();
+        let lag_us = (jiff::Timestamp::now().as_microsecond() - newest).max(0);
+        self.task.counters.lag_ms.store(lag_us as u64 / 1000, Ordering::Relaxed);
+    }
+
+    fn note_gap(&mut self, gap: &Gap) {
+        let range = match gap.to {
+            Some(to) => format!("{} to {}", gap.from, to),
+            None => format!("from {} on", gap.from),
+        };
+        let reason = format!(
+            "entries lost: sequence {range} of receiver {}: {}; keep receivers longer than the agent may be down",
+            gap.receiver, gap.reason
+        );
+        warn!(source = self.task.name, receiver = gap.receiver, from = gap.from, to = gap.to, reason = gap.reason, "entries lost before they could be read");
+        self.gap_until = Some((self.clock.elapsed() + GAP_SHOWN_FOR, reason));
+        self.report_healthy();
+    }
+
+    /// Healthy, or degraded while a gap is still news.
+    fn report_healthy(&mut self) {
+        if self.gap_until.as_ref().is_some_and(|(until, _)| *until < self.clock.elapsed()) {
+            self.gap_until = None;
+        }
+        match &self.gap_until {
+            Some((_, reason)) => self.task.health.report(&self.component, HealthState::Degraded, reason),
+            None => self.task.health.report(&self.component, HealthState::Healthy, ""),
+        }
+    }
+
+    async fn sleep_or_wake(&self, wait: Duration) {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = self.task.wake.notified() => {}
+        }
+    }
+
+    async fn sleep_stamping(&self, wait: Duration) {
+        let end = Instant::now() + wait;
+        while Instant::now() < end {
+            self.task.progress.stamp();
+            tokio::time::sleep_until(end.min(Instant::now() + LONGEST_WAIT)).await;
+        }
+    }
+}
