@@ -1,1 +1,8 @@
-//! Placeholder.
+//! What the stories share: processes that end with the test, waiting for an event instead of sleeping,
+//! and a sandbox with simulated partitions, agents and a controller.
+#![forbid(unsafe_code)]
+
+pub mod eventually;
+pub mod process;
+pub mod results;
+pub mod sandbox;

@@ -1,0 +1,79 @@
+//! The configuration file as written (TOML).
+
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// The file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Folder for identity, cursors and the last good policy; one per agent.
+    pub state_dir: PathBuf,
+    /// How the partition is reached.
+    pub partition: PartitionTable,
+    /// Stand-alone: a local policy.
+    #[serde(default)]
+    pub policy: PolicyTable,
+    /// Local secrets that policies refer to by name.
+    #[serde(default)]
+    pub secrets: SecretsTable,
+    /// Logging.
+    #[serde(default)]
+    pub log: LogTable,
+}
+
+/// `[partition]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionTable {
+    /// `host:port` of the Mapepire server; the port may be left out (8076).
+    pub address: String,
+    /// The agent's profile on the partition.
+    pub user: String,
+    /// File with the password, first line; readable by the agent only.
+    pub password_file: PathBuf,
+    /// PEM file with the certification authority of the Mapepire server.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 of the server's certificate (DER), hexadecimal, colons allowed.
+    pub pin_sha256: Option<String>,
+    /// CCSID of text where the partition's QCCSID is 65535.
+    pub ccsid: Option<u16>,
+}
+
+/// `[policy]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PolicyTable {
+    /// YAML file with the policy's content (what stands below `spec:` in a policy document).
+    pub file: Option<PathBuf>,
+}
+
+/// `[secrets]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretsTable {
+    /// Folder of `NAME.crt` and `NAME.key` files.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogTable {
+    /// `text` (default) or `json`.
+    #[serde(default)]
+    pub format: LogFormat,
+    /// A tracing filter; default `info`.
+    pub filter: Option<String>,
+}
+
+/// Formats of the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}

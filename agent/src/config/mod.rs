@@ -1,0 +1,283 @@
+//! The agent's local configuration: read, checked, and built into a type that cannot be wrong.
+//!
+//! Checking reads the files that the configuration names and connects to nothing; `check-config
+//! --connect` does that.
+
+mod file;
+
+pub use file::{ConfigFile, LogFormat};
+
+use muster_shared::policy::model::PolicySpec;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// Port of a Mapepire server.
+const MAPEPIRE_PORT: u16 = 8076;
+/// Largest configuration, password or certificate file that is read.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// What is wrong with the configuration and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("cannot read {what} {}: {cause}", path.display())]
+    Read {
+        /// What the file is for.
+        what: &'static str,
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        cause: String,
+    },
+    /// The file is not what it should be.
+    #[error("{}: {problem}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column where there is one.
+        problem: String,
+    },
+}
+
+/// A text that is never shown.
+#[derive(Clone)]
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a secret.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// The secret itself.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// How the Mapepire server's certificate is verified. There is no way to skip it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trust {
+    /// By these certification authorities (PEM).
+    Ca(String),
+    /// By the SHA-256 of the certificate itself.
+    Pin([u8; 32]),
+}
+
+/// The checked configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder of state.
+    pub state_dir: PathBuf,
+    /// Host name or address of the Mapepire server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The profile.
+    pub user: String,
+    /// Its password.
+    pub password: Secret,
+    /// Certificate verification.
+    pub trust: Trust,
+    /// CCSID where QCCSID is 65535.
+    pub ccsid: Option<u16>,
+    /// Local policy of a stand-alone agent.
+    pub policy: Option<(PathBuf, PolicySpec)>,
+    /// Folder of secrets.
+    pub secrets_dir: Option<PathBuf>,
+    /// Log format.
+    pub log_format: LogFormat,
+    /// Log filter.
+    pub log_filter: String,
+}
+
+impl Config {
+    /// Reads and checks the file at `path` and the files that it names. Relative paths are relative to it.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the file, the place and what to do.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = read("the configuration", path)?;
+        let file: ConfigFile = toml::from_str(&text)
+            .map_err(|error| content(path, format!("{}", error.to_string().trim_end())))?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        let at = |relative: &Path| base.join(relative);
+        let (host, port) = split_address(&file.partition.address).map_err(|problem| content(path, problem))?;
+        let password = read("the password file", &at(&file.partition.password_file))?;
+        let password = Zeroizing::new(password);
+        let password = password.lines().next().unwrap_or("").to_owned();
+        if password.is_empty() {
+            return Err(content(&at(&file.partition.password_file), "the first line, the password, is empty".into()));
+        }
+        check_sign_on(&file.partition.user, &password).map_err(|problem| content(path, problem))?;
+        let trust = trust(&file, base, path)?;
+        let policy = match &file.policy.file {
+            Some(policy) => Some((at(policy), load_policy(&at(policy))?)),
+            None => None,
+        };
+        Ok(Self {
+            state_dir: at(&file.state_dir),
+            host,
+            port,
+            user: file.partition.user.to_uppercase(),
+            password: Secret::new(password),
+            trust,
+            ccsid: file.partition.ccsid,
+            policy,
+            secrets_dir: file.secrets.dir.as_deref().map(at),
+            log_format: file.log.format,
+            log_filter: file.log.filter.unwrap_or_else(|| "info".to_owned()),
+        })
+    }
+}
+
+/// Reads a stand-alone agent's policy file.
+///
+/// # Errors
+/// [`ConfigError`] naming line and column, or every problem of meaning.
+pub fn load_policy(path: &Path) -> Result<PolicySpec, ConfigError> {
+    let text = read("the policy", path)?;
+    let spec = muster_shared::policy::parse_spec(&text).map_err(|error| content(path, error.to_string()))?;
+    let problems = muster_shared::policy::validate(&spec);
+    let errors: Vec<String> = problems.iter().filter(|p| p.is_error()).map(ToString::to_string).collect();
+    if errors.is_empty() { Ok(spec) } else { Err(content(path, errors.join("; "))) }
+}
+
+fn trust(file: &ConfigFile, base: &Path, path: &Path) -> Result<Trust, ConfigError> {
+    match (&file.partition.ca_file, &file.partition.pin_sha256) {
+        (Some(ca), None) => {
+            let ca = base.join(ca);
+            let pem = read("the certification authority of the partition", &ca)?;
+            if !pem.contains("-----BEGIN CERTIFICATE-----") {
+                return Err(content(&ca, "it holds no PEM certificate (-----BEGIN CERTIFICATE-----)".into()));
+            }
+            Ok(Trust::Ca(pem))
+        }
+        (None, Some(pin)) => parse_pin(pin).map(Trust::Pin).map_err(|problem| content(path, problem)),
+        (Some(_), Some(_)) => Err(content(path, "[partition] has both ca_file and pin_sha256; keep one".into())),
+        (None, None) => Err(content(
+            path,
+            "[partition] needs ca_file or pin_sha256: a Mapepire server usually presents a certificate that it \
+             signed itself, and an unverified one could be anybody's. Show its fingerprint with `openssl s_client \
+             -connect HOST:8076 </dev/null | openssl x509 -noout -fingerprint -sha256`, compare it on the \
+             partition, and put it into pin_sha256"
+                .into(),
+        )),
+    }
+}
+
+/// A SHA-256 as 64 hexadecimal digits, colons and blanks between them allowed.
+fn parse_pin(text: &str) -> Result<[u8; 32], String> {
+    let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
+    let mut pin = [0; 32];
+    if digits.len() == 64 && faster_hex::hex_decode(digits.as_bytes(), &mut pin).is_ok() {
+        Ok(pin)
+    } else {
+        Err("pin_sha256 must be 64 hexadecimal digits (colons allowed)".to_owned())
+    }
+}
+
+/// `host`, `host:port`, `[v6]` or `[v6]:port`.
+fn split_address(address: &str) -> Result<(String, u16), String> {
+    let wrong = || format!("[partition] address {address:?} is not HOST or HOST:PORT");
+    let (host, port) = if let Some(rest) = address.strip_prefix('[') {
+        let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
+        (host, rest.strip_prefix(':'))
+    } else {
+        match address.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (address, None),
+        }
+    };
+    let port = match port {
+        Some(port) => port.parse().map_err(|_| wrong())?,
+        None => MAPEPIRE_PORT,
+    };
+    if host.is_empty() { Err(wrong()) } else { Ok((host.to_owned(), port)) }
+}
+
+/// Refuses what a Mapepire server would misread: each failed try counts against the profile.
+fn check_sign_on(user: &str, password: &str) -> Result<(), String> {
+    if user.is_empty() || user.len() > 10 || user.contains('*') {
+        return Err(format!("[partition] user {user:?} is not a user profile name (1 to 10 characters, no *)"));
+    }
+    if password.contains(':') || password.contains(';') {
+        return Err("the password holds a colon or semicolon, which Mapepire servers up to 2.3.5 cut off; \
+                    choose another for the agent's profile"
+            .to_owned());
+    }
+    Ok(())
+}
+
+fn read(what: &'static str, path: &Path) -> Result<String, ConfigError> {
+    let fail = |cause: String| ConfigError::Read { what, path: path.to_owned(), cause };
+    let length = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
+    if length > MAX_FILE {
+        return Err(fail(format!("it has {length} bytes, at most {MAX_FILE} are read")));
+    }
+    std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))
+}
+
+fn content(path: &Path, problem: String) -> ConfigError {
+    ConfigError::Content { path: path.to_owned(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(toml: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pw"), "secret\n").unwrap();
+        std::fs::write(folder.path().join("agent.toml"), toml).unwrap();
+        Config::load(&folder.path().join("agent.toml")).map_err(|error| {
+            error.to_string().replace(&folder.path().display().to_string(), "DIR")
+        })
+    }
+
+    fn partition(lines: &str) -> String {
+        format!("state_dir = \"state\"\n[partition]\nuser = \"muster\"\npassword_file = \"pw\"\n{lines}")
+    }
+
+    #[test]
+    fn a_pin_with_colons_and_a_default_port() {
+        let pin = vec!["AB"; 32].join(":");
+        let config = load(&partition(&format!("address = \"prod01\"\npin_sha256 = \"{pin}\""))).unwrap();
+        assert_eq!((config.host.as_str(), config.port, config.user.as_str()), ("prod01", 8076, "MUSTER"));
+        assert_eq!(config.trust, Trust::Pin([0xAB; 32]));
+        assert_eq!(format!("{:?}", config.password), "(secret)");
+    }
+
+    #[test]
+    fn each_mistake_is_named() {
+        let pin = "AB".repeat(32);
+        let cases = [
+            (partition("address = \"a:b\"\npin_sha256 = \"00\""), "is not HOST or HOST:PORT"),
+            (partition("address = \"a\"\npin_sha256 = \"00\""), "64 hexadecimal digits"),
+            (partition("address = \"a\""), "needs ca_file or pin_sha256"),
+            (partition("address = \"a\"\nca_file = \"none.pem\""), "cannot read the certification authority"),
+            (partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"\nport = 1")), "unknown field"),
+            (partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"")).replace("\"muster\"", "\"Q*\""), "is not a user profile name"),
+        ];
+        for (toml, expected) in cases {
+            let error = load(&toml).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(split_address("[::1]:9").unwrap(), ("::1".to_owned(), 9));
+        assert_eq!(split_address("[::1]").unwrap(), ("::1".to_owned(), 8076));
+        assert!(split_address(":9").is_err());
+    }
+}
