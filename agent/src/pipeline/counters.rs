@@ -37,7 +37,7 @@ impl Tally {
             Verdict::Keep { .. } => self.kept += 1,
             Verdict::Drop { rule } => {
                 self.dropped += 1;
-                let rule = rule.index();
+                let rule = usize::from(rule.0);
                 if self.by_rule.len() <= rule {
                     self.by_rule.resize(rule + 1, 0);
                 }

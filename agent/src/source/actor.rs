@@ -54,9 +54,31 @@ pub struct LaneSlot {
     /// Index of the destination in the compiled policy.
     pub destination: usize,
     /// The destination's mailbox.
-    pub mailbox: Recipient<Delivery>,
+    pub mailbox: Arc<Mailbox>,
     /// The cursor was lost, not never there: start at the oldest entry.
     pub lost: bool,
+}
+
+/// Where a destination's actor of the moment is reached: a restarted one has a new address.
+#[derive(Default)]
+pub struct Mailbox {
+    recipient: std::sync::Mutex<Option<Recipient<Delivery>>>,
+}
+
+impl Mailbox {
+    /// A new actor serves the destination.
+    pub fn set(&self, recipient: Recipient<Delivery>) {
+        *self.lock() = Some(recipient);
+    }
+
+    fn get(&self) -> Option<Recipient<Delivery>> {
+        self.lock().clone()
+    }
+
+    // The value is replaced whole: a panic elsewhere cannot leave it half written.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Recipient<Delivery>>> {
+        self.recipient.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
 }
 
 /// All that a source's actor needs.
@@ -293,7 +315,11 @@ impl Loop {
             slot.lane.add_queued(bytes);
             // Waits when the mailbox is full. A destination that is gone is being restarted by the
             // supervisor, with its lanes rewound: what it did not take is read again.
-            if slot.mailbox.send(delivery).await.is_err() {
+            let sent = match slot.mailbox.get() {
+                Some(mailbox) => mailbox.send(delivery).await.is_ok(),
+                None => false,
+            };
+            if !sent {
                 slot.lane.take_queued(bytes);
                 slot.lane.set_open(false);
                 slot.lane.rewind();
