@@ -1,0 +1,286 @@
+//! A folder, programs in it, and what joins them: agents with their configuration, a controller, the
+//! command line.
+
+use crate::eventually::eventually;
+use crate::process::{Process, program};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+/// How long a program may take to be ready: debug builds on a busy machine.
+pub const READY: Duration = Duration::from_secs(30);
+
+/// A temporary folder for one story; gone at its end unless the story fails.
+pub struct Sandbox {
+    folder: Option<tempfile::TempDir>,
+    path: PathBuf,
+}
+
+impl Sandbox {
+    /// A fresh folder.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn new(story: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix(&format!("muster-{story}-")).tempdir().expect("a temp folder");
+        let path = folder.path().to_owned();
+        Self { folder: Some(folder), path }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a file into the folder and gives its path.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("the folder is made");
+        }
+        std::fs::write(&path, text).expect("the file is written");
+        path
+    }
+
+    /// An agent's home for the partition at `address`, verified by `ca_pem`, with a local policy if given.
+    ///
+    /// # Panics
+    /// When a file cannot be written.
+    pub fn agent(&self, name: &str, partition: &PartitionAt<'_>, policy: Option<&str>) -> AgentHome {
+        let home = format!("agents/{name}");
+        self.write(&format!("{home}/password"), &format!("{}\n", partition.password));
+        self.write(&format!("{home}/ca.pem"), partition.ca_pem);
+        let mut config = format!(
+            "state_dir = \"state\"\n[partition]\naddress = \"{}\"\nuser = \"{}\"\npassword_file = \"password\"\n\
+             ca_file = \"ca.pem\"\n[secrets]\ndir = \"secrets\"\n[log]\nfilter = \"debug,h2=info,hyper=info,rustls=info,tungstenite=info,sled=info\"\n",
+            partition.address, partition.user
+        );
+        if let Some(policy) = policy {
+            self.write(&format!("{home}/policy.yaml"), policy);
+            config.push_str("[policy]\nfile = \"policy.yaml\"\n");
+        }
+        let config = self.write(&format!("{home}/agent.toml"), &config);
+        AgentHome { name: name.to_owned(), folder: self.path.join(home), config }
+    }
+
+    /// Starts a controller and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn controller(&self) -> Controller {
+        Controller::start(&self.path.join("controller"), "127.0.0.1:0")
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(folder) = self.folder.take()
+        {
+            eprintln!("the story's folder is kept: {}", folder.keep().display());
+        }
+    }
+}
+
+/// How a partition is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct PartitionAt<'a> {
+    /// `host:port` of its Mapepire server.
+    pub address: &'a str,
+    /// PEM of what signed its certificate.
+    pub ca_pem: &'a str,
+    /// Profile.
+    pub user: &'a str,
+    /// Password.
+    pub password: &'a str,
+}
+
+/// An agent's configuration and state.
+#[derive(Debug, Clone)]
+pub struct AgentHome {
+    /// Name, for messages.
+    pub name: String,
+    /// Folder with configuration and state.
+    pub folder: PathBuf,
+    /// Configuration file.
+    pub config: PathBuf,
+}
+
+impl AgentHome {
+    /// Starts `muster-agent run`.
+    #[must_use]
+    pub fn run(&self) -> Process {
+        let mut command = Command::new(program("muster-agent"));
+        command.args(["run", "--config"]).arg(&self.config);
+        Process::start(&self.name, &mut command, &self.folder.join("agent.log"))
+    }
+
+    /// Runs another subcommand to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn call(&self, subcommand: &str, args: &[&str]) -> Output {
+        Command::new(program("muster-agent"))
+            .args([subcommand, "--config"])
+            .arg(&self.config)
+            .args(args)
+            .stdin(Stdio::null())
+            .output()
+            .expect("muster-agent starts")
+    }
+
+    /// Health of a component, as `show-state` tells it: (state, reason).
+    #[must_use]
+    pub fn health(&self, component: &str) -> Option<(String, String)> {
+        let output = self.call("show-state", &["--output", "json"]);
+        let state: Value = serde_json::from_slice(&output.stdout).ok()?;
+        let entry = state["health"].as_array()?.iter().find(|entry| entry["component"] == component)?;
+        Some((entry["state"].as_str()?.to_owned(), entry["reason"].as_str()?.to_owned()))
+    }
+
+    /// Waits until a component's health is `state` and its reason contains `part`; gives the reason.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub fn await_health(&self, component: &str, state: &str, part: &str, limit: Duration) -> String {
+        eventually(&format!("{component} is {state} with {part:?}"), limit, || match self.health(component) {
+            Some((now, reason)) if now == state && reason.contains(part) => Ok(reason),
+            other => Err(format!("{other:?}")),
+        })
+    }
+}
+
+/// A running controller and how to talk to it.
+pub struct Controller {
+    /// Its process.
+    pub process: Process,
+    /// `https://127.0.0.1:PORT`.
+    pub url: String,
+    /// Port, to start it again on the same one.
+    pub port: u16,
+    folder: PathBuf,
+}
+
+impl Controller {
+    /// Starts it with state in `folder`.
+    ///
+    /// # Panics
+    /// When it is not ready in time.
+    #[must_use]
+    pub fn start(folder: &Path, listen: &str) -> Self {
+        std::fs::create_dir_all(folder).expect("the folder is made");
+        let port_file = folder.join("port");
+        // An older run's file must not be read as this one's.
+        let _ = std::fs::remove_file(&port_file);
+        let mut command = Command::new(program("muster-controller"));
+        command
+            .args(["serve", "--listen", listen, "--data-dir"])
+            .arg(folder.join("data"))
+            .arg("--port-file")
+            .arg(&port_file)
+            .arg("--admin-password-file")
+            .arg(folder.join("admin-password"));
+        let process = Process::start("controller", &mut command, &folder.join("controller.log"));
+        let port = eventually("the controller listens", READY, || {
+            let text = std::fs::read_to_string(&port_file).map_err(|error| error.to_string())?;
+            text.trim().parse::<u16>().map_err(|error| format!("{text:?}: {error}"))
+        });
+        let url = format!("https://127.0.0.1:{port}");
+        Self { process, url, port, folder: folder.to_owned() }
+    }
+
+    /// `kill -9` and start again on the same port.
+    pub fn crash_and_restart(&mut self) {
+        self.process.kill();
+        *self = Self::start(&self.folder.clone(), &format!("127.0.0.1:{}", self.port));
+    }
+
+    /// Path of the CA certificate.
+    #[must_use]
+    pub fn ca_file(&self) -> PathBuf {
+        self.folder.join("data/ca.pem")
+    }
+
+    /// Runs `muster` with its profile in the controller's folder.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn muster(&self, args: &[&str]) -> Output {
+        Command::new(program("muster"))
+            .args(args)
+            .env("XDG_CONFIG_HOME", self.folder.join("config"))
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .output()
+            .expect("muster starts")
+    }
+
+    /// Runs `muster` and gives its standard output.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn muster_ok(&self, args: &[&str]) -> String {
+        let output = self.muster(args);
+        assert!(
+            output.status.success(),
+            "muster {args:?} failed: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs `muster … --output json`.
+    ///
+    /// # Panics
+    /// When it fails or prints no JSON.
+    #[must_use]
+    pub fn muster_json(&self, args: &[&str]) -> Value {
+        let mut all = args.to_vec();
+        all.extend(["--output", "json"]);
+        let text = self.muster_ok(&all);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("muster {args:?} prints JSON: {error}: {text}"))
+    }
+
+    /// Signs on as the admin.
+    pub fn login(&self) {
+        let password = self.folder.join("admin-password");
+        let ca = self.ca_file();
+        let _ = self.muster_ok(&[
+            "login",
+            &self.url,
+            "--user",
+            "admin",
+            "--password-file",
+            &password.display().to_string(),
+            "--ca",
+            &ca.display().to_string(),
+        ]);
+    }
+
+    /// Enrols an agent with a fresh token of the given labels.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn enrol(&self, agent: &AgentHome, labels: &[&str]) {
+        let token = agent.folder.join("token");
+        let token_text = token.display().to_string();
+        let mut args = vec!["token", "create", "--uses", "1", "--expires", "1h", "--output-file", &token_text];
+        for label in labels {
+            args.extend(["--label", label]);
+        }
+        let _ = self.muster_ok(&args);
+        let output = agent.call("enrol", &["--token-file", &token_text]);
+        assert!(output.status.success(), "enrol: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
