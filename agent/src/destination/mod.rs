@@ -1,6 +1,13 @@
 //! Destinations: receivers of events, each with its own format, pace and cursor.
 
+pub mod backoff;
+pub mod config;
+pub mod frame;
+mod queue;
 pub mod transport;
+pub mod window;
+
+pub use config::{ConfigError, DestinationConfig};
 
 use crate::lane::Lane;
 use muster_shared::cursor::Cursor;
