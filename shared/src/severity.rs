@@ -38,13 +38,13 @@ impl Severity {
 
     /// The syslog severity (RFC 5424 table 2): 2 critical to 6 informational.
     ///
-    /// 10 → 2, 8..9 → 3, 6..7 → 4, 4..5 → 5, 1..3 → 6. Emergency, alert and debug are never used: an
+    /// 9..10 → 2, 8 → 3, 6..7 → 4, 4..5 → 5, 1..3 → 6. Emergency, alert and debug are never used: an
     /// audit entry never means that the *receiver's* system is unusable.
     #[must_use]
     pub const fn syslog(self) -> u8 {
         match self.0 {
-            10.. => 2,
-            8..=9 => 3,
+            9.. => 2,
+            8 => 3,
             6..=7 => 4,
             4..=5 => 5,
             _ => 6,
@@ -72,7 +72,7 @@ mod tests {
     #[test]
     fn syslog_levels_follow_the_table() {
         let levels: Vec<u8> = (1..=10).map(|n| Severity::clamped(n).syslog()).collect();
-        assert_eq!(levels, [6, 6, 6, 5, 5, 4, 4, 3, 3, 2]);
+        assert_eq!(levels, [6, 6, 6, 5, 5, 4, 4, 3, 2, 2]);
     }
 
     #[test]

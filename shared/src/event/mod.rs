@@ -111,6 +111,13 @@ impl Event {
         &self.text[field.start as usize..field.end as usize]
     }
 
+    /// The text of all fields, one after the other: lets a format ask once whether any value holds a byte
+    /// that needs escaping.
+    #[must_use]
+    pub fn all_text(&self) -> &str {
+        &self.text
+    }
+
     /// First value of a field, if the event has it.
     #[must_use]
     pub fn get(&self, id: FieldId) -> Option<&str> {

@@ -67,7 +67,7 @@ pub struct EffectivePolicy {
 
 /// A source to collect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", from = "super::raw::RawSource")]
 pub enum SourceSpec {
     /// The security audit journal.
     AuditJournal(AuditJournalSpec),
@@ -199,7 +199,7 @@ fn default_window() -> u64 {
 
 /// How a destination is reached.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "super::raw::RawTransport")]
 pub enum TransportSpec {
     /// RFC 5426: one message a datagram, best effort.
     Udp {
@@ -211,7 +211,6 @@ pub enum TransportSpec {
         /// `host:port`.
         address: String,
         /// Octet counting or newline; default newline.
-        #[serde(default)]
         framing: Framing,
     },
     /// RFC 5425 (TLS 1.2 or later).
@@ -219,23 +218,18 @@ pub enum TransportSpec {
         /// `host:port`.
         address: String,
         /// Default octet counting, as the RFC asks.
-        #[serde(default = "octet_counting")]
         framing: Framing,
         /// Name that the receiver's certificate must carry; default the host of `address`.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         server_name: Option<String>,
         /// PEM text of the certification authorities to trust; default the system's roots.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         ca_pem: Option<String>,
         /// Name of the entry in the agent's local secrets folder that holds certificate chain and key
         /// (`NAME.crt`, `NAME.key`, PEM) to present.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         client_certificate: Option<String>,
     },
-}
-
-fn octet_counting() -> Framing {
-    Framing::OctetCounting
 }
 
 /// How messages are told apart in a byte stream.

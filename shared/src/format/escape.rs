@@ -1,0 +1,151 @@
+//! What a format cannot hold as it is: one table of 256 entries per format, and a writer that copies runs.
+
+use super::FormatCounters;
+
+/// What happens to a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Written as it is.
+    Copy,
+    /// Replaced by a space, and counted.
+    Space,
+    /// Written after a backslash.
+    Backslash,
+    /// Written as backslash and this letter.
+    Letter(u8),
+}
+
+/// How one place of one format (a header field, a value) treats each byte.
+#[derive(Debug, Clone)]
+pub(super) struct Escape {
+    steps: [Step; 256],
+    special: [bool; 256],
+}
+
+impl Escape {
+    /// Control bytes become spaces; nothing else is touched. UTF-8 sequences have no byte below 0x80.
+    pub(super) fn controls() -> Self {
+        let mut steps = [Step::Copy; 256];
+        for (byte, step) in steps.iter_mut().enumerate() {
+            if byte < 0x20 || byte == 0x7f {
+                *step = Step::Space;
+            }
+        }
+        Self::of(steps)
+    }
+
+    /// As [`Escape::controls`], and these bytes become spaces too.
+    pub(super) fn replacing(bytes: &[u8]) -> Self {
+        Self::controls().with(bytes, Step::Space)
+    }
+
+    /// As [`Escape::controls`], and these bytes get a backslash.
+    pub(super) fn backslash(bytes: &[u8]) -> Self {
+        Self::controls().with(bytes, Step::Backslash)
+    }
+
+    /// Values of a CEF extension: backslash and `=` get a backslash, line ends become `\n` and `\r`.
+    pub(super) fn cef_value() -> Self {
+        let mut steps = Self::backslash(br"\=").steps;
+        steps[usize::from(b'\n')] = Step::Letter(b'n');
+        steps[usize::from(b'\r')] = Step::Letter(b'r');
+        Self::of(steps)
+    }
+
+    fn with(&self, bytes: &[u8], step: Step) -> Self {
+        let mut steps = self.steps;
+        for byte in bytes {
+            steps[usize::from(*byte)] = step;
+        }
+        Self::of(steps)
+    }
+
+    fn of(steps: [Step; 256]) -> Self {
+        Self { steps, special: steps.map(|step| step != Step::Copy) }
+    }
+
+    /// Whether every byte can be copied as it is.
+    pub(super) fn is_clean(&self, text: &[u8]) -> bool {
+        !text.iter().any(|byte| self.special[usize::from(*byte)])
+    }
+
+    /// Appends a text, changed where needed.
+    pub(super) fn write(&self, text: &[u8], out: &mut Vec<u8>, counters: &mut FormatCounters) {
+        let mut rest = text;
+        while let Some(position) = rest.iter().position(|byte| self.special[usize::from(*byte)]) {
+            out.extend_from_slice(&rest[..position]);
+            let byte = rest[position];
+            match self.steps[usize::from(byte)] {
+                Step::Copy => out.push(byte),
+                Step::Space => {
+                    out.push(b' ');
+                    counters.substitutions += 1;
+                }
+                Step::Backslash => out.extend_from_slice(&[b'\\', byte]),
+                Step::Letter(letter) => out.extend_from_slice(&[b'\\', letter]),
+            }
+            rest = &rest[position + 1..];
+        }
+        out.extend_from_slice(rest);
+    }
+
+    /// A text, changed where needed, for parts that are prepared once.
+    pub(super) fn apply(&self, text: &str) -> Vec<u8> {
+        let mut out = Vec::with_capacity(text.len());
+        self.write(text.as_bytes(), &mut out, &mut FormatCounters::default());
+        out
+    }
+}
+
+/// The first `limit` characters of a text; 0 means no limit. Cut before escaping, so neither a UTF-8
+/// sequence nor an escape is ever torn.
+pub(super) fn cut<'a>(text: &'a str, limit: usize, counters: &mut FormatCounters) -> &'a str {
+    if limit == 0 || text.len() <= limit {
+        return text;
+    }
+    match text.char_indices().nth(limit) {
+        Some((end, _)) => {
+            counters.truncations += 1;
+            &text[..end]
+        }
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_place_has_its_escapes() {
+        for (escape, text, expected, substitutions) in [
+            (Escape::controls(), "a\tb\u{7f}é|=", "a b é|=", 2),
+            (Escape::replacing(b"^"), "a^b\nc=|", "a b c=|", 2),
+            (Escape::backslash(br#""\]"#), "\"a\\]=", r#"\"a\\\]="#, 0),
+            (Escape::cef_value(), "a=b\\c|d\r\n\0", r"a\=b\\c|d\r\n ", 1),
+        ] {
+            let mut out = Vec::new();
+            let mut counters = FormatCounters::default();
+            escape.write(text.as_bytes(), &mut out, &mut counters);
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            assert_eq!(counters.substitutions, substitutions);
+            assert!(!escape.is_clean(text.as_bytes()));
+            assert!(escape.is_clean("plain é text".as_bytes()));
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_by_characters() {
+        for (text, limit, expected, truncations) in [
+            ("abc", 0, "abc", 0),
+            ("abc", 3, "abc", 0),
+            ("äöü", 3, "äöü", 0),
+            ("äöüß", 3, "äöü", 1),
+            ("", 1, "", 0),
+        ] {
+            let mut counters = FormatCounters::default();
+            assert_eq!(cut(text, limit, &mut counters), expected);
+            assert_eq!(counters.truncations, truncations);
+        }
+    }
+}

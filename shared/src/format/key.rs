@@ -1,0 +1,266 @@
+//! Keys: for each field of the dictionary the bytes that stand before its value, made once.
+//!
+//! No key may stand twice in a message (QRadar may ignore the second one). Two fields can share a key, and
+//! an event can hold a field twice, so each distinct key has a slot that remembers the event in which it was
+//! written last; the second occurrence gets the suffix `2`, the third `3`, and so on, skipping names that
+//! are keys themselves.
+
+use crate::event::{FieldDef, FieldId, FieldType, dictionary};
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A key made in advance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Key {
+    start: u32,
+    length: u16,
+    slot: u16,
+}
+
+/// What a format says about one field of the dictionary.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Naming {
+    /// Key of the value.
+    pub(super) name: String,
+    /// Key of the meaning of a coded value.
+    pub(super) meaning: String,
+    /// Own key for a value that the type of `name` does not allow (`src` holds addresses only), and for the
+    /// second use of a labelled key.
+    pub(super) own: String,
+    /// Label pair that follows the value, such as ` cs1Label=objectLibrary`.
+    pub(super) label: String,
+    /// For an address key that holds IPv4 only: the key for IPv6, and the label pair that follows it.
+    pub(super) ipv6: Option<(&'static str, &'static str)>,
+    /// Values other than those of the field's type are not allowed under `name`.
+    pub(super) strict: bool,
+    /// Most characters; 0 means no limit.
+    pub(super) limit: usize,
+}
+
+/// A piece of text made in advance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece {
+    start: u32,
+    length: u32,
+}
+
+/// One field, prepared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FieldKey {
+    /// Key of the value.
+    pub(super) value: Key,
+    /// Key of its meaning.
+    pub(super) meaning: Key,
+    /// Own key, see [`Naming::own`].
+    pub(super) own: Key,
+    /// Key and label of an IPv6 address.
+    pub(super) ipv6: Option<(Key, Piece)>,
+    /// Label pair behind the value.
+    pub(super) label: Option<Piece>,
+    /// Type that the value must have to stand under its key.
+    pub(super) check: Option<FieldType>,
+    /// Most characters; 0 means no limit.
+    pub(super) limit: usize,
+    /// Nothing about this field needs a second look: no label, no check, no limit.
+    pub(super) plain: bool,
+}
+
+/// What stands around the name of a key: `^` name `=`, or blank name `="`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around {
+    pub(super) before: &'static [u8],
+    pub(super) delimiter: Option<u8>,
+    pub(super) after: &'static [u8],
+}
+
+/// All keys of one format.
+#[derive(Debug)]
+pub(super) struct KeyTable {
+    fields: Vec<FieldKey>,
+    bytes: Vec<u8>,
+    slots: Slots,
+    around: Around,
+}
+
+/// Which keys the present event has used.
+#[derive(Debug)]
+struct Slots {
+    by_name: HashMap<String, u16>,
+    names: Vec<String>,
+    last: Vec<Use>,
+    event: u32,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Use {
+    event: u32,
+    count: u32,
+}
+
+impl Slots {
+    fn slot(&mut self, name: &str) -> u16 {
+        if let Some(slot) = self.by_name.get(name) {
+            return *slot;
+        }
+        // The dictionary has fewer than 10,000 fields with three names each.
+        let slot = u16::try_from(self.names.len()).unwrap_or(u16::MAX);
+        self.by_name.insert(name.to_owned(), slot);
+        self.names.push(name.to_owned());
+        self.last.push(Use::default());
+        slot
+    }
+}
+
+impl KeyTable {
+    /// Prepares the keys of all fields. `reserved` are the keys that the format's own head uses.
+    pub(super) fn new(around: Around, reserved: &[&str], naming: impl Fn(&FieldDef) -> Naming) -> Self {
+        let slots = Slots { by_name: HashMap::new(), names: Vec::new(), last: Vec::new(), event: 0 };
+        let mut table = Self { fields: Vec::new(), bytes: Vec::new(), slots, around };
+        for name in reserved {
+            table.slots.slot(name);
+        }
+        // The head stands in every event, so a field of the same name always carries the suffix.
+        let free = |name: &mut String| {
+            while reserved.contains(&name.as_str()) {
+                name.push('2');
+            }
+        };
+        for row in dictionary().rows() {
+            let mut names = naming(row);
+            free(&mut names.name);
+            free(&mut names.meaning);
+            free(&mut names.own);
+            let field = FieldKey {
+                value: table.key(&names.name),
+                meaning: table.key(&names.meaning),
+                own: table.key(&names.own),
+                ipv6: names.ipv6.map(|(name, label)| (table.key(name), table.piece(label))),
+                plain: names.label.is_empty() && !names.strict && names.limit == 0,
+                label: (!names.label.is_empty()).then(|| table.piece(&names.label)),
+                check: names.strict.then_some(row.field_type),
+                limit: names.limit,
+            };
+            table.fields.push(field);
+        }
+        table
+    }
+
+    fn key(&mut self, name: &str) -> Key {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(self.around.before);
+        self.bytes.extend(self.around.delimiter);
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(self.around.after);
+        let length = (self.bytes.len() as u32 - start) as u16;
+        Key { start, length, slot: self.slots.slot(name) }
+    }
+
+    fn piece(&mut self, text: &str) -> Piece {
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(text.as_bytes());
+        Piece { start, length: text.len() as u32 }
+    }
+
+    /// Appends a prepared piece.
+    pub(super) fn copy(&self, piece: Piece, out: &mut Vec<u8>) {
+        let start = piece.start as usize;
+        out.extend_from_slice(&self.bytes[start..start + piece.length as usize]);
+    }
+
+    /// Begins a new event: no key is used yet.
+    pub(super) fn begin(&mut self) {
+        self.slots.event = self.slots.event.wrapping_add(1);
+        if self.slots.event == 0 {
+            // After four thousand million events the numbers begin anew, and the old uses are forgotten.
+            self.slots.event = 1;
+            self.slots.last.fill(Use::default());
+        }
+    }
+
+    /// The prepared keys of a field.
+    pub(super) fn field(&self, id: FieldId) -> Option<&FieldKey> {
+        self.fields.get(usize::from(id.0))
+    }
+
+    /// Whether the present event has used a key already.
+    pub(super) fn is_used(&self, key: Key) -> bool {
+        self.slots.last[usize::from(key.slot)].event == self.slots.event
+    }
+
+    /// Appends a key with what stands around it, and remembers that it was used.
+    #[inline]
+    pub(super) fn write(&mut self, key: Key, out: &mut Vec<u8>) {
+        let last = &mut self.slots.last[usize::from(key.slot)];
+        if last.event == self.slots.event {
+            self.write_again(key, out);
+            return;
+        }
+        *last = Use { event: self.slots.event, count: 1 };
+        let start = key.start as usize;
+        out.extend_from_slice(&self.bytes[start..start + usize::from(key.length)]);
+    }
+
+    /// The key is there already: appends it with the next free number.
+    #[cold]
+    fn write_again(&mut self, key: Key, out: &mut Vec<u8>) {
+        let Slots { by_name, names, last, .. } = &mut self.slots;
+        let name = &names[usize::from(key.slot)];
+        let uses = &mut last[usize::from(key.slot)];
+        let numbered = loop {
+            uses.count += 1;
+            let numbered = format!("{name}{}", uses.count);
+            if !by_name.contains_key(&numbered) {
+                break numbered;
+            }
+        };
+        out.extend_from_slice(self.around.before);
+        out.extend(self.around.delimiter);
+        out.extend_from_slice(numbered.as_bytes());
+        out.extend_from_slice(self.around.after);
+    }
+}
+
+/// Which key a value may stand under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fit {
+    /// The field's key.
+    Value,
+    /// The key for IPv6.
+    Ipv6,
+    /// The own key, because the value is not of the type that the key demands.
+    Own,
+}
+
+/// Asks whether a value may stand under a key that demands a type.
+pub(super) fn fit(value: &str, demanded: FieldType, has_ipv6_key: bool) -> Fit {
+    let yes = |ok| if ok { Fit::Value } else { Fit::Own };
+    match demanded {
+        FieldType::Address if has_ipv6_key => {
+            if value.parse::<Ipv4Addr>().is_ok() {
+                Fit::Value
+            } else if value.parse::<Ipv6Addr>().is_ok() {
+                Fit::Ipv6
+            } else {
+                Fit::Own
+            }
+        }
+        FieldType::Address => yes(value.parse::<IpAddr>().is_ok()),
+        FieldType::Integer => yes(value.parse::<i64>().is_ok()),
+        FieldType::Text | FieldType::Hex => Fit::Value,
+    }
+}
+
+/// A keyword as a key of CEF and LEEF: `remote_address` → `remoteAddress`.
+pub(super) fn camel(keyword: &str) -> String {
+    let mut out = String::with_capacity(keyword.len());
+    let mut upper = false;
+    for c in keyword.chars() {
+        if c.is_ascii_alphanumeric() {
+            out.push(if upper { c.to_ascii_uppercase() } else { c });
+            upper = false;
+        } else {
+            upper = !out.is_empty();
+        }
+    }
+    out
+}

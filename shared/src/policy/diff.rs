@@ -1,0 +1,308 @@
+//! What changes between two policies, path by path, and whether the new one lets a SIEM see less.
+
+use super::model::{
+    Action, EffectivePolicy, Match, PolicyDocument, PolicySpec, Rule, SourceSpec, TransportSpec,
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Where: `spec.destinations.qradar.transport.address`, `spec.rules[quiet-jobs].action`.
+    pub path: String,
+    /// What happened there.
+    pub kind: ChangeKind,
+}
+
+/// What happened to a value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChangeKind {
+    /// It is new.
+    Added(Value),
+    /// It is gone.
+    Removed(Value),
+    /// It has another value.
+    Changed {
+        /// Before.
+        old: Value,
+        /// Now.
+        new: Value,
+    },
+    /// A named rule stands elsewhere in the order; positions count from 0.
+    Moved {
+        /// Before.
+        old: usize,
+        /// Now.
+        new: usize,
+    },
+}
+
+/// Longest value in readable text; certificates are cut.
+const MAX_SHOWN: usize = 120;
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        match &self.kind {
+            ChangeKind::Added(value) => write!(f, "+ {path}: {}", shown(value)),
+            ChangeKind::Removed(value) => write!(f, "- {path}: {}", shown(value)),
+            ChangeKind::Changed { old, new } => write!(f, "~ {path}: {} -> {}", shown(old), shown(new)),
+            ChangeKind::Moved { old, new } => write!(f, "~ {path}: moved from position {old} to {new}"),
+        }
+    }
+}
+
+fn shown(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(MAX_SHOWN) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text,
+    }
+}
+
+/// Differences between two documents, in the order of their paths.
+#[must_use]
+pub fn diff_documents(old: &PolicyDocument, new: &PolicyDocument) -> Vec<Change> {
+    diff(old, new)
+}
+
+/// Differences between two effective policies. The number of the revision is not one of them.
+#[must_use]
+pub fn diff_effective(old: &EffectivePolicy, new: &EffectivePolicy) -> Vec<Change> {
+    let mut changes = diff(&old.spec, &new.spec);
+    for change in &mut changes {
+        change.path.insert_str(0, "spec.");
+    }
+    changes
+}
+
+/// One line a change, for people and for the `policy_changed` event; empty text where nothing changes.
+#[must_use]
+pub fn render(changes: &[Change]) -> String {
+    let mut text = String::new();
+    for change in changes {
+        text.push_str(&change.to_string());
+        text.push('\n');
+    }
+    text
+}
+
+fn diff<T: Serialize>(old: &T, new: &T) -> Vec<Change> {
+    // The model holds strings, numbers and maps with string keys only, all of which JSON has.
+    let tree = |value: &T| serde_json::to_value(value).unwrap_or(Value::Null);
+    let mut changes = Vec::new();
+    walk(String::new(), &tree(old), &tree(new), &mut changes);
+    changes
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn walk(path: String, old: &Value, new: &Value, changes: &mut Vec<Change>) {
+    match (old, new) {
+        _ if old == new => {}
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                pair(join(&path, key), a.get(key), b.get(key), changes);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => lists(&path, a, b, changes),
+        _ => changes.push(Change { path, kind: ChangeKind::Changed { old: old.clone(), new: new.clone() } }),
+    }
+}
+
+fn pair(path: String, old: Option<&Value>, new: Option<&Value>, changes: &mut Vec<Change>) {
+    match (old, new) {
+        (Some(old), Some(new)) => walk(path, old, new, changes),
+        // A list that appears or goes is its items: an absent list and an empty one mean the same.
+        (None, Some(Value::Array(items))) => lists(&path, &[], items, changes),
+        (Some(Value::Array(items)), None) => lists(&path, items, &[], changes),
+        (None, Some(new)) => changes.push(Change { path, kind: ChangeKind::Added(new.clone()) }),
+        (Some(old), None) => changes.push(Change { path, kind: ChangeKind::Removed(old.clone()) }),
+        (None, None) => {}
+    }
+}
+
+/// Lists of named items (rules) are compared by name, others as sets of their items.
+fn lists(path: &str, old: &[Value], new: &[Value], changes: &mut Vec<Change>) {
+    let name = |item: &Value| item.get("name").and_then(Value::as_str).map(str::to_owned);
+    let named = |items: &[Value]| items.iter().map(name).collect::<Option<Vec<String>>>();
+    match (named(old), named(new)) {
+        (Some(old_names), Some(new_names)) if !(old.is_empty() && new.is_empty()) => {
+            named_lists(path, (&old_names, old), (&new_names, new), changes);
+        }
+        _ => {
+            for (position, item) in old.iter().enumerate().filter(|(_, item)| !new.contains(item)) {
+                let path = format!("{path}[{position}]");
+                changes.push(Change { path, kind: ChangeKind::Removed(item.clone()) });
+            }
+            for (position, item) in new.iter().enumerate().filter(|(_, item)| !old.contains(item)) {
+                let path = format!("{path}[{position}]");
+                changes.push(Change { path, kind: ChangeKind::Added(item.clone()) });
+            }
+            // The same items in another order or number: first match wins, so order means something.
+            if old.iter().all(|i| new.contains(i)) && new.iter().all(|i| old.contains(i)) {
+                let kind =
+                    ChangeKind::Changed { old: Value::Array(old.to_vec()), new: Value::Array(new.to_vec()) };
+                changes.push(Change { path: path.to_owned(), kind });
+            }
+        }
+    }
+}
+
+fn named_lists(
+    path: &str,
+    old: (&[String], &[Value]),
+    new: (&[String], &[Value]),
+    changes: &mut Vec<Change>,
+) {
+    let find = |names: &[String], name: &String| names.iter().position(|n| n == name);
+    for (position, name) in old.0.iter().enumerate() {
+        if find(new.0, name).is_none() {
+            let kind = ChangeKind::Removed(old.1[position].clone());
+            changes.push(Change { path: format!("{path}[{name}]"), kind });
+        }
+    }
+    // Positions among the rules that both have: a rule that others were put before has not moved.
+    let common = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|n| others.contains(n)).cloned().collect()
+    };
+    let (before, after) = (common(old.0, new.0), common(new.0, old.0));
+    for (position, name) in new.0.iter().enumerate() {
+        let path = format!("{path}[{name}]");
+        let Some(previous) = find(old.0, name) else {
+            changes.push(Change { path, kind: ChangeKind::Added(new.1[position].clone()) });
+            continue;
+        };
+        walk(path.clone(), &old.1[previous], &new.1[position], changes);
+        if find(&before, name) != find(&after, name) {
+            changes.push(Change { path, kind: ChangeKind::Moved { old: previous, new: position } });
+        }
+    }
+}
+
+/// Why a new policy may let the SIEMs see less than the old one; empty where it surely does not.
+///
+/// This is an approximation on the safe side, made from the texts of the policies alone: it may name a
+/// change that in truth drops nothing (a new drop rule that no event ever meets), it never stays silent
+/// about one that could. Formats, paces and addresses' reachability are not looked at; an address that
+/// changes counts as leaving the old receiver.
+#[must_use]
+pub fn narrows(old: &EffectivePolicy, new: &EffectivePolicy) -> Vec<String> {
+    let (old, new) = (&old.spec, &new.spec);
+    let mut reasons = Vec::new();
+    narrowed_sources(old, new, &mut reasons);
+    narrowed_filters(old, new, &mut reasons);
+    narrowed_destinations(old, new, &mut reasons);
+    narrowed_routes(old, new, &mut reasons);
+    if old.severities != new.severities && (asks_severity(old) || asks_severity(new)) {
+        reasons.push("severities change, and a filter or route asks for the severity".to_owned());
+    }
+    reasons
+}
+
+fn narrowed_sources(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String>) {
+    for (name, SourceSpec::AuditJournal(before)) in &old.sources {
+        let Some(SourceSpec::AuditJournal(now)) = new.sources.get(name) else {
+            reasons.push(format!("source {name} is no longer collected"));
+            continue;
+        };
+        if before.journal != now.journal {
+            reasons.push(format!("source {name} leaves journal {} for {}", before.journal, now.journal));
+        }
+        let covers = |entry: &String| now.entry_types.iter().any(|n| n.eq_ignore_ascii_case(entry));
+        if !now.entry_types.is_empty()
+            && (before.entry_types.is_empty() || !before.entry_types.iter().all(covers))
+        {
+            reasons.push(format!("source {name} fetches fewer entry types"));
+        }
+    }
+}
+
+fn narrowed_filters(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String>) {
+    for (position, when) in new.exclude.iter().enumerate() {
+        if !old.exclude.contains(when) {
+            reasons.push(format!("exclude[{position}] is new or changed"));
+        }
+    }
+    // Taking a drop rule away or putting a keep rule in can only keep more. Whatever else differs might not.
+    let same = |a: &Rule, b: &Rule| a.when == b.when && a.action == b.action;
+    let without = |rules: &[Rule], action: Action, others: &[Rule]| -> Vec<Rule> {
+        rules.iter().filter(|r| r.action != action || others.iter().any(|o| same(r, o))).cloned().collect()
+    };
+    let before = without(&old.rules, Action::Drop, &new.rules);
+    let now = without(&new.rules, Action::Keep, &old.rules);
+    if before.len() == now.len() && before.iter().zip(&now).all(|(a, b)| same(a, b)) {
+        return;
+    }
+    let mut named = 0;
+    for rule in &now {
+        if rule.action == Action::Drop && !old.rules.iter().any(|o| same(o, rule)) {
+            reasons.push(format!("rule {} drops and is new or changed", rule.name));
+            named += 1;
+        }
+    }
+    for rule in &before {
+        if rule.action == Action::Keep && !new.rules.iter().any(|n| same(n, rule)) {
+            reasons.push(format!("rule {}, which keeps, is gone or changed", rule.name));
+            named += 1;
+        }
+    }
+    if named == 0 {
+        reasons.push("the order of the rules changes".to_owned());
+    }
+}
+
+fn narrowed_destinations(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String>) {
+    let address = |transport: &TransportSpec| match transport {
+        TransportSpec::Udp { address }
+        | TransportSpec::Tcp { address, .. }
+        | TransportSpec::Tls { address, .. } => address.clone(),
+    };
+    for (name, before) in &old.destinations {
+        match new.destinations.get(name) {
+            None => reasons.push(format!("destination {name} is left")),
+            Some(now) if address(&now.transport) != address(&before.transport) => reasons.push(format!(
+                "destination {name} leaves {} for {}",
+                address(&before.transport),
+                address(&now.transport)
+            )),
+            Some(_) => {}
+        }
+    }
+}
+
+fn narrowed_routes(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String>) {
+    for destination in old.destinations.keys().filter(|name| new.destinations.contains_key(*name)) {
+        // What leads to a destination, as conditions; no route at all leads everything to everybody.
+        let ways = |spec: &PolicySpec| -> Vec<Match> {
+            if spec.routes.is_empty() {
+                return vec![Match::default()];
+            }
+            spec.routes
+                .values()
+                .filter(|r| r.destinations.contains(destination))
+                .map(|r| r.when.clone())
+                .collect()
+        };
+        let now = ways(new);
+        if now.contains(&Match::default()) {
+            continue;
+        }
+        if ways(old).iter().any(|way| !now.contains(way)) {
+            reasons.push(format!("fewer events are routed to destination {destination}"));
+        }
+    }
+}
+
+fn asks_severity(spec: &PolicySpec) -> bool {
+    let asks = |when: &Match| when.min_severity.is_some() || when.max_severity.is_some();
+    spec.exclude.iter().any(asks)
+        || spec.rules.iter().any(|r| asks(&r.when))
+        || spec.routes.values().any(|r| asks(&r.when))
+}

@@ -1,0 +1,171 @@
+//! All documents that select a partition become one effective policy.
+//!
+//! Sources, routes, destinations and rules are named: of two documents with the same name the one with the
+//! higher priority wins and replaces the whole item. Rules run by priority of their document, then by its
+//! name, then by position; excludes and severities, which have no names, likewise. Two documents that set
+//! the same named item with equal priority contradict each other: an error names both.
+
+use super::model::{EffectivePolicy, PolicyDocument, PolicySpec};
+use std::collections::BTreeMap;
+
+/// Which document set an item: path such as `destinations.qradar` or `rules.quiet-jobs` → name of the
+/// document. Items of lists without names are numbered as in the result: `exclude[0]`.
+pub type Provenance = BTreeMap<String, String>;
+
+/// The result of a merge.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Merged {
+    /// What the agent runs.
+    pub policy: EffectivePolicy,
+    /// Where each item comes from.
+    pub provenance: Provenance,
+    /// Names of the documents that took part, highest priority first.
+    pub documents: Vec<String>,
+}
+
+/// Two documents set the same item with equal priority.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error(
+    "policies `{first}` and `{second}` both set {path} with priority {priority}; give one of them a higher priority or rename the item"
+)]
+pub struct MergeConflict {
+    /// The item, such as `destinations.qradar`.
+    pub path: String,
+    /// Name of the one document.
+    pub first: String,
+    /// Name of the other.
+    pub second: String,
+    /// Priority of both.
+    pub priority: i32,
+}
+
+/// Whether a selector matches labels: every pair of it is among them.
+#[must_use]
+pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Merges the documents whose selector matches `labels`. The order of `documents` does not matter.
+///
+/// # Errors
+/// [`MergeConflict`] where two documents with equal priority set the same item.
+pub fn merge<'a>(
+    documents: impl IntoIterator<Item = &'a PolicyDocument>,
+    labels: &BTreeMap<String, String>,
+    revision: u64,
+) -> Result<Merged, MergeConflict> {
+    let selected = documents.into_iter().filter(|d| selects(&d.selector, labels)).collect();
+    merge_selected(selected, revision)
+}
+
+/// Contradictions between any two documents that could select the same partition, whatever partitions
+/// exist now: what must be refused when one of them is published.
+#[must_use]
+pub fn conflicts(documents: &[PolicyDocument]) -> Vec<MergeConflict> {
+    let mut found = Vec::new();
+    for (position, first) in documents.iter().enumerate() {
+        for second in &documents[position + 1..] {
+            let disjoint = first
+                .selector
+                .iter()
+                .any(|(key, value)| second.selector.get(key).is_some_and(|v| v != value));
+            if !disjoint && first.priority == second.priority {
+                found.extend(shared_items(first, second));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn shared_items(a: &PolicyDocument, b: &PolicyDocument) -> Vec<MergeConflict> {
+    let (first, second) = if a.name <= b.name { (a, b) } else { (b, a) };
+    let other: Vec<String> = item_paths(&second.spec);
+    item_paths(&first.spec)
+        .into_iter()
+        .filter(|path| other.contains(path))
+        .map(|path| MergeConflict {
+            path,
+            first: first.name.clone(),
+            second: second.name.clone(),
+            priority: first.priority,
+        })
+        .collect()
+}
+
+/// Paths of the named items of a policy.
+fn item_paths(spec: &PolicySpec) -> Vec<String> {
+    let named = |kind: &str, name: &str| format!("{kind}.{name}");
+    spec.sources
+        .keys()
+        .map(|n| named("sources", n))
+        .chain(spec.rules.iter().map(|r| named("rules", &r.name)))
+        .chain(spec.routes.keys().map(|n| named("routes", n)))
+        .chain(spec.destinations.keys().map(|n| named("destinations", n)))
+        .collect()
+}
+
+fn merge_selected(mut documents: Vec<&PolicyDocument>, revision: u64) -> Result<Merged, MergeConflict> {
+    documents.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
+    let mut merged = Merged::default();
+    merged.policy.revision = revision;
+    let mut owners: BTreeMap<String, &PolicyDocument> = BTreeMap::new();
+    for document in &documents {
+        merged.documents.push(document.name.clone());
+        let mut owned = |path: String| claim(&mut owners, path, document);
+        let spec = &mut merged.policy.spec;
+        for (name, item) in &document.spec.sources {
+            if owned(format!("sources.{name}"))? {
+                spec.sources.insert(name.clone(), item.clone());
+            }
+        }
+        for rule in &document.spec.rules {
+            if owned(format!("rules.{}", rule.name))? {
+                spec.rules.push(rule.clone());
+            }
+        }
+        for (name, item) in &document.spec.routes {
+            if owned(format!("routes.{name}"))? {
+                spec.routes.insert(name.clone(), item.clone());
+            }
+        }
+        for (name, item) in &document.spec.destinations {
+            if owned(format!("destinations.{name}"))? {
+                spec.destinations.insert(name.clone(), item.clone());
+            }
+        }
+        for item in &document.spec.exclude {
+            owned(format!("exclude[{}]", spec.exclude.len()))?;
+            spec.exclude.push(item.clone());
+        }
+        for item in &document.spec.severities {
+            owned(format!("severities[{}]", spec.severities.len()))?;
+            spec.severities.push(item.clone());
+        }
+    }
+    merged.provenance = owners.into_iter().map(|(path, document)| (path, document.name.clone())).collect();
+    Ok(merged)
+}
+
+/// Takes an item for a document. `Ok(false)`: a document of higher priority has it already.
+fn claim<'a>(
+    owners: &mut BTreeMap<String, &'a PolicyDocument>,
+    path: String,
+    document: &'a PolicyDocument,
+) -> Result<bool, MergeConflict> {
+    match owners.get(&path) {
+        None => {
+            owners.insert(path, document);
+            Ok(true)
+        }
+        // The same name twice in one document: both stay, and `validate` refuses them with their places.
+        Some(owner) if std::ptr::eq(*owner, document) => Ok(true),
+        Some(owner) if owner.priority > document.priority => Ok(false),
+        Some(owner) => Err(MergeConflict {
+            path,
+            first: owner.name.clone(),
+            second: document.name.clone(),
+            priority: document.priority,
+        }),
+    }
+}

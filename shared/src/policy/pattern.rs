@@ -1,0 +1,282 @@
+//! IBM i names and generic names: `BOB` is one name, `PAY*` every name that begins so, `*ALL` every name.
+//!
+//! Lower case is taken as upper case, as IBM i commands do. A [`NameSet`] compares names of up to 16 bytes
+//! as one integer, which covers every IBM i name of 10 characters in practice; longer ones take a slower
+//! path with the same answer.
+
+/// Most characters of an IBM i name.
+pub const MAX_NAME: usize = 10;
+
+/// A name or generic name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NamePattern {
+    /// `*ALL`.
+    All,
+    /// A name as it is.
+    Exact(String),
+    /// What a name must begin with, without the star.
+    Prefix(String),
+}
+
+/// Why a text is no name pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// Nothing between the quotes.
+    #[error("is empty; write a name such as QSECOFR, a generic name such as PAY*, or *ALL")]
+    Empty,
+    /// A star that is not at the end, or a special value other than *ALL.
+    #[error(
+        "`{0}` has a star in the wrong place; a generic name ends with its only star (PAY*), *ALL means every name"
+    )]
+    Star(String),
+    /// More characters than IBM i allows.
+    #[error("`{0}` is longer than the {MAX_NAME} characters of an IBM i name")]
+    TooLong(String),
+    /// A character that no IBM i name has.
+    #[error("`{name}` contains {character:?}, which no IBM i name has")]
+    Character {
+        /// The pattern.
+        name: String,
+        /// The character refused.
+        character: char,
+    },
+    /// An object without its library.
+    #[error("`{0}` names no library; write LIBRARY/NAME, for example PAYROLL/EMP* or *ALL/EMP*")]
+    NoLibrary(String),
+}
+
+impl NamePattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// [`PatternError`] says what no IBM i name can have.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let name = text.trim().to_ascii_uppercase();
+        if name.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if name == "*ALL" {
+            return Ok(Self::All);
+        }
+        let (stem, generic) = match name.strip_suffix('*') {
+            Some(stem) => (stem, true),
+            None => (name.as_str(), false),
+        };
+        if stem.is_empty() || stem.contains('*') {
+            return Err(PatternError::Star(name));
+        }
+        if let Some(character) = stem.chars().find(|c| !allowed(*c)) {
+            return Err(PatternError::Character { name, character });
+        }
+        if stem.chars().count() > MAX_NAME {
+            return Err(PatternError::TooLong(name));
+        }
+        Ok(if generic { Self::Prefix(stem.to_owned()) } else { Self::Exact(stem.to_owned()) })
+    }
+
+    /// Whether a name matches. An absent name is given as empty text and matches `*ALL` only.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Exact(exact) => name == exact,
+            Self::Prefix(prefix) => name.starts_with(prefix.as_str()),
+        }
+    }
+}
+
+/// Letters, digits and the marks of IBM i names. National letters are allowed: which ones a name may hold
+/// depends on the code page of the partition. A blank, a slash, a quote or a control character never is.
+fn allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric()
+        || matches!(c, '$' | '#' | '@' | '_' | '.')
+        || (!c.is_ascii() && !c.is_control())
+}
+
+/// An object as `LIBRARY/NAME`, each part a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectPattern {
+    /// Library.
+    pub library: NamePattern,
+    /// Name.
+    pub name: NamePattern,
+}
+
+impl ObjectPattern {
+    /// Reads `LIBRARY/NAME`.
+    ///
+    /// # Errors
+    /// [`PatternError`] where the slash is missing or a part is no pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let Some((library, name)) = text.split_once('/') else {
+            return Err(if text.trim().is_empty() {
+                PatternError::Empty
+            } else {
+                PatternError::NoLibrary(text.trim().to_owned())
+            });
+        };
+        Ok(Self { library: NamePattern::parse(library)?, name: NamePattern::parse(name)? })
+    }
+}
+
+/// A text of up to 16 bytes as one integer, first byte highest, padded with zero bytes.
+fn packed(text: &str) -> Option<u128> {
+    let bytes = text.as_bytes();
+    let mut block = [0_u8; 16];
+    block.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    Some(u128::from_be_bytes(block))
+}
+
+/// One compiled name pattern: `value & mask == bits`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Masked {
+    mask: u128,
+    bits: u128,
+}
+
+/// Many patterns, compiled.
+#[derive(Debug, Clone, Default)]
+pub struct NameSet {
+    all: bool,
+    masked: Vec<Masked>,
+    exact: Vec<u128>,
+    slow: Vec<NamePattern>,
+}
+
+/// So many exact names are compared one by one; more are searched by halves.
+const LINEAR: usize = 16;
+
+impl NameSet {
+    /// Compiles patterns.
+    #[must_use]
+    pub fn new(patterns: impl IntoIterator<Item = NamePattern>) -> Self {
+        let mut set = Self::default();
+        for pattern in patterns {
+            match &pattern {
+                NamePattern::All => set.all = true,
+                NamePattern::Exact(text) => match packed(text) {
+                    Some(bits) => set.exact.push(bits),
+                    None => set.slow.push(pattern),
+                },
+                NamePattern::Prefix(text) => {
+                    if let Some(bits) = packed(text) {
+                        // A prefix is never empty, so the shift stays below 128.
+                        let mask = u128::MAX << (128 - 8 * text.len());
+                        set.masked.push(Masked { mask, bits });
+                    }
+                    // Names longer than 16 bytes are not packed: their prefixes are asked as text.
+                    set.slow.push(pattern);
+                }
+            }
+        }
+        set.exact.sort_unstable();
+        set.exact.dedup();
+        set
+    }
+
+    /// Whether any pattern matches. An absent name is empty text.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        if self.all {
+            return true;
+        }
+        if name.is_empty() {
+            return false;
+        }
+        match packed(name) {
+            Some(value) => {
+                // Patterns hold no NUL, so a name that ends with one equals none of them; packed it would.
+                let whole = name.as_bytes().last() != Some(&0);
+                self.masked.iter().any(|m| value & m.mask == m.bits)
+                    || whole
+                        && if self.exact.len() <= LINEAR {
+                            self.exact.contains(&value)
+                        } else {
+                            self.exact.binary_search(&value).is_ok()
+                        }
+            }
+            None => self.slow.iter().any(|pattern| pattern.matches(name)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn patterns_are_read_as_ibm_i_reads_them() {
+        let exact = |s: &str| Ok(NamePattern::Exact(s.to_owned()));
+        let prefix = |s: &str| Ok(NamePattern::Prefix(s.to_owned()));
+        let cases: [(&str, Result<NamePattern, &str>); 13] = [
+            ("BOB", exact("BOB")),
+            ("qsecofr", exact("QSECOFR")),
+            (" PAY* ", prefix("PAY")),
+            ("$#@_.", exact("$#@_.")),
+            ("MÜLLER", exact("MÜLLER")),
+            ("*all", Ok(NamePattern::All)),
+            ("ABCDEFGHIJ*", prefix("ABCDEFGHIJ")),
+            ("", Err("is empty; write a name such as QSECOFR, a generic name such as PAY*, or *ALL")),
+            (
+                "*",
+                Err(
+                    "`*` has a star in the wrong place; a generic name ends with its only star (PAY*), *ALL means every name",
+                ),
+            ),
+            (
+                "P*Y",
+                Err(
+                    "`P*Y` has a star in the wrong place; a generic name ends with its only star (PAY*), *ALL means every name",
+                ),
+            ),
+            (
+                "*LIBL",
+                Err(
+                    "`*LIBL` has a star in the wrong place; a generic name ends with its only star (PAY*), *ALL means every name",
+                ),
+            ),
+            ("ABCDEFGHIJK", Err("`ABCDEFGHIJK` is longer than the 10 characters of an IBM i name")),
+            ("A B", Err("`A B` contains ' ', which no IBM i name has")),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(
+                NamePattern::parse(text).map_err(|e| e.to_string()),
+                expected.map_err(str::to_owned),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn objects_need_a_library() {
+        assert_eq!(
+            ObjectPattern::parse("pay*/*all"),
+            Ok(ObjectPattern { library: NamePattern::Prefix("PAY".to_owned()), name: NamePattern::All })
+        );
+        assert_eq!(
+            ObjectPattern::parse("EMP*").unwrap_err().to_string(),
+            "`EMP*` names no library; write LIBRARY/NAME, for example PAYROLL/EMP* or *ALL/EMP*"
+        );
+    }
+
+    fn pattern() -> impl Strategy<Value = NamePattern> {
+        prop_oneof![
+            1 => Just(NamePattern::All),
+            8 => "[AB£Ñ]{1,10}".prop_map(NamePattern::Exact),
+            8 => "[AB£Ñ]{1,10}".prop_map(NamePattern::Prefix),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn the_compiled_set_agrees_with_its_patterns(
+            patterns in proptest::collection::vec(pattern(), 0..40), name in "[AB£Ñ\u{0}]{0,12}"
+        ) {
+            let expected = patterns
+                .iter()
+                .any(|p| if name.is_empty() { *p == NamePattern::All } else { p.matches(&name) });
+            prop_assert_eq!(NameSet::new(patterns).contains(&name), expected);
+        }
+    }
+}
