@@ -8,8 +8,8 @@
 //! a receiver that is down.
 
 use muster_shared::cursor::{Cursor, CursorKey};
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
 /// Most bytes that a lane may have queued at its destination before the source stops reading for it.

@@ -16,3 +16,5 @@ pub mod health;
 pub mod lane;
 
 pub mod state;
+
+pub mod uplink;

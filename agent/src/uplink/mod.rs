@@ -1,0 +1,106 @@
+//! The agent's connection to its controller: OpAMP over mutual TLS.
+//!
+//! [`Uplink`](actor::Uplink) keeps one connection open, reports status when it changes and a heartbeat with
+//! rates when it does not, and hands offered policies to a [`PolicyHandler`]. Everything it knows of the
+//! rest of the agent comes through the traits and messages of this file.
+//!
+//! Promises: collection never waits for the controller; a lost connection is tried for ever, with waits
+//! that spread a fleet; the controller is trusted only through the authority of the enrolment. Refuses:
+//! commands and settings that the agent has not declared.
+
+pub mod actor;
+pub mod describe;
+pub mod endpoint;
+pub mod failure;
+pub mod offer;
+pub mod pace;
+pub mod report;
+pub mod state;
+pub mod tls;
+pub mod transport;
+
+use crate::health::ComponentHealth;
+use futures_util::future::LocalBoxFuture;
+use muster_proto::session::rates::{DestinationRates, SourceRates};
+use muster_shared::partition::Partition;
+use std::collections::BTreeMap;
+
+/// A policy that the controller offers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyOffer {
+    /// The controller's hash of it; opaque.
+    pub hash: Vec<u8>,
+    /// JSON of an `EffectivePolicy`.
+    pub body: Vec<u8>,
+}
+
+/// What became of an offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PolicyVerdict {
+    /// It runs, and is stored.
+    Applied,
+    /// It does not run; what ran before still does. The text says why.
+    Failed(String),
+}
+
+/// What runs, and what became of the last offer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PolicyReport {
+    /// Hash of the last offer and what became of it; none before the first offer.
+    pub last_offer: Option<(Vec<u8>, PolicyVerdict)>,
+    /// JSON of the policy that runs; none before the first one.
+    pub running: Option<Vec<u8>>,
+}
+
+/// Takes offered policies; the agent's `PolicyKeeper`.
+pub trait PolicyHandler {
+    /// Judges and applies an offer. The uplink asks for one at a time.
+    fn offer(&self, offer: PolicyOffer) -> LocalBoxFuture<'static, PolicyReport>;
+
+    /// Tells what runs now.
+    fn present(&self) -> LocalBoxFuture<'static, PolicyReport>;
+}
+
+/// Counters since the agent's start, by name of source and destination.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RatesSnapshot {
+    /// By name of the source in the policy.
+    pub sources: BTreeMap<String, SourceRates>,
+    /// By name of the destination in the policy.
+    pub destinations: BTreeMap<String, DestinationRates>,
+}
+
+/// Gives the counters; cheap, asked once a second at most.
+pub type RatesProvider = Box<dyn Fn() -> RatesSnapshot>;
+
+/// Message: the health of all components, as it is now. Sent whenever it changed.
+#[derive(Debug, Clone, PartialEq, Eq, actix::Message)]
+#[rtype(result = "()")]
+pub struct ReportHealth(pub Vec<ComponentHealth>);
+
+/// Message: what the agent learnt of its partition.
+#[derive(Debug, Clone, PartialEq, Eq, actix::Message)]
+#[rtype(result = "()")]
+pub struct DescribePartition(pub Partition);
+
+/// Message: say goodbye to the controller and end. The answer comes when the goodbye is written or its
+/// deadline passed.
+#[derive(Debug, Clone, Copy, actix::Message)]
+#[rtype(result = "()")]
+pub struct Disconnect;
+
+/// Query: where the uplink stands, for `show-state` and tests.
+#[derive(Debug, Clone, Copy, actix::Message)]
+#[rtype(result = "UplinkState")]
+pub struct GetUplinkState;
+
+/// Answer to [`GetUplinkState`].
+#[derive(Debug, Clone, PartialEq, actix::MessageResponse)]
+pub struct UplinkState {
+    /// The state machine.
+    pub state: state::State,
+    /// What the connected server can do.
+    pub server: muster_proto::opamp::capability::ServerCapabilities,
+    /// Present time between heartbeats.
+    pub heartbeat: std::time::Duration,
+}

@@ -1,0 +1,279 @@
+//! What the agent says of itself, and which part of it still has to be said (status compression): pure.
+//!
+//! A part that changed is sent whole, once; the first message of a connection, and the answer to
+//! "report full state", hold all parts. A part that is set again to what it was is not sent again, so
+//! that agent and controller never answer each other in a loop.
+
+use muster_proto::opamp::capability::AgentCapabilities;
+use muster_proto::opamp::{
+    AgentDescription, AgentDisconnect, AgentToServer, ComponentHealth, ConnectionSettingsRequest,
+    ConnectionSettingsStatus, CustomCapabilities, CustomMessage, EffectiveConfig, RemoteConfigStatus,
+};
+
+/// Parts that can be left out while unchanged.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Parts {
+    /// Who the agent is.
+    pub description: AgentDescription,
+    /// How it is.
+    pub health: Option<ComponentHealth>,
+    /// What it runs.
+    pub effective_config: Option<EffectiveConfig>,
+    /// What became of the offered configuration; empty before the first offer.
+    pub remote_config_status: RemoteConfigStatus,
+    /// Its custom capabilities.
+    pub custom_capabilities: CustomCapabilities,
+    /// What became of offered connection settings.
+    pub connection_settings_status: Option<ConnectionSettingsStatus>,
+}
+
+/// Which parts wait to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Unsent {
+    description: bool,
+    health: bool,
+    effective_config: bool,
+    remote_config_status: bool,
+    custom_capabilities: bool,
+    connection_settings_status: bool,
+}
+
+impl Unsent {
+    const ALL: Self = Self {
+        description: true,
+        health: true,
+        effective_config: true,
+        remote_config_status: true,
+        custom_capabilities: true,
+        connection_settings_status: true,
+    };
+}
+
+/// What a message carries beside status, once.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Extras {
+    /// A message of a custom capability.
+    pub custom_message: Option<CustomMessage>,
+    /// Asks for a certificate.
+    pub connection_settings_request: Option<ConnectionSettingsRequest>,
+    /// This is the last message.
+    pub goodbye: bool,
+}
+
+/// The agent's status, its sequence number, and what is still to be said.
+#[derive(Debug, Clone)]
+pub struct Reporter {
+    uid: Vec<u8>,
+    capabilities: AgentCapabilities,
+    sequence: u64,
+    parts: Parts,
+    unsent: Unsent,
+}
+
+impl Reporter {
+    /// A reporter of the agent `uid`, with everything still to be said.
+    #[must_use]
+    pub fn new(uid: [u8; 16], capabilities: AgentCapabilities, parts: Parts) -> Self {
+        Self { uid: uid.to_vec(), capabilities, sequence: 0, parts, unsent: Unsent::ALL }
+    }
+
+    /// The agent's uid.
+    #[must_use]
+    pub fn uid(&self) -> &[u8] {
+        &self.uid
+    }
+
+    /// The parts as they are now.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Takes another uid, as the server assigned it.
+    pub fn set_uid(&mut self, uid: [u8; 16]) {
+        self.uid = uid.to_vec();
+    }
+
+    /// Sets who the agent is.
+    pub fn set_description(&mut self, description: AgentDescription) {
+        self.unsent.description |= replace(&mut self.parts.description, description);
+    }
+
+    /// Sets how the agent is.
+    pub fn set_health(&mut self, health: ComponentHealth) {
+        self.unsent.health |= replace(&mut self.parts.health, Some(health));
+    }
+
+    /// Sets what the agent runs.
+    pub fn set_effective_config(&mut self, config: EffectiveConfig) {
+        self.unsent.effective_config |= replace(&mut self.parts.effective_config, Some(config));
+    }
+
+    /// Sets what became of the offered configuration.
+    pub fn set_remote_config_status(&mut self, status: RemoteConfigStatus) {
+        self.unsent.remote_config_status |= replace(&mut self.parts.remote_config_status, status);
+    }
+
+    /// Sets what became of offered connection settings.
+    pub fn set_connection_settings_status(&mut self, status: ConnectionSettingsStatus) {
+        self.unsent.connection_settings_status |=
+            replace(&mut self.parts.connection_settings_status, Some(status));
+    }
+
+    /// Everything has to be said again: a new connection, or the server asked.
+    pub fn say_all_again(&mut self) {
+        self.unsent = Unsent::ALL;
+    }
+
+    /// Something waits to be said.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let present = Unsent {
+            effective_config: self.parts.effective_config.is_some(),
+            health: self.parts.health.is_some(),
+            connection_settings_status: self.parts.connection_settings_status.is_some(),
+            ..Unsent::ALL
+        };
+        (self.unsent.description && present.description)
+            || (self.unsent.health && present.health)
+            || (self.unsent.effective_config && present.effective_config)
+            || self.unsent.remote_config_status
+            || self.unsent.custom_capabilities
+            || (self.unsent.connection_settings_status && present.connection_settings_status)
+    }
+
+    /// The next message: what is unsent, and the extras. Takes the next sequence number.
+    #[must_use = "a sequence number that is taken and not sent makes the server ask for everything"]
+    pub fn next(&mut self, extras: Extras) -> AgentToServer {
+        let unsent = std::mem::take(&mut self.unsent);
+        let parts = &self.parts;
+        let message = AgentToServer {
+            instance_uid: self.uid.clone(),
+            sequence_num: self.sequence,
+            capabilities: self.capabilities.0,
+            agent_description: unsent.description.then(|| parts.description.clone()),
+            health: parts.health.clone().filter(|_| unsent.health),
+            effective_config: parts.effective_config.clone().filter(|_| unsent.effective_config),
+            remote_config_status: unsent.remote_config_status.then(|| parts.remote_config_status.clone()),
+            custom_capabilities: unsent.custom_capabilities.then(|| parts.custom_capabilities.clone()),
+            connection_settings_status: parts
+                .connection_settings_status
+                .clone()
+                .filter(|_| unsent.connection_settings_status),
+            custom_message: extras.custom_message,
+            connection_settings_request: extras.connection_settings_request,
+            agent_disconnect: extras.goodbye.then_some(AgentDisconnect {}),
+            package_statuses: None,
+            available_components: None,
+            flags: 0,
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        message
+    }
+}
+
+/// Replaces a value; true when it was another one.
+fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
+    let changed = *place != value;
+    *place = value;
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_proto::opamp::{AgentConfigFile, AgentConfigMap, RemoteConfigStatuses, attribute};
+    use prost::Message;
+
+    const UID: [u8; 16] = 0x019b_8d7a_2da8_7657_b52d_492a_9de3_3319_u128.to_be_bytes();
+
+    fn health(healthy: bool) -> ComponentHealth {
+        ComponentHealth { healthy, ..Default::default() }
+    }
+
+    fn reporter() -> Reporter {
+        let parts = Parts {
+            description: AgentDescription {
+                identifying_attributes: vec![attribute::text(attribute::SERVICE_NAME, "x")],
+                non_identifying_attributes: Vec::new(),
+            },
+            health: Some(health(true)),
+            ..Parts::default()
+        };
+        Reporter::new(UID, AgentCapabilities(0x3807), parts)
+    }
+
+    #[test]
+    fn first_all_then_nothing_then_what_changed() {
+        let mut reporter = reporter();
+        let first = reporter.next(Extras::default());
+        assert_eq!(first.sequence_num, 0);
+        assert_eq!(first.health, Some(health(true)));
+        assert_eq!(first.remote_config_status, Some(RemoteConfigStatus::default()));
+        assert_eq!(first.effective_config, None, "there is none yet");
+        assert!(first.agent_description.is_some() && first.custom_capabilities.is_some());
+
+        reporter.set_health(health(true));
+        assert!(!reporter.has_news(), "the same again is no news");
+        let beat = reporter.next(Extras::default());
+        let expected = AgentToServer {
+            instance_uid: UID.to_vec(),
+            sequence_num: 1,
+            capabilities: 0x3807,
+            ..Default::default()
+        };
+        assert_eq!(beat, expected);
+
+        reporter.set_health(health(false));
+        assert!(reporter.has_news());
+        let expected = AgentToServer { sequence_num: 2, health: Some(health(false)), ..expected };
+        assert_eq!(reporter.next(Extras::default()), expected);
+        assert!(!reporter.has_news());
+
+        reporter.say_all_again();
+        let again = reporter.next(Extras::default());
+        assert_eq!(again, AgentToServer { sequence_num: 3, health: Some(health(false)), ..first });
+    }
+
+    #[test]
+    fn every_part_is_news_once() {
+        let mut reporter = reporter();
+        let _ = reporter.next(Extras::default());
+        let config = |body: &str| EffectiveConfig {
+            config_map: Some(AgentConfigMap {
+                config_map: [(
+                    String::new(),
+                    AgentConfigFile { body: body.into(), content_type: String::new() },
+                )]
+                .into(),
+            }),
+        };
+        reporter.set_effective_config(config("{}"));
+        reporter.set_remote_config_status(RemoteConfigStatus {
+            last_remote_config_hash: vec![1, 2, 3],
+            status: RemoteConfigStatuses::Applied.into(),
+            error_message: String::new(),
+        });
+        let message = reporter.next(Extras::default());
+        let recorded =
+            "0a10019b8d7a2da87657b52d492a9de333191001208770320c0a0a0a080a0012040a027b7d3a070a030102031001";
+        assert_eq!(faster_hex::hex_string(&message.encode_to_vec()), recorded);
+
+        let status =
+            ConnectionSettingsStatus { last_connection_settings_hash: vec![9], ..Default::default() };
+        reporter.set_connection_settings_status(status.clone());
+        assert_eq!(reporter.next(Extras::default()).connection_settings_status, Some(status));
+        reporter.set_description(AgentDescription::default());
+        assert_eq!(reporter.next(Extras::default()).agent_description, Some(AgentDescription::default()));
+        assert!(!reporter.has_news());
+    }
+
+    #[test]
+    fn extras_ride_once() {
+        let mut reporter = reporter();
+        let _ = reporter.next(Extras::default());
+        let last = reporter.next(Extras { goodbye: true, ..Extras::default() });
+        assert_eq!(last.agent_disconnect, Some(AgentDisconnect {}));
+        assert_eq!(reporter.next(Extras::default()).agent_disconnect, None);
+    }
+}

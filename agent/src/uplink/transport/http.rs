@@ -1,0 +1,104 @@
+//! OpAMP over plain HTTP: each message is a POST, its answer the response. One request at a time.
+
+use super::{Abandoned, LinkEvent, LinkRequest, closed_by_us, tell};
+use crate::uplink::failure::{Failure, classify, status};
+use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, INSTANCE_UID_HEADER, ServerToAgent, frame};
+use reqwest::header;
+use tokio::sync::mpsc;
+
+/// Most bytes of a refusal's body that are read.
+const MAX_REFUSAL_BODY: usize = 8 * 1024;
+
+/// Runs one connection to its end.
+pub(super) async fn run(
+    request: LinkRequest,
+    mut to_send: mpsc::Receiver<AgentToServer>,
+    report: &mpsc::Sender<LinkEvent>,
+) -> Failure {
+    let client = match client(&request) {
+        Ok(client) => client,
+        Err(failure) => return failure,
+    };
+    let carried: Result<Failure, Abandoned> = async {
+        tell(report, LinkEvent::Opened).await?;
+        while let Some(message) = to_send.recv().await {
+            match exchange(&client, &request, &message).await {
+                Ok(answer) => tell(report, LinkEvent::Message(Box::new(answer))).await?,
+                Err(failure) => return Ok(failure),
+            }
+            tell(report, LinkEvent::Written).await?;
+        }
+        Ok(closed_by_us(&request.endpoint))
+    }
+    .await;
+    carried.unwrap_or_else(|Abandoned| closed_by_us(&request.endpoint))
+}
+
+fn client(request: &LinkRequest) -> Result<reqwest::Client, Failure> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured((*request.tls).clone())
+        .https_only(true)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(request.deadlines.open)
+        .timeout(request.deadlines.open + request.deadlines.answer)
+        .pool_max_idle_per_host(1)
+        .build()
+        .map_err(|error| classify(&request.endpoint.to_string(), &error))
+}
+
+async fn exchange(
+    client: &reqwest::Client,
+    request: &LinkRequest,
+    message: &AgentToServer,
+) -> Result<ServerToAgent, Failure> {
+    let url = request.endpoint.to_string();
+    let misspoken = |error: frame::FrameError| Failure::Protocol(format!("controller at {url}: {error}"));
+    let body = frame::encode_plain(message, request.max_message).map_err(misspoken)?;
+    let mut post = client
+        .post(request.endpoint.http_url().clone())
+        .header(header::CONTENT_TYPE, CONTENT_TYPE)
+        .body(body);
+    if let Ok(uid) = uuid::Uuid::from_slice(&message.instance_uid) {
+        post = post.header(INSTANCE_UID_HEADER, uid.hyphenated().to_string());
+    }
+    if let Some(token) = &request.bearer {
+        post = post.bearer_auth(token.as_str());
+    }
+    let response = post.send().await.map_err(|error| classify(&url, &error))?;
+    let code = response.status();
+    if !code.is_success() {
+        let retry_after = response.headers().get(header::RETRY_AFTER).cloned();
+        let retry_after = retry_after.as_ref().and_then(|value| value.to_str().ok());
+        // The status says enough if its text does not come.
+        let body = match read(response, MAX_REFUSAL_BODY).await {
+            Ok(Read::Whole(body) | Read::Cut(body)) => body,
+            Err(_) => Vec::new(),
+        };
+        return Err(status(&url, code.as_u16(), retry_after, &body, jiff::Timestamp::now()));
+    }
+    match read(response, request.max_message).await.map_err(|error| classify(&url, &error))? {
+        Read::Whole(body) => frame::decode_plain(&body, request.max_message).map_err(misspoken),
+        Read::Cut(body) => {
+            Err(misspoken(frame::FrameError::TooBig { bytes: body.len() + 1, limit: request.max_message }))
+        }
+    }
+}
+
+/// A body, as far as the limit allows.
+enum Read {
+    Whole(Vec<u8>),
+    Cut(Vec<u8>),
+}
+
+async fn read(mut response: reqwest::Response, limit: usize) -> Result<Read, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            body.extend_from_slice(&chunk[..limit - body.len()]);
+            return Ok(Read::Cut(body));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Read::Whole(body))
+}
