@@ -9,7 +9,7 @@ mod counters;
 mod output;
 
 pub use counters::{CountersSnapshot, SourceCounters};
-pub use output::{Framer, Output};
+pub use output::Output;
 
 use crate::destination::{Delivery, Mark};
 use crate::lane::Lane;

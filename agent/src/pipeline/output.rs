@@ -1,47 +1,22 @@
 //! One destination's way of writing an event: format and framing.
 
+use crate::destination::config::DestinationConfig;
+use crate::destination::frame::{FrameCounts, Framer};
 use crate::destination::Delivery;
-use crate::destination::frame;
 use muster_shared::event::Event;
 use muster_shared::format::{FormatContext, FormatError, Formatter};
-use muster_shared::policy::model::{DestinationSpec, Framing, TransportSpec};
-
-/// How messages are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framer {
-    /// Stream transports.
-    Stream(Framing),
-    /// One datagram a message: no framing, the ends tell.
-    Datagram,
-}
-
-impl Framer {
-    /// Framing of a destination's transport.
-    #[must_use]
-    pub fn of(transport: &TransportSpec) -> Self {
-        match transport {
-            TransportSpec::Udp { .. } => Self::Datagram,
-            TransportSpec::Tcp { framing, .. } | TransportSpec::Tls { framing, .. } => Self::Stream(*framing),
-        }
-    }
-}
 
 /// Formats and frames the events of one destination.
 pub struct Output {
     formatter: Formatter,
     framer: Framer,
-    scratch: Vec<u8>,
 }
 
 impl Output {
     /// # Errors
     /// [`FormatError`] when the format's settings cannot be used.
-    pub fn new(spec: &DestinationSpec, context: &FormatContext) -> Result<Self, FormatError> {
-        Ok(Self {
-            formatter: Formatter::new(&spec.format, context)?,
-            framer: Framer::of(&spec.transport),
-            scratch: Vec::with_capacity(1024),
-        })
+    pub fn new(config: &DestinationConfig, context: &FormatContext) -> Result<Self, FormatError> {
+        Ok(Self { formatter: Formatter::new(&config.format, context)?, framer: config.framer() })
     }
 
     /// Appends one framed message to a delivery.
@@ -52,18 +27,12 @@ impl Output {
 
     /// Appends one framed message and its end.
     pub fn write_to(&mut self, event: &Event, bytes: &mut Vec<u8>, ends: &mut Vec<u32>) {
-        match self.framer {
-            Framer::Stream(Framing::OctetCounting) => {
-                self.scratch.clear();
-                self.formatter.write(event, &mut self.scratch);
-                frame::octet_counted(&self.scratch, bytes);
-            }
-            Framer::Stream(Framing::Newline) => {
-                self.formatter.write(event, bytes);
-                bytes.push(b'\n');
-            }
-            Framer::Datagram => self.formatter.write(event, bytes),
-        }
-        ends.push(bytes.len() as u32);
+        let formatter = &mut self.formatter;
+        self.framer.message(bytes, ends, |out| formatter.write(event, out));
+    }
+
+    /// Cuts and replacements since the last call.
+    pub fn take_counts(&mut self) -> FrameCounts {
+        self.framer.take_counts()
     }
 }

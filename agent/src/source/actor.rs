@@ -9,7 +9,7 @@ use super::turn::{self, LaneView, Turn};
 use super::{Gap, Read, Source, SourceError};
 use crate::destination::Delivery;
 use crate::health::{HealthSink, HealthState};
-use crate::host::reconnect::{Backoff, next_wait};
+use crate::host::reconnect::{Failure, Reconnect};
 use crate::lane::Lane;
 use crate::pipeline::{Pipeline, SourceCounters, Target};
 use crate::supervisor::Progress;
@@ -170,18 +170,21 @@ impl Loop {
     }
 
     async fn run(&mut self) {
-        let mut backoff = Backoff::default();
+        let mut reconnect = Reconnect::new();
         self.task.health.report(&self.component, HealthState::Starting, "connecting to the partition");
         loop {
             let error = match (self.task.connect)().await {
                 Ok(mut connected) => {
                     info!(source = self.task.name, "source started");
-                    self.work(&mut connected, &mut backoff).await
+                    self.work(&mut connected, &mut reconnect).await
                 }
                 Err(error) => error,
             };
             let wait = match &error {
-                SourceError::Host(host) => next_wait(&mut backoff, host, rand::random::<f64>()),
+                SourceError::Host(host) => {
+                    let failure = if host.is_sign_on() { Failure::SignOn } else { Failure::Other };
+                    reconnect.failed(failure, rand::random::<f64>())
+                }
                 SourceError::Setup(_) | SourceError::Reply(_) => SETUP_RETRY,
             };
             warn!(source = self.task.name, error = %error, wait_ms = wait.as_millis() as u64, "source cannot read");
@@ -192,11 +195,11 @@ impl Loop {
     }
 
     /// Reads until something fails.
-    async fn work(&mut self, connected: &mut Connected, backoff: &mut Backoff) -> SourceError {
+    async fn work(&mut self, connected: &mut Connected, reconnect: &mut Reconnect) -> SourceError {
         loop {
             self.task.progress.stamp();
             match self.step(connected).await {
-                Ok(()) => *backoff = Backoff::default(),
+                Ok(()) => reconnect.succeeded(),
                 Err(error) => return error,
             }
         }
