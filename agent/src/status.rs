@@ -1,0 +1,181 @@
+//! The status file: what `muster-agent show-state` shows of a running agent.
+//!
+//! The running agent rewrites `status.json` in its state directory when something changed, at most once a
+//! second. It is for people and tests only: nothing is read back from it.
+
+use crate::health::{ComponentHealth, HealthState};
+use muster_shared::cursor::{Cursor, CursorKey};
+use muster_shared::partition::Partition;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Name of the file.
+const FILE: &str = "status.json";
+
+/// Counters of one source.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceStatus {
+    /// Entries read.
+    pub received: u64,
+    /// Entries kept.
+    pub kept: u64,
+    /// Entries dropped by policy.
+    pub dropped: u64,
+    /// Drops by rule.
+    pub dropped_by_rule: BTreeMap<String, u64>,
+    /// Drops by entry type.
+    pub dropped_by_type: BTreeMap<String, u64>,
+    /// Entries of unknown type.
+    pub unknown: u64,
+    /// Entries shorter than their layout.
+    pub short: u64,
+    /// Gaps reported.
+    pub gaps: u64,
+    /// Lag in milliseconds.
+    pub lag_ms: u64,
+}
+
+/// Counters of one destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DestinationStatus {
+    /// Events written.
+    pub delivered: u64,
+    /// Events sent again, or about to be.
+    pub replayed: u64,
+}
+
+/// A committed cursor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CursorStatus {
+    /// Source and destination.
+    pub key: CursorKey,
+    /// Where it stands.
+    pub cursor: Option<Cursor>,
+}
+
+/// The file.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Agent's identity; empty when it is not enrolled.
+    pub agent_id: String,
+    /// Version of the program.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// When it was written, RFC 3339.
+    pub written: String,
+    /// The partition.
+    pub partition: Partition,
+    /// Policy revision in force; 0 for a local file.
+    pub policy_revision: u64,
+    /// Health of every component.
+    pub health: Vec<ComponentHealth>,
+    /// Sources by name.
+    pub sources: BTreeMap<String, SourceStatus>,
+    /// Destinations by name.
+    pub destinations: BTreeMap<String, DestinationStatus>,
+    /// Committed cursors.
+    pub cursors: Vec<CursorStatus>,
+}
+
+impl Status {
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn write(&self, state_dir: &Path) -> std::io::Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?;
+        let temporary = state_dir.join("status.json.new");
+        std::fs::write(&temporary, text)?;
+        std::fs::rename(&temporary, state_dir.join(FILE))
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// Whatever the file system or the parser says.
+    pub fn read(state_dir: &Path) -> std::io::Result<Self> {
+        let text = std::fs::read(state_dir.join(FILE))?;
+        serde_json::from_slice(&text).map_err(std::io::Error::other)
+    }
+
+    /// Whether the process that wrote it still runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        // /proc is there on Linux; elsewhere (PASE) the age of the file must tell.
+        let command = std::fs::read_to_string(format!("/proc/{}/comm", self.pid));
+        command.is_ok_and(|command| command.trim_end() == "muster-agent")
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write_text(&mut text);
+        text
+    }
+
+    fn write_text(&self, out: &mut String) -> std::fmt::Result {
+        let running = if self.is_running() { "running" } else { "not running" };
+        writeln!(out, "agent       {running} (pid {}), version {}, as of {}", self.pid, self.version, self.written)?;
+        let identity = if self.agent_id.is_empty() { "stand-alone" } else { &self.agent_id };
+        writeln!(out, "identity    {identity}")?;
+        let p = &self.partition;
+        writeln!(
+            out,
+            "partition   {} (serial {}, partition {} {}), {}, CCSID {}",
+            p.system_name, p.serial_number, p.partition_id, p.partition_name, p.os_release, p.ccsid
+        )?;
+        match self.policy_revision {
+            0 => writeln!(out, "policy      local file, or none yet")?,
+            revision => writeln!(out, "policy      revision {revision}")?,
+        }
+        for health in &self.health {
+            let state = match health.state {
+                HealthState::Starting => "starting",
+                HealthState::Healthy => "healthy",
+                HealthState::Degraded => "DEGRADED",
+                HealthState::Failed => "FAILED",
+            };
+            writeln!(out, "health      {:<28} {state} {}", health.component, health.reason)?;
+        }
+        for (name, s) in &self.sources {
+            writeln!(
+                out,
+                "source      {name:<28} received {} kept {} dropped {} gaps {} lag {} ms",
+                s.received, s.kept, s.dropped, s.gaps, s.lag_ms
+            )?;
+            for (rule, count) in &s.dropped_by_rule {
+                writeln!(out, "              dropped by {rule}: {count}")?;
+            }
+        }
+        for (name, d) in &self.destinations {
+            writeln!(out, "destination {name:<28} delivered {} sent again {}", d.delivered, d.replayed)?;
+        }
+        for c in &self.cursors {
+            let place = match &c.cursor {
+                Some(Cursor::Journal(j)) => format!("{}/{} {}", j.receiver.library, j.receiver.name, j.sequence),
+                None => "not started".to_owned(),
+            };
+            writeln!(out, "cursor      {} -> {}: {place}", c.key.source, c.key.destination)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let status = Status { agent_id: "a".into(), pid: std::process::id(), ..Status::default() };
+        status.write(folder.path()).unwrap();
+        assert_eq!(Status::read(folder.path()).unwrap(), status);
+        assert!(status.to_text().contains("not running"), "this process is no muster-agent");
+    }
+}
