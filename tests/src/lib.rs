@@ -4,5 +4,6 @@
 
 pub mod eventually;
 pub mod process;
+pub mod readers;
 pub mod results;
 pub mod sandbox;
