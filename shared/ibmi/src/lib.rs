@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod ebcdic;
 pub mod number;
 pub mod text;

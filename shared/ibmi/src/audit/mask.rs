@@ -1,0 +1,299 @@
+//! Finds passwords in command text, so that they never leave the partition in an event.
+//!
+//! Looked for are values of parameters whose name speaks of a password (`PASSWORD(…)`, `NEWPWD(…)`,
+//! `PASSWORD = '…'`), the password that is the second positional parameter of the user profile commands, and
+//! `IDENTIFIED BY` and `CONNECT … USING` of SQL. Special values such as `*NONE` stay, since they say much and
+//! give away nothing.
+
+use crate::ebcdic::CodePage;
+use memchr::memchr3;
+use smallvec::SmallVec;
+use std::ops::Range;
+
+/// Places of passwords in the bytes, by rising start, without overlap.
+pub(crate) type Secrets = SmallVec<[Range<usize>; 4]>;
+
+/// What a masked value is replaced with, whatever its length was.
+const MASKED: &str = "********";
+
+/// Parameters whose name speaks of a password though their value is none.
+const HARMLESS: [&[u8]; 7] =
+    [b"PWDEXP", b"PWDEXPITV", b"PWDCHGBLK", b"LCLPWDMGT", b"PWDLVL", b"PWDVLDPGM", b"PWDPOSDIF"];
+
+/// Values that are no password.
+const SPECIAL: [&[u8]; 9] =
+    [b"*NONE", b"*SAME", b"*USRPRF", b"*NO", b"*YES", b"*BLANK", b"*SYSGEN", b"*PROMPT", b"*DFT"];
+
+/// Parts of a parameter name that make its value a secret.
+const SPEAKING: [&[u8]; 6] = [b"PASSWORD", b"PASSWD", b"PASSPHRASE", b"PASSCODE", b"PWD", b"SECRET"];
+
+/// Whether a stretch of undecoded bytes has an opening parenthesis, an equals sign or a quote at all. EBCDIC,
+/// the same in every page.
+pub(crate) fn may_hold_secrets(data: &[u8], stretch: Range<usize>) -> bool {
+    memchr3(0x4D, 0x7E, 0x7D, &data[stretch]).is_some()
+}
+
+/// Appends the text of a command with its passwords masked; returns how many there were.
+pub(crate) fn decode_masked(page: &CodePage, bytes: &[u8], out: &mut String) -> u32 {
+    let secrets = find(page, bytes);
+    let mut at = 0;
+    for secret in &secrets {
+        page.decode_into(&bytes[at..secret.start], out);
+        out.push_str(MASKED);
+        at = secret.end;
+    }
+    page.decode_into(&bytes[at..], out);
+    secrets.len() as u32
+}
+
+/// Places of all passwords in EBCDIC text. One byte is one character, so places are the same in both.
+pub(crate) fn find(page: &CodePage, bytes: &[u8]) -> Secrets {
+    let ascii = |byte: &u8| u8::try_from(page.char_of(*byte)).map_or(0xFF, |c| c.to_ascii_uppercase());
+    let text: Vec<u8> = bytes.iter().map(ascii).collect();
+    Scan { text: &text, at: 0, after_connect: false, secrets: Secrets::new() }.run()
+}
+
+struct Scan<'a> {
+    /// Upper case.
+    text: &'a [u8],
+    at: usize,
+    after_connect: bool,
+    secrets: Secrets,
+}
+
+impl Scan<'_> {
+    fn run(mut self) -> Secrets {
+        while self.at < self.text.len() {
+            if !is_word(self.text[self.at]) {
+                self.at += 1;
+                continue;
+            }
+            let start = self.at;
+            self.at = self.end_of_word(start);
+            self.word(&self.text[start..self.at]);
+        }
+        self.secrets
+    }
+
+    fn word(&mut self, word: &[u8]) {
+        match word {
+            b"CRTUSRPRF" | b"CHGUSRPRF" => self.positional(),
+            b"CONNECT" => self.after_connect = true,
+            b"USING" if self.after_connect => self.secret_token(),
+            b"IDENTIFIED" => {
+                let by = self.skip_blanks(self.at);
+                if self.text[by..].starts_with(b"BY ") {
+                    self.at = by + 3;
+                    self.secret_token();
+                }
+            }
+            _ if speaks_of_password(word) => self.value_of_parameter(),
+            _ => {}
+        }
+    }
+
+    /// `NAME(value)`, `NAME = value`, `NAME: value` or `NAME 'value'`.
+    fn value_of_parameter(&mut self) {
+        let next = self.skip_blanks(self.at);
+        match self.text.get(next) {
+            Some(b'(') => {
+                let end = self.end_of_parenthesis(next + 1);
+                self.add(next + 1..end);
+            }
+            Some(b'=' | b':') => {
+                self.at = next + 1;
+                self.secret_token();
+            }
+            Some(b'\'' | b'"') => self.secret_token(),
+            _ => {}
+        }
+    }
+
+    /// `CRTUSRPRF NAME SECRET`: the second value, if both stand without a parameter name.
+    fn positional(&mut self) {
+        let first = self.skip_blanks(self.at);
+        let first_end = self.end_of_token(first);
+        let second = self.skip_blanks(first_end);
+        let second_end = self.end_of_token(second);
+        let plain = |range: Range<usize>| {
+            !range.is_empty()
+                && !self.text[range.clone()].contains(&b'(')
+                && self.text.get(range.end) != Some(&b'(')
+        };
+        if plain(first..first_end) && plain(second..second_end) {
+            self.add(second..second_end);
+        }
+    }
+
+    fn secret_token(&mut self) {
+        let start = self.skip_blanks(self.at);
+        let end = self.end_of_token(start);
+        self.add(start..end);
+    }
+
+    fn add(&mut self, range: Range<usize>) {
+        self.at = range.end;
+        let value = self.text[range.clone()].trim_ascii();
+        let bare: Vec<u8> = value.iter().copied().filter(|c| !matches!(c, b'\'' | b'"')).collect();
+        if !bare.trim_ascii().is_empty() && !SPECIAL.contains(&bare.trim_ascii()) {
+            self.secrets.push(range);
+        }
+    }
+
+    fn skip_blanks(&self, from: usize) -> usize {
+        let blanks = self.text[from.min(self.text.len())..].iter().take_while(|c| **c == b' ').count();
+        from + blanks
+    }
+
+    fn end_of_word(&self, from: usize) -> usize {
+        from + self.text[from..].iter().take_while(|c| is_word(**c)).count()
+    }
+
+    /// A quoted text with its quotes, or everything up to a blank or a closing parenthesis.
+    fn end_of_token(&self, from: usize) -> usize {
+        match self.text.get(from) {
+            Some(quote @ (b'\'' | b'"')) => self.end_of_quoted(from, *quote),
+            _ => {
+                let rest = self.text.get(from..).unwrap_or_default();
+                from + rest.iter().take_while(|c| !matches!(c, b' ' | b')' | b';' | b'\'')).count()
+            }
+        }
+    }
+
+    /// Behind the closing quotes: as many as the text opened with, because a quoted command doubles them.
+    /// With one opening quote, a double one inside stands for itself. What is never closed reaches to the end.
+    fn end_of_quoted(&self, from: usize, quote: u8) -> usize {
+        let run = |at: usize| self.text[at..].iter().take_while(|c| **c == quote).count();
+        let opened = run(from);
+        let mut at = from + opened;
+        while at < self.text.len() {
+            let closed = run(at);
+            if opened == 1 && closed % 2 == 1 {
+                return at + closed;
+            }
+            if opened > 1 && closed >= opened {
+                return at + opened;
+            }
+            at += closed.max(1);
+        }
+        self.text.len()
+    }
+
+    fn end_of_parenthesis(&self, from: usize) -> usize {
+        let mut depth = 1;
+        let mut quoted = false;
+        for (position, character) in self.text.iter().enumerate().skip(from) {
+            match character {
+                b'\'' => quoted = !quoted,
+                b'(' if !quoted => depth += 1,
+                b')' if !quoted => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                return position;
+            }
+        }
+        self.text.len()
+    }
+}
+
+fn is_word(character: u8) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, b'_' | b'$' | b'#' | b'@')
+}
+
+fn speaks_of_password(word: &[u8]) -> bool {
+    let speaks = |part: &[u8]| word.windows(part.len()).any(|window| window == part);
+    SPEAKING.iter().any(|part| speaks(part)) && !HARMLESS.contains(&word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::severity::invariant_bytes;
+    use crate::ebcdic::code_page;
+    use proptest::prelude::*;
+
+    fn masked(command: &str) -> String {
+        let mut out = String::new();
+        decode_masked(code_page(37).unwrap(), &invariant_bytes(command), &mut out);
+        out
+    }
+
+    #[test]
+    fn passwords_are_masked() {
+        let cases = [
+            (
+                "CRTUSRPRF USRPRF(BOB) PASSWORD(GEHEIM1) TEXT('x')",
+                "CRTUSRPRF USRPRF(BOB) PASSWORD(********) TEXT('x')",
+            ),
+            (
+                "CHGUSRPRF USRPRF(BOB) PASSWORD('a ) b') STATUS(*ENABLED)",
+                "CHGUSRPRF USRPRF(BOB) PASSWORD(********) STATUS(*ENABLED)",
+            ),
+            ("chgusrprf usrprf(bob) password(x)", "chgusrprf usrprf(bob) password(********)"),
+            ("CRTUSRPRF BOB GEHEIM1", "CRTUSRPRF BOB ********"),
+            ("QSYS/CRTUSRPRF BOB 'a b' TEXT(c)", "QSYS/CRTUSRPRF BOB ******** TEXT(c)"),
+            ("SBMJOB CMD(CHGUSRPRF BOB GEHEIM1) JOB(X)", "SBMJOB CMD(CHGUSRPRF BOB ********) JOB(X)"),
+            ("CHGPWD CURPWD(A) NEWPWD(B)", "CHGPWD CURPWD(********) NEWPWD(********)"),
+            (
+                "ADDSVRAUTE USRPRF(B) SERVER(S) PASSWORD(c(d)e) X(1)",
+                "ADDSVRAUTE USRPRF(B) SERVER(S) PASSWORD(********) X(1)",
+            ),
+            (
+                "RUNSQL SQL('CONNECT TO R USER U USING ''it''')",
+                "RUNSQL SQL('CONNECT TO R USER U USING ********')",
+            ),
+            (
+                "RUNSQL SQL('SET ENCRYPTION PASSWORD = ''x y''') COMMIT(*NONE)",
+                "RUNSQL SQL('SET ENCRYPTION PASSWORD = ********') COMMIT(*NONE)",
+            ),
+            ("QSH CMD('curl --password=abc x')", "QSH CMD('curl --password=******** x')"),
+            ("PASSWORD('never closed", "PASSWORD(********"),
+            ("IDENTIFIED BY abc", "IDENTIFIED BY ********"),
+        ];
+        for (command, expected) in cases {
+            assert_eq!(masked(command), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_no_password_stays() {
+        for command in [
+            "CRTUSRPRF USRPRF(BOB) PASSWORD(*NONE) PWDEXP(*YES)",
+            "CRTUSRPRF USRPRF(BOB) PASSWORD() PWDEXPITV(90)",
+            "CHGSYSVAL SYSVAL(QPWDMINLEN) VALUE('8')",
+            "CRTUSRPRF BOB *USRPRF",
+            "CRTUSRPRF BOB TEXT('x y')",
+            "CRTUSRPRF",
+            "WRKOBJ OBJ(PAYROLL/PWD)",
+            "INSERT INTO T USING 'x'",
+            "CHGUSRPRF BOB",
+        ] {
+            assert_eq!(masked(command), command);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_safe(command in "[A-C ()'\"=:;]{0,20}(PASSWORD|CRTUSRPRF|IDENTIFIED|CONNECT|USING|BY)[A ()'\"=:;]{0,20}") {
+            let bytes = invariant_bytes(&command);
+            let secrets = find(code_page(37).unwrap(), &bytes);
+            let mut at = 0;
+            for secret in &secrets {
+                prop_assert!(secret.start >= at && secret.end <= bytes.len() && secret.start < secret.end);
+                at = secret.end;
+            }
+        }
+
+        #[test]
+        fn a_password_never_shows(password in "[a-z0-9]{6,12}", before in "[A-Z]{0,5}", form in 0..4_usize) {
+            let command = [
+                format!("{before} PASSWORD({password}) X(Y)"),
+                format!("{before} NEWPWD('{password}')"),
+                format!("CHGUSRPRF {before}X {password} TEXT(A)"),
+                format!("{before} password={password}"),
+            ];
+            prop_assert!(!masked(&command[form]).contains(&password));
+        }
+    }
+}
