@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod destination;
+pub mod enrol;
 pub mod health;
 
 pub mod lane;

@@ -227,9 +227,18 @@ impl Uplink {
         match self.settings.certificate_expires {
             Some(expired) if expired <= Timestamp::now() => format!(
                 "this agent's certificate expired at {expired}; check this host's clock, or enrol again with \
-                 `muster-agent enrol` ({failure})"
+                 `muster-agent enrol --replace` ({failure})"
             ),
-            Some(_) | None => failure.to_string(),
+            Some(_) | None => match failure {
+                Failure::Refused(text) => format!(
+                    "{text}; see `muster agents`, and enrol again with a new token if need be (`muster-agent \
+                     enrol --replace`)"
+                ),
+                Failure::Unreachable(text)
+                | Failure::Untrusted(text)
+                | Failure::Protocol(text)
+                | Failure::Busy { text, .. } => text.clone(),
+            },
         }
     }
 

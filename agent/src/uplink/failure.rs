@@ -5,8 +5,8 @@ use rustls::{AlertDescription, CertificateError};
 use std::error::Error;
 use std::time::Duration;
 
-/// Longest text of a peer that is repeated, in characters.
-const MAX_PEER_TEXT: usize = 300;
+/// Longest text of a peer that is repeated, in characters; long enough for advice with commands in it.
+const MAX_PEER_TEXT: usize = 1_000;
 
 /// Longest wait that a controller may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3_600);
@@ -53,9 +53,7 @@ pub fn status(url: &str, code: u16, retry_after: Option<&str>, body: &[u8], now:
     let said = problem_text(body);
     let said = if said.is_empty() { format!("HTTP status {code}") } else { said };
     match code {
-        401 | 403 => Failure::Refused(format!(
-            "controller at {url} refuses this agent: {said}; see `muster agents`, and enrol again if it was removed"
-        )),
+        401 | 403 => Failure::Refused(format!("controller at {url} refuses this agent: {said}")),
         429 | 503 => Failure::Busy {
             retry_after: retry_after.and_then(|value| parse_retry_after(value, now)),
             text: format!("controller at {url} is busy: {said}"),
@@ -122,6 +120,9 @@ fn untrusted(url: &str, reason: &CertificateError) -> String {
             "the certificate of the controller at {url} is for another name; use a name or address that the \
              controller was set up with"
         ),
+        CertificateError::Other(reason) => {
+            format!("the certificate of the controller at {url} is not accepted: {}", reason.0)
+        }
         other => format!("the certificate of the controller at {url} is not accepted: {other}"),
     }
 }
@@ -130,23 +131,15 @@ fn alerted(url: &str, alert: AlertDescription) -> Failure {
     let refused =
         |why: &str| Failure::Refused(format!("controller at {url} refuses this agent's certificate: {why}"));
     match alert {
-        AlertDescription::CertificateExpired => {
-            refused("it has expired; check this host's clock, or enrol again with `muster-agent enrol`")
-        }
-        AlertDescription::CertificateRevoked => {
-            refused("it was revoked; enrol again with a new token if that was a mistake")
-        }
-        AlertDescription::UnknownCA => refused(
-            "another authority signed it; enrol again with a token of this controller (`muster token create`)",
-        ),
+        AlertDescription::CertificateExpired => refused("it has expired"),
+        AlertDescription::CertificateRevoked => refused("it was revoked"),
+        AlertDescription::UnknownCA => refused("another authority signed it"),
         AlertDescription::CertificateRequired
         | AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate
         | AlertDescription::AccessDenied
-        | AlertDescription::DecryptError => refused(
-            "it is unknown or not valid there; see `muster agents`, and enrol again if it was removed",
-        ),
+        | AlertDescription::DecryptError => refused("it is unknown or not valid there"),
         other => Failure::Protocol(format!("controller at {url} ended TLS with alert {other:?}")),
     }
 }
@@ -237,6 +230,6 @@ mod tests {
 
     #[test]
     fn a_peer_cannot_flood_the_log() {
-        assert_eq!(problem_text(&[b'x'; 10_000]).len(), 300);
+        assert_eq!(problem_text(&[b'x'; 10_000]).len(), 1_000);
     }
 }

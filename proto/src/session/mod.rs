@@ -1,5 +1,6 @@
 //! Payloads of Muster's own: the enrolment token, and what custom OpAMP capabilities carry.
 
+pub mod fingerprint;
 pub mod rates;
 pub mod token;
 
