@@ -74,7 +74,8 @@ impl CefWriter {
         for field in event.fields() {
             let Some(key) = self.keys.field(field.id).copied() else { continue };
             // Blanks at the end of the last value are lost anyway; readers trim the others as they like.
-            let text = cut(event.text(field).trim_matches(' '), key.limit, counters).trim_end_matches(' ');
+            let text =
+                cut(event.text(field).trim_matches(blank), key.limit, counters).trim_end_matches(blank);
             if text.is_empty() {
                 continue;
             }
@@ -130,6 +131,11 @@ impl CefWriter {
         out.extend_from_slice(number.format(event.sequence).as_bytes());
         out.extend_from_slice(&self.partition);
     }
+}
+
+/// What is, or becomes, a space; line ends do not, they are escaped.
+const fn blank(c: char) -> bool {
+    c == ' ' || (c.is_ascii_control() && c != '\n' && c != '\r')
 }
 
 /// `externalId` and, where the stable id is longer than the 40 characters that the key may hold,
@@ -195,7 +201,7 @@ fn partition_pairs(partition: &Partition, value: &Escape) -> Vec<u8> {
     let mut ignored = FormatCounters::default();
     let mut out = Vec::new();
     let mut pair = |key: &str, text: &str, limit: usize| {
-        let text = cut(text.trim_matches(' '), limit, &mut ignored).trim_end_matches(' ');
+        let text = cut(text.trim_matches(blank), limit, &mut ignored).trim_end_matches(blank);
         if !text.is_empty() {
             out.push(b' ');
             out.extend_from_slice(key.as_bytes());
@@ -213,7 +219,7 @@ fn partition_pairs(partition: &Partition, value: &Escape) -> Vec<u8> {
     out
 }
 
-fn naming(row: &FieldDef) -> Naming {
+pub(super) fn naming(row: &FieldDef) -> Naming {
     // Own keys hold letters and digits in lower and upper case and no limit; keys of the standard that hold
     // numbers or addresses are checked.
     let typed = matches!(row.field_type, FieldType::Address | FieldType::Integer);

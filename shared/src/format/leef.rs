@@ -206,7 +206,7 @@ fn partition_pairs(partition: &Partition, delimiter: u8, value: &Escape) -> Vec<
     out
 }
 
-fn naming(row: &FieldDef) -> Naming {
+pub(super) fn naming(row: &FieldDef) -> Naming {
     let predefined = PREDEFINED.contains(&row.leef.as_str());
     let typed = matches!(row.field_type, FieldType::Address | FieldType::Integer);
     Naming {

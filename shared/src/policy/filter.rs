@@ -39,7 +39,7 @@ impl EntryType {
             [c, b'_', a, b, b'_', s] => (*c, [*a, *b], Some(*s)),
             _ => return Err(NoEntryType(text.to_owned())),
         };
-        if ok(&code) && entry_type.iter().all(|b| ok(b)) && subtype.is_none_or(|s| ok(&s)) {
+        if ok(&code) && entry_type.iter().all(ok) && subtype.is_none_or(|s| ok(&s)) {
             Ok(Self { code, entry_type, subtype })
         } else {
             Err(NoEntryType(text.to_owned()))

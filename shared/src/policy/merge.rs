@@ -169,3 +169,114 @@ fn claim<'a>(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::parse_document;
+    use proptest::prelude::*;
+
+    fn document(name: &str, priority: i32, selector: &str, spec: &str) -> PolicyDocument {
+        let text = format!(
+            "{{api_version: muster/v1, name: {name}, priority: {priority}, selector: {selector}, spec: {spec}}}"
+        );
+        parse_document(&text).unwrap()
+    }
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    fn udp(host: &str) -> String {
+        format!("{{transport: {{kind: udp, address: '{host}:514'}}}}")
+    }
+
+    #[test]
+    fn higher_priority_replaces_whole_items_and_rules_run_by_priority() {
+        let base = document(
+            "base",
+            0,
+            "{}",
+            &format!(
+                "{{destinations: {{a: {}, b: {}}}, rules: [{{name: r1, action: drop}}, {{name: r2, action: keep}}],\
+                 exclude: [{{users: [BASE]}}]}}",
+                udp("base-a"),
+                udp("base-b")
+            ),
+        );
+        let site = document(
+            "site",
+            5,
+            "{site: berlin}",
+            &format!(
+                "{{destinations: {{a: {}}}, rules: [{{name: r2, action: drop}}, {{name: r3, action: keep}}],\
+                 exclude: [{{users: [SITE]}}]}}",
+                udp("site-a")
+            ),
+        );
+        let other = document("other", 9, "{site: paris}", "{rules: [{name: r9, action: drop}]}");
+        let merged = merge([&base, &other, &site], &labels(&[("site", "berlin"), ("tier", "1")]), 7).unwrap();
+        assert_eq!(merged.documents, ["site", "base"]);
+        assert_eq!(merged.policy.revision, 7);
+        let spec = &merged.policy.spec;
+        assert_eq!(spec.destinations["a"], site.spec.destinations["a"]);
+        assert_eq!(spec.destinations["b"], base.spec.destinations["b"]);
+        let rules: Vec<_> = spec.rules.iter().map(|r| (r.name.as_str(), r.action)).collect();
+        use crate::policy::model::Action::{Drop, Keep};
+        assert_eq!(rules, [("r2", Drop), ("r3", Keep), ("r1", Drop)]);
+        assert_eq!(spec.exclude[0].users, ["SITE"]);
+        let owners: Vec<_> = merged.provenance.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(
+            owners,
+            [
+                ("destinations.a", "site"),
+                ("destinations.b", "base"),
+                ("exclude[0]", "site"),
+                ("exclude[1]", "base"),
+                ("rules.r1", "base"),
+                ("rules.r2", "site"),
+                ("rules.r3", "site"),
+            ]
+        );
+    }
+
+    #[test]
+    fn equal_priority_on_one_item_names_both_documents() {
+        let one = document("one", 3, "{}", &format!("{{destinations: {{a: {}}}}}", udp("x")));
+        let two = document("two", 3, "{site: berlin}", &format!("{{destinations: {{a: {}}}}}", udp("y")));
+        let three = document("three", 3, "{site: paris}", &format!("{{destinations: {{a: {}}}}}", udp("z")));
+        let error = merge([&two, &one], &labels(&[("site", "berlin")]), 1).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "policies `one` and `two` both set destinations.a with priority 3; give one of them a higher priority or rename the item"
+        );
+        assert!(merge([&two, &one], &labels(&[]), 1).is_ok());
+        let pairs: Vec<_> = conflicts(&[two, one, three]).into_iter().map(|c| (c.first, c.second)).collect();
+        let expected = [("one", "three"), ("one", "two")];
+        assert_eq!(pairs, expected.map(|(a, b)| (a.to_owned(), b.to_owned())));
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_the_documents_does_not_matter(
+            priorities in proptest::collection::vec(-2_i32..3, 1..6),
+            rules in proptest::collection::vec(0_u8..6, 6),
+            seed in any::<u64>(),
+        ) {
+            let documents: Vec<_> = priorities
+                .iter()
+                .enumerate()
+                .map(|(i, p)| {
+                    let rule = rules[i];
+                    document(&format!("d{i}"), *p, "{}", &format!("{{rules: [{{name: r{rule}, action: drop}}]}}"))
+                })
+                .collect();
+            let mut shuffled: Vec<&PolicyDocument> = documents.iter().collect();
+            let length = shuffled.len();
+            for i in (1..length).rev() {
+                shuffled.swap(i, (seed.rotate_left(i as u32 * 7) % (i as u64 + 1)) as usize);
+            }
+            prop_assert_eq!(merge(&documents, &BTreeMap::new(), 1), merge(shuffled, &BTreeMap::new(), 1));
+        }
+    }
+}
