@@ -1,13 +1,23 @@
 //! Destinations: receivers of events, each with its own format, pace and cursor.
 
+mod actor;
 pub mod backoff;
 pub mod config;
+mod datagrams;
 pub mod frame;
+mod heartbeat;
+mod link;
 mod queue;
+mod session;
+mod stats;
 pub mod transport;
 pub mod window;
+mod writing;
 
+pub use actor::{Destination, DestinationActor, DestinationParts, GetStats, STOP_LIMIT, SetLanes, Stop};
 pub use config::{ConfigError, DestinationConfig};
+pub use heartbeat::{HeartbeatFacts, HeartbeatSource};
+pub use stats::{DestinationStats, Stats};
 
 use crate::lane::Lane;
 use muster_shared::cursor::Cursor;
