@@ -1,0 +1,300 @@
+//! The command line as clap reads it. Help texts are the reference for people.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use std::path::PathBuf;
+use std::time::Duration;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0  done
+  1  it failed for another reason than those below
+  2  the command line is wrong
+  3  the agent, policy, revision or token does not exist
+  4  refused by the controller, or a policy is not valid; nothing was changed
+  5  the controller cannot be reached or is not trusted, or the login is missing or over
+
+Environment:
+  MUSTER_PROFILE   the profile to use, as --profile
+  NO_COLOR         no colour, as --color never
+  XDG_CONFIG_HOME  profiles are kept in its folder muster/profiles (default ~/.config)
+
+With --output json each command prints the body of the HTTP interface that it is made from
+(docs/command-line.md); fields are only ever added.";
+
+/// Manage a fleet of Muster agents through their controller.
+#[derive(Debug, Parser)]
+#[command(name = "muster", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub struct Cli {
+    /// Which stored login to use
+    #[arg(long, global = true, env = "MUSTER_PROFILE", default_value = "default", value_name = "NAME")]
+    pub profile: String,
+    /// Tables for people or JSON for programs
+    #[arg(long, short, global = true, value_enum, default_value_t = OutputKind::Table)]
+    pub output: OutputKind,
+    /// Colour in tables
+    #[arg(long, global = true, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub enum OutputKind {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// When tables have colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Log in to a controller and remember it
+    Login(LoginArgs),
+    /// End the session and forget it
+    Logout,
+    /// Change your own password
+    Password(PasswordArgs),
+    /// Enrolment tokens, with which agents join
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Agents: the list, or one in detail
+    Agents(AgentsArgs),
+    /// Policies: what is collected, filtered and delivered
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// Event rates and lag of the fleet
+    Rates(RatesArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// `login`.
+#[derive(Debug, Args)]
+pub struct LoginArgs {
+    /// Address of the controller, such as https://controller.example.com:4320 (default: the profile's)
+    pub url: Option<String>,
+    /// User name (default: the profile's, else `admin`)
+    #[arg(long, short)]
+    pub user: Option<String>,
+    /// Read the password from the first line of this file
+    #[arg(long, value_name = "FILE", conflicts_with = "password_stdin")]
+    pub password_file: Option<PathBuf>,
+    /// Read the password from the first line of standard input
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// PEM file of the authority that signed the controller's certificate (the controller keeps its own
+    /// as ca.crt in its data folder)
+    #[arg(long, value_name = "FILE", conflicts_with = "fingerprint")]
+    pub ca: Option<PathBuf>,
+    /// Trust the authority with this SHA-256 fingerprint (of the certificate or of its public key)
+    #[arg(long, visible_alias = "trust-fingerprint", value_name = "SHA256")]
+    pub fingerprint: Option<String>,
+}
+
+/// `password`.
+#[derive(Debug, Args)]
+pub struct PasswordArgs {
+    /// Read the present password from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub current_file: Option<PathBuf>,
+    /// Read the new password from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub new_file: Option<PathBuf>,
+}
+
+/// `token`.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token; its text is shown this one time
+    Create(TokenCreateArgs),
+    /// List tokens (never their text)
+    List,
+    /// Delete a token, so that nobody can enrol with it any more
+    Delete {
+        /// Id of the token
+        id: String,
+    },
+}
+
+/// `token create`.
+#[derive(Debug, Args)]
+pub struct TokenCreateArgs {
+    /// How long it may be used: a number and s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_duration)]
+    pub expires: Duration,
+    /// How many agents may enrol with it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub uses: u32,
+    /// Label that its agents get; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub labels: Vec<(String, String)>,
+    /// Controller address that its agents shall use; may be repeated (default: the controller's own names)
+    #[arg(long = "url", value_name = "URL")]
+    pub urls: Vec<String>,
+    /// One line for people
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub note: String,
+    /// Write the token's text to this new file, readable by you only, instead of printing it
+    #[arg(long, value_name = "FILE")]
+    pub output_file: Option<PathBuf>,
+}
+
+/// `agents`.
+#[derive(Debug, Args)]
+pub struct AgentsArgs {
+    /// What to do (default: list)
+    #[command(subcommand)]
+    pub command: Option<AgentsCommand>,
+}
+
+/// Subcommands of `agents`.
+#[derive(Debug, Subcommand)]
+pub enum AgentsCommand {
+    /// One line an agent
+    List,
+    /// One agent with its sources, destinations, policy and certificate
+    Show {
+        /// Name or id of the agent
+        agent: String,
+    },
+}
+
+/// `policy`.
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    /// Check policy files: here, and at the controller when logged in; changes nothing
+    Validate {
+        /// The files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Do not ask the controller
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Publish a policy file as a new revision and push it to the agents that it selects
+    Apply {
+        /// The file
+        file: PathBuf,
+        /// Wait until every connected agent has applied or refused it, at most this long
+        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+        wait: Option<Duration>,
+    },
+    /// List the policies, or print one as it was published
+    Show {
+        /// Name of the policy, or NAME@REVISION
+        policy: Option<String>,
+    },
+    /// How far a policy has got: which agents run it
+    Status {
+        /// Name of the policy
+        policy: String,
+    },
+    /// All revisions of a policy (default: of every policy), newest first
+    History {
+        /// Name of the policy
+        policy: Option<String>,
+    },
+    /// What differs between two policies
+    Diff {
+        /// The older: NAME, NAME@REVISION or a file
+        a: String,
+        /// The newer: NAME, NAME@REVISION or a file
+        b: String,
+    },
+}
+
+/// `rates`.
+#[derive(Debug, Args)]
+pub struct RatesArgs {
+    /// Go on and refresh every second until Ctrl-C; agents then report every second
+    #[arg(long, short)]
+    pub watch: bool,
+    /// Only this agent (name or id)
+    #[arg(long, value_name = "AGENT")]
+    pub agent: Option<String>,
+    /// With --watch: stop after so many
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub count: Option<u64>,
+}
+
+/// `90s`, `15m`, `24h`, `7d`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is no time; write a number and s, m, h or d, such as 24h");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    let total = number.checked_mul(seconds).filter(|t| *t > 0).ok_or_else(wrong)?;
+    Ok(Duration::from_secs(total))
+}
+
+/// `env=prod`.
+fn parse_label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is no label; write KEY=VALUE, such as env=prod")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times() {
+        for (text, seconds) in [("1s", 1), ("15m", 900), ("24h", 86_400), ("7d", 604_800)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in
+            ["", "h", "24", "1w", "-1h", "0s", "1.5h", "99999999999999999999d", "213503982334602d", "5µ"]
+        {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn labels() {
+        assert_eq!(parse_label("env=prod"), Ok(("env".into(), "prod".into())));
+        assert_eq!(parse_label("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(parse_label("env="), Ok(("env".into(), String::new())));
+        assert!(parse_label("env").is_err());
+        assert!(parse_label("=x").is_err());
+    }
+
+    #[test]
+    fn agents_without_a_subcommand_is_the_list() {
+        let cli = Cli::try_parse_from(["muster", "agents", "-o", "json"]).unwrap();
+        assert_eq!(cli.output, OutputKind::Json);
+        assert!(matches!(cli.command, Command::Agents(AgentsArgs { command: None })));
+    }
+}

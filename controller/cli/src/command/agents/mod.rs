@@ -1,0 +1,226 @@
+//! `agents`: the list, and one agent in detail.
+
+use super::Context;
+use crate::error::CliError;
+use crate::output::{
+    Style, Tone, ago, cell, count, labels, lag, or_dash, plain, print_json, print_table, rate,
+};
+use comfy_table::Table;
+use jiff::Timestamp;
+use muster_proto::api::{AgentSummary, AgentView, ComponentKind, Connection, PolicyState, PolicyStatusView};
+use std::io::{self, Write};
+
+/// Attributes of OpenTelemetry that say which system an agent reads.
+const SYSTEM: &[&str] = &["muster.partition.system", "ibmi.system", "system", "host.name"];
+
+pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
+    let agents: Vec<AgentSummary> = context.client()?.list(&["agents"]).await?;
+    if context.style.json {
+        return Ok(print_json(context.out, &agents)?);
+    }
+    print_table(context.out, &list_table(&agents, Timestamp::now(), context.style))?;
+    if agents.is_empty() {
+        writeln!(
+            context.err,
+            "no agents yet: `muster token create`, then `muster-agent enrol` on their hosts"
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn show(agent: &str, context: &mut Context<'_>) -> Result<(), CliError> {
+    let view: AgentView = context.client()?.get(&["agents", agent], &[]).await?;
+    if context.style.json {
+        return Ok(print_json(context.out, &view)?);
+    }
+    Ok(print_view(context.out, &view, Timestamp::now(), context.style)?)
+}
+
+fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
+    let mut table = style.table(&[
+        "NAME",
+        "HEALTH",
+        "LABELS",
+        "RELEASE",
+        "VERSION",
+        "EVENTS/S",
+        "LAG",
+        "POLICY",
+        "LAST SEEN",
+        "REASON",
+    ]);
+    for agent in agents {
+        let (word, tone, reason) = health(agent);
+        let (policy, policy_tone) = policy(&agent.policy);
+        table.add_row([
+            plain(&agent.name),
+            cell(word, tone),
+            plain(labels(&agent.labels)),
+            plain(or_dash(&agent.os_release)),
+            plain(or_dash(&agent.version)),
+            plain(rate(agent.rates.now.received)),
+            plain(lag(agent.lag_ms)),
+            cell(policy, policy_tone),
+            plain(ago(agent.last_seen, now)),
+            plain(or_dash(&reason)),
+        ]);
+    }
+    table
+}
+
+/// One word for an agent, and the reason. The connection wins: what an agent said before it left is old.
+fn health(agent: &AgentSummary) -> (&'static str, Tone, String) {
+    match agent.connection {
+        Connection::Offline => ("offline", Tone::Bad, agent.reason.clone()),
+        Connection::NeverConnected => ("never seen", Tone::Warn, agent.reason.clone()),
+        Connection::Reconnecting => ("reconnecting", Tone::Warn, agent.reason.clone()),
+        Connection::Connected if !agent.healthy => ("unhealthy", Tone::Bad, agent.reason.clone()),
+        Connection::Connected if agent.policy.state == PolicyState::Failed => {
+            ("healthy", Tone::Warn, format!("policy refused: {}", agent.policy.reason))
+        }
+        Connection::Connected => ("healthy", Tone::Good, String::new()),
+    }
+}
+
+/// `7`, or `6 → 7 applying`: which revision runs and which should.
+fn policy(status: &PolicyStatusView) -> (String, Tone) {
+    let running = status.running.map_or_else(|| "none".to_owned(), |r| r.to_string());
+    match status.state {
+        PolicyState::Applied => (running, Tone::Plain),
+        PolicyState::Applying => (format!("{running} → {} applying", status.wanted), Tone::Warn),
+        PolicyState::Waiting => (format!("{running} → {} waiting", status.wanted), Tone::Warn),
+        PolicyState::Failed => (format!("{running} → {} failed", status.wanted), Tone::Bad),
+    }
+}
+
+fn print_view(out: &mut dyn Write, view: &AgentView, now: Timestamp, style: Style) -> io::Result<()> {
+    print_table(out, &facts(view, now, style))?;
+    for warning in &view.warnings {
+        writeln!(out, " warning: {}", crate::output::clean(warning))?;
+    }
+    writeln!(out)?;
+    print_table(out, &components(view, now, style))?;
+    if !view.rate_detail.sources.is_empty() || !view.rate_detail.destinations.is_empty() {
+        writeln!(out)?;
+        print_table(out, &rates(view, style))?;
+    }
+    let drops = drops(view, style);
+    if drops.row_count() > 0 {
+        writeln!(out)?;
+        print_table(out, &drops)?;
+    }
+    Ok(())
+}
+
+fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
+    let agent = &view.summary;
+    let (word, tone, reason) = health(agent);
+    let (policy, policy_tone) = policy(&agent.policy);
+    let mut table = style.table(&[]);
+    let system = SYSTEM.iter().find_map(|key| view.attributes.get(*key));
+    table.add_row([plain("name"), plain(&agent.name)]);
+    table.add_row([plain("id"), plain(agent.id.to_string())]);
+    table.add_row([plain("system"), plain(system.map_or("-", String::as_str))]);
+    table.add_row([plain("health"), cell(word, tone)]);
+    if !reason.is_empty() {
+        table.add_row([plain("reason"), cell(reason, tone)]);
+    }
+    table.add_row([plain("last seen"), plain(ago(agent.last_seen, now))]);
+    table.add_row([plain("enrolled"), plain(view.enrolled_at.to_string())]);
+    table.add_row([plain("labels"), plain(labels(&agent.labels))]);
+    table.add_row([plain("release"), plain(or_dash(&agent.os_release))]);
+    table.add_row([plain("version"), plain(or_dash(&agent.version))]);
+    table.add_row([plain("policy revision"), cell(policy, policy_tone)]);
+    if !agent.policy.reason.is_empty() {
+        table.add_row([plain("policy reason"), cell(&agent.policy.reason, policy_tone)]);
+    }
+    if let Some(certificate) = &view.certificate {
+        table.add_row([
+            plain("certificate"),
+            plain(format!("{} until {}", certificate.serial, certificate.expires_at)),
+        ]);
+        table.add_row([plain("key (SHA-256)"), plain(&certificate.key_sha256)]);
+    }
+    for (key, value) in &view.attributes {
+        if !SYSTEM.contains(&key.as_str()) {
+            table.add_row([plain(key), plain(value)]);
+        }
+    }
+    table
+}
+
+fn components(view: &AgentView, now: Timestamp, style: Style) -> Table {
+    let mut table = style.table(&["COMPONENT", "KIND", "HEALTH", "STATE", "SINCE", "REASON"]);
+    for component in &view.components {
+        let kind = match component.kind {
+            ComponentKind::Source => "source",
+            ComponentKind::Destination => "destination",
+            ComponentKind::Other => "-",
+        };
+        let (word, tone) = if component.healthy { ("healthy", Tone::Good) } else { ("unhealthy", Tone::Bad) };
+        table.add_row([
+            plain(&component.name),
+            plain(kind),
+            cell(word, tone),
+            plain(or_dash(&component.status)),
+            plain(component.since.map_or_else(|| "-".to_owned(), |at| ago(Some(at), now))),
+            plain(or_dash(&component.reason)),
+        ]);
+    }
+    table
+}
+
+fn rates(view: &AgentView, style: Style) -> Table {
+    let mut table = style.table(&[
+        "FLOW",
+        "NAME",
+        "RECEIVED",
+        "KEPT",
+        "DROPPED",
+        "DELIVERED",
+        "NOW/S",
+        "MINUTE/S",
+        "LAG",
+    ]);
+    for source in &view.rate_detail.sources {
+        let window = &source.window;
+        table.add_row([
+            plain("source"),
+            plain(&source.name),
+            plain(count(window.total.received)),
+            plain(count(window.total.kept)),
+            plain(count(window.total.dropped)),
+            plain("-"),
+            plain(rate(window.now.received)),
+            plain(rate(window.minute.received)),
+            plain(lag(source.lag_ms)),
+        ]);
+    }
+    for destination in &view.rate_detail.destinations {
+        table.add_row([
+            plain("destination"),
+            plain(&destination.name),
+            plain("-"),
+            plain("-"),
+            plain("-"),
+            plain(count(destination.delivered)),
+            plain(rate(destination.delivered_now)),
+            plain(rate(destination.delivered_minute)),
+            plain(lag(destination.lag_ms)),
+        ]);
+    }
+    table
+}
+
+fn drops(view: &AgentView, style: Style) -> Table {
+    let mut table = style.table(&["DROPPED BY", "SOURCE", "EVENTS"]);
+    for source in &view.rate_detail.sources {
+        for (rule, number) in &source.dropped_by_rule {
+            table.add_row([plain(rule), plain(&source.name), plain(count(*number))]);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests;

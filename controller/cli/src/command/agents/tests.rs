@@ -1,0 +1,158 @@
+//! What is shown for which agent.
+
+use super::*;
+use muster_proto::api::{
+    AgentRates, CertificateView, ComponentView, DestinationRates, PerSecond, RateWindow, SourceRates, Totals,
+};
+use muster_shared::id::Revision;
+
+const PLAIN: Style = Style { json: false, colour: false, terminal: false };
+
+fn now() -> Timestamp {
+    "2026-11-22T04:00:00Z".parse().unwrap()
+}
+
+fn agent(name: &str, connection: Connection, healthy: bool) -> AgentSummary {
+    AgentSummary {
+        id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
+        name: name.into(),
+        labels: [("env".to_owned(), "prod".to_owned()), ("site".to_owned(), "zrh".to_owned())].into(),
+        connection,
+        last_seen: Some("2026-11-22T03:59:58Z".parse().unwrap()),
+        healthy,
+        reason: if healthy { String::new() } else { "journal QSYS/QAUDJRN not found".into() },
+        version: "0.1.0".into(),
+        os_release: "V7R5M0".into(),
+        policy: PolicyStatusView {
+            wanted: Revision(7),
+            running: Some(Revision(7)),
+            state: PolicyState::Applied,
+            reason: String::new(),
+            since: None,
+        },
+        rates: RateWindow {
+            total: Totals::default(),
+            now: PerSecond { received: 40.2, ..PerSecond::default() },
+            minute: PerSecond::default(),
+        },
+        lag_ms: 850,
+    }
+}
+
+fn text(print: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    print(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_connection_wins_over_what_an_agent_said() {
+    for (connection, healthy, word) in [
+        (Connection::Connected, true, "healthy"),
+        (Connection::Connected, false, "unhealthy"),
+        (Connection::Reconnecting, true, "reconnecting"),
+        (Connection::Offline, true, "offline"),
+        (Connection::NeverConnected, false, "never seen"),
+    ] {
+        assert_eq!(health(&agent("A", connection, healthy)).0, word, "{connection:?}");
+    }
+    let mut refused = agent("A", Connection::Connected, true);
+    refused.policy.state = PolicyState::Failed;
+    refused.policy.reason = "no such secret".into();
+    assert_eq!(health(&refused), ("healthy", Tone::Warn, "policy refused: no such secret".to_owned()));
+}
+
+#[test]
+fn revisions_running_and_wanted() {
+    let mut status = agent("A", Connection::Connected, true).policy;
+    for (state, running, shown) in [
+        (PolicyState::Applied, Some(7), "7"),
+        (PolicyState::Applying, Some(6), "6 → 7 applying"),
+        (PolicyState::Waiting, None, "none → 7 waiting"),
+        (PolicyState::Failed, Some(6), "6 → 7 failed"),
+    ] {
+        status.state = state;
+        status.running = running.map(Revision);
+        assert_eq!(policy(&status).0, shown);
+    }
+}
+
+#[test]
+fn the_list() {
+    let agents =
+        [agent("PROD01", Connection::Connected, true), agent("\x1b[2Jevil", Connection::Connected, false)];
+    assert_eq!(
+        text(|out| print_table(out, &list_table(&agents, now(), PLAIN))),
+        " NAME      HEALTH     LABELS             RELEASE  VERSION  EVENTS/S  LAG     POLICY  LAST SEEN  REASON\n\
+         \x20PROD01    healthy    env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    -\n\
+         \x20 [2Jevil  unhealthy  env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    journal QSYS/QAUDJRN not found\n"
+    );
+}
+
+#[test]
+fn one_agent_in_detail() {
+    let summary = agent("PROD01", Connection::Connected, false);
+    let window = RateWindow {
+        total: Totals { received: 1_500, kept: 1_400, dropped: 100, delivered: 0 },
+        ..summary.rates
+    };
+    let view = AgentView {
+        enrolled_at: "2026-11-22T03:00:00Z".parse().unwrap(),
+        attributes: [
+            ("host.name".to_owned(), "pase01".to_owned()),
+            ("serial".to_owned(), "7812345".to_owned()),
+        ]
+        .into(),
+        certificate: Some(CertificateView {
+            serial: "0a1b".into(),
+            expires_at: "2026-12-22T03:00:00Z".parse().unwrap(),
+            key_sha256: "ff00".into(),
+        }),
+        components: vec![ComponentView {
+            kind: ComponentKind::Source,
+            name: "audit".into(),
+            healthy: false,
+            status: "gap".into(),
+            reason: "receiver AUDRCV0007 was deleted before it was read".into(),
+            since: Some("2026-11-22T03:50:00Z".parse().unwrap()),
+        }],
+        warnings: vec!["a second agent with this identity was refused".into()],
+        rate_detail: AgentRates {
+            id: summary.id,
+            name: summary.name.clone(),
+            reported_at: None,
+            window,
+            lag_ms: 850,
+            sources: vec![SourceRates {
+                name: "audit".into(),
+                window,
+                dropped_by_rule: [("drop-zr".to_owned(), 100)].into(),
+                lag_ms: 20,
+            }],
+            destinations: vec![DestinationRates {
+                name: "siem".into(),
+                delivered: 1_390,
+                delivered_now: 39.0,
+                delivered_minute: 12.3,
+                lag_ms: 850,
+            }],
+        },
+        summary,
+    };
+    let shown = text(|out| print_view(out, &view, now(), PLAIN));
+    for line in [
+        " name             PROD01",
+        " system           pase01",
+        " health           unhealthy",
+        " reason           journal QSYS/QAUDJRN not found",
+        " certificate      0a1b until 2026-12-22T03:00:00Z",
+        " serial           7812345",
+        " warning: a second agent with this identity was refused",
+        " audit      source  unhealthy  gap    10 min ago  receiver AUDRCV0007 was deleted before it was read",
+        " source       audit  1,500     1,400  100      -          40     0         20 ms",
+        " destination  siem   -         -      -        1,390      39     12        850 ms",
+        " drop-zr     audit   100",
+    ] {
+        assert!(shown.lines().any(|l| l == line), "{line:?} is missing in\n{shown}");
+    }
+}

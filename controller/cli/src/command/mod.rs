@@ -1,0 +1,85 @@
+//! One file per subcommand. Each asks the controller, then prints; what is printed from which values is a
+//! function of its own, so that it can be tested without a controller.
+
+mod agents;
+mod login;
+mod policy;
+mod rates;
+mod token;
+
+use crate::Environment;
+use crate::args::{AgentsCommand, Cli, Command, PolicyCommand, TokenCommand};
+use crate::client::{Client, parse_url};
+use crate::error::CliError;
+use crate::output::Style;
+use crate::profile::{Profile, ProfileStore};
+use crate::trust::Authority;
+use clap::CommandFactory;
+use std::io::Write;
+
+/// What every command gets.
+pub(crate) struct Context<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) style: Style,
+    pub(crate) out: &'a mut dyn Write,
+    pub(crate) err: &'a mut dyn Write,
+    pub(crate) profile: String,
+}
+
+impl Context<'_> {
+    /// Where logins are kept.
+    fn profiles(&self) -> Result<ProfileStore, CliError> {
+        ProfileStore::new(self.environment.config_dir.as_deref())
+    }
+
+    /// The profile, if there is a session in it.
+    fn logged_in(&self) -> Result<Option<Profile>, CliError> {
+        Ok(self.profiles()?.load(&self.profile)?.filter(|profile| profile.session.is_some()))
+    }
+
+    /// A client with the session of the profile.
+    fn client(&self) -> Result<Client, CliError> {
+        match self.logged_in()? {
+            Some(profile) => client_of(&profile),
+            None => Err(CliError::NotLoggedIn { profile: self.profile.clone() }),
+        }
+    }
+}
+
+/// A client with what a profile holds.
+fn client_of(profile: &Profile) -> Result<Client, CliError> {
+    let authority = Authority::from_pem(profile.ca_pem.as_bytes()).ok_or_else(|| {
+        CliError::Local("the profile holds no certificate: run `muster login` again".to_owned())
+    })?;
+    Client::new(parse_url(&profile.url)?, &authority, profile.session.clone())
+}
+
+/// Runs a command.
+pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Result<(), CliError> {
+    match command {
+        Command::Login(args) => login::login(args, context).await,
+        Command::Logout => login::logout(context).await,
+        Command::Password(args) => login::password(args, context).await,
+        Command::Token(TokenCommand::Create(args)) => token::create(args, context).await,
+        Command::Token(TokenCommand::List) => token::list(context).await,
+        Command::Token(TokenCommand::Delete { id }) => token::delete(&id, context).await,
+        Command::Agents(args) => match args.command.unwrap_or(AgentsCommand::List) {
+            AgentsCommand::List => agents::list(context).await,
+            AgentsCommand::Show { agent } => agents::show(&agent, context).await,
+        },
+        Command::Policy(command) => match command {
+            PolicyCommand::Validate { files, offline } => policy::validate(&files, offline, context).await,
+            PolicyCommand::Apply { file, wait } => policy::apply(&file, wait, context).await,
+            PolicyCommand::Show { policy } => policy::show(policy.as_deref(), context).await,
+            PolicyCommand::Status { policy } => policy::status(&policy, context).await,
+            PolicyCommand::History { policy } => policy::history(policy.as_deref(), context).await,
+            PolicyCommand::Diff { a, b } => policy::diff(&a, &b, context).await,
+        },
+        Command::Rates(args) => rates::rates(&args, context).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);
+            Ok(context.out.write_all(&script)?)
+        }
+    }
+}

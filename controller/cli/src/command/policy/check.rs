@@ -1,0 +1,66 @@
+//! Checks a policy text here, without a controller.
+
+use crate::locate::Places;
+use muster_proto::api::{PolicyCheck, PolicyFault};
+use muster_shared::policy::{Level, ParseError, parse_document, validate_document};
+
+/// What was found in one text.
+#[derive(Debug, PartialEq)]
+pub(super) struct Checked {
+    /// Faults, with their places.
+    pub(super) result: PolicyCheck,
+    /// What is allowed but probably not meant.
+    pub(super) warnings: Vec<PolicyFault>,
+    /// The text, to find places in.
+    text: String,
+}
+
+/// Checks the syntax, then the meaning. All faults of meaning are listed at once.
+pub(super) fn check(text: &str) -> Checked {
+    let mut result =
+        PolicyCheck { valid: false, name: String::new(), faults: Vec::new(), changes: Vec::new(), agents: 0 };
+    let mut warnings = Vec::new();
+    match parse_document(text) {
+        Err(fault) => result.faults.push(syntax_fault(fault)),
+        Ok(document) => {
+            for problem in validate_document(&document) {
+                let fault = PolicyFault { line: 0, column: 0, path: problem.path, message: problem.message };
+                match problem.level {
+                    Level::Error => result.faults.push(fault),
+                    Level::Warning => warnings.push(fault),
+                }
+            }
+            result.name = document.name;
+        }
+    }
+    result.valid = result.faults.is_empty();
+    let mut checked = Checked { result, warnings, text: text.to_owned() };
+    checked.place();
+    checked
+}
+
+impl Checked {
+    /// The controller knows more: other policies, and the agents.
+    pub(super) fn take_over(&mut self, answer: PolicyCheck) {
+        self.result = answer;
+        self.place();
+    }
+
+    /// Gives line and column to what has only a path.
+    fn place(&mut self) {
+        let places = Places::of(&self.text);
+        for fault in self.result.faults.iter_mut().chain(&mut self.warnings).filter(|fault| fault.line == 0) {
+            if let Some((line, column)) = places.find(&fault.path) {
+                (fault.line, fault.column) = (line, column);
+            }
+        }
+    }
+}
+
+fn syntax_fault(fault: ParseError) -> PolicyFault {
+    let (line, column, message) = match fault {
+        ParseError::At { line, column, message } => (line, column, message),
+        whole @ (ParseError::TooLarge { .. } | ParseError::Whole { .. }) => (0, 0, whole.to_string()),
+    };
+    PolicyFault { line, column, path: String::new(), message }
+}

@@ -1,0 +1,71 @@
+//! `token`.
+
+use super::Context;
+use crate::args::TokenCreateArgs;
+use crate::error::CliError;
+use crate::output::{ago, count, labels, or_dash, plain, print_json, print_table};
+use crate::profile::write_private;
+use jiff::Timestamp;
+use muster_proto::api::{TokenCreated, TokenRequest, TokenView};
+
+pub(super) async fn create(args: TokenCreateArgs, context: &mut Context<'_>) -> Result<(), CliError> {
+    if let Some(path) = args.output_file.as_ref().filter(|path| path.exists()) {
+        // Before a token is made that nobody would ever see.
+        return Err(CliError::Usage(format!("{} exists already; choose a new file", path.display())));
+    }
+    let request = TokenRequest {
+        expires_in_seconds: Some(args.expires.as_secs()),
+        uses: Some(args.uses),
+        labels: args.labels.into_iter().collect(),
+        urls: args.urls,
+        note: args.note,
+    };
+    let created: TokenCreated = context.client()?.post(&["tokens"], &request).await?;
+    match &args.output_file {
+        Some(path) => {
+            write_private(path, format!("{}\n", created.token).as_bytes(), false)?;
+            if context.style.json {
+                print_json(context.out, &created.view)?;
+            }
+            writeln!(context.err, "token written to {}", path.display())?;
+        }
+        None if context.style.json => print_json(context.out, &created)?,
+        None => writeln!(context.out, "{}", created.token)?,
+    }
+    if !context.style.json {
+        let view = &created.view;
+        writeln!(
+            context.err,
+            "for {} agent(s) until {}; enrol with `muster-agent enrol --token-file FILE`",
+            view.uses, view.expires_at
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
+    let tokens: Vec<TokenView> = context.client()?.list(&["tokens"]).await?;
+    if context.style.json {
+        return Ok(print_json(context.out, &tokens)?);
+    }
+    let now = Timestamp::now();
+    let mut table = context.style.table(&["ID", "CREATED", "BY", "EXPIRES", "USED", "LABELS", "NOTE"]);
+    for token in &tokens {
+        table.add_row([
+            plain(&token.id),
+            plain(ago(Some(token.created_at), now)),
+            plain(&token.created_by),
+            plain(token.expires_at.to_string()),
+            plain(format!("{} of {}", count(token.used.into()), count(token.uses.into()))),
+            plain(labels(&token.labels)),
+            plain(or_dash(&token.note)),
+        ]);
+    }
+    Ok(print_table(context.out, &table)?)
+}
+
+pub(super) async fn delete(id: &str, context: &mut Context<'_>) -> Result<(), CliError> {
+    context.client()?.delete(&["tokens", id]).await?;
+    writeln!(context.err, "token deleted")?;
+    Ok(())
+}
