@@ -16,6 +16,7 @@ pub mod health;
 
 pub mod lane;
 
+pub mod policy;
 pub mod state;
 
 pub mod uplink;

@@ -21,9 +21,6 @@ pub const REPORT: &str = "report";
 /// Type of [`RatesWatch`], controller to agent.
 pub const WATCH: &str = "watch";
 
-/// Key of [`SourceRates::dropped_by_rule`] under which excludes count; a rule cannot have this name.
-pub const EXCLUDE_RULE: &str = "exclude";
-
 /// Fastest pace of reports.
 pub const MIN_WATCH_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -1,0 +1,112 @@
+//! Judges an offered policy as a whole: pure.
+
+use super::LocalLimits;
+use muster_shared::policy::compile::CompiledPolicy;
+use muster_shared::policy::model::EffectivePolicy;
+use muster_shared::policy::parse::parse_effective;
+use muster_shared::policy::validate::validate_effective;
+use std::sync::Arc;
+
+/// Most problems that a refusal lists; the rest is counted.
+const MAX_LISTED: usize = 10;
+
+/// A policy that may run.
+#[derive(Debug, Clone)]
+pub struct CheckedPolicy {
+    /// The policy.
+    pub policy: Arc<EffectivePolicy>,
+    /// The same, ready to run.
+    pub compiled: Arc<CompiledPolicy>,
+}
+
+/// Reads, validates and compiles a policy, and asks the local limits.
+///
+/// # Errors
+/// Everything that is wrong with it, for the operator who published it.
+pub fn check(body: &[u8], limits: &dyn LocalLimits) -> Result<CheckedPolicy, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "the policy is no UTF-8 text".to_owned())?;
+    let policy = parse_effective(text).map_err(|error| format!("the policy does not parse: {error}"))?;
+    let errors: Vec<String> = validate_effective(&policy)
+        .iter()
+        .filter(|problem| problem.is_error())
+        .map(|problem| format!("{}: {}", problem.path, problem.message))
+        .collect();
+    if !errors.is_empty() {
+        return Err(list(&errors));
+    }
+    let compiled = CompiledPolicy::compile(&policy).map_err(|error| error.to_string())?;
+    limits.allow(&policy).map_err(|reason| format!("this agent's local limits forbid it: {reason}"))?;
+    Ok(CheckedPolicy { policy: Arc::new(policy), compiled: Arc::new(compiled) })
+}
+
+fn list(errors: &[String]) -> String {
+    let mut text = errors.iter().take(MAX_LISTED).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if errors.len() > MAX_LISTED {
+        text.push_str(&format!("; and {} more", errors.len() - MAX_LISTED));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::NoLimits;
+
+    struct OnlyUdp;
+
+    impl LocalLimits for OnlyUdp {
+        fn allow(&self, policy: &EffectivePolicy) -> Result<(), String> {
+            match policy.spec.destinations.keys().find(|name| *name != "udp") {
+                Some(name) => Err(format!("destination {name}")),
+                None => Ok(()),
+            }
+        }
+    }
+
+    const GOOD: &str = r#"{"revision":3,"spec":{
+        "sources":{"audit":{"kind":"audit_journal","poll_interval_ms":1500}},
+        "rules":[{"name":"no-zr","match":{"entry_types":["ZR"]},"action":"drop"}],
+        "destinations":{"siem":{"transport":{"kind":"tcp","address":"10.0.0.1:514"}}}}}"#;
+
+    #[test]
+    fn a_good_policy_is_ready_to_run() {
+        let checked = check(GOOD.as_bytes(), &NoLimits).unwrap();
+        assert_eq!(checked.policy.revision, 3);
+        assert_eq!(checked.compiled.destinations(), ["siem"]);
+        assert_eq!(checked.compiled.rule_names(), ["no-zr"]);
+    }
+
+    #[test]
+    fn what_controllers_write_is_read() {
+        let checked = check(GOOD.as_bytes(), &NoLimits).unwrap();
+        let written = serde_json::to_vec(&*checked.policy).unwrap();
+        assert_eq!(check(&written, &NoLimits).unwrap().policy, checked.policy);
+    }
+
+    #[test]
+    fn bad_policies_say_why() {
+        let unknown_destination = GOOD.replace(
+            r#""destinations":{"#,
+            r#""routes":{"r":{"destinations":["nowhere"]}},"destinations":{"#,
+        );
+        let cases: Vec<(&str, Vec<u8>, &str)> = vec![
+            ("bytes", vec![0xff, 0xfe], "no UTF-8"),
+            ("cut short", GOOD.as_bytes()[..60].to_vec(), "does not parse"),
+            ("unknown field", GOOD.replace("\"rules\"", "\"rulez\"").into_bytes(), "rulez"),
+            ("unknown destination", unknown_destination.into_bytes(), "nowhere"),
+            ("bad port", GOOD.replace(":514", ":99999").into_bytes(), "address"),
+        ];
+        for (name, body, part) in cases {
+            let error = check(&body, &NoLimits).map(|checked| checked.policy).unwrap_err();
+            assert!(error.contains(part), "{name}: {error}");
+        }
+        let error = check(GOOD.as_bytes(), &OnlyUdp).map(|checked| checked.policy).unwrap_err();
+        assert_eq!(error, "this agent's local limits forbid it: destination siem");
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let errors: Vec<String> = (0..12).map(|n| n.to_string()).collect();
+        assert_eq!(list(&errors), "0; 1; 2; 3; 4; 5; 6; 7; 8; 9; and 2 more");
+    }
+}
