@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod blank;
 pub mod ebcdic;
 pub mod number;
 pub mod text;

@@ -33,7 +33,7 @@ pub fn local_micros(text: &[u8]) -> Option<i64> {
 /// all pages, so no page is needed.
 #[must_use]
 pub fn local_micros_ebcdic(bytes: &[u8]) -> Option<i64> {
-    let bytes = crate::ebcdic::trimmed(bytes);
+    let bytes = crate::blank::trimmed(bytes);
     let mut text = [0_u8; 32];
     let text = text.get_mut(..bytes.len())?;
     for (to, from) in text.iter_mut().zip(bytes) {

@@ -182,9 +182,9 @@ fn prefixed_texts_follow_their_length() {
     assert_eq!(get(&event, "raw"), Some("14:E7"), "the length leaves one letter out");
     assert_eq!(decoded.raw_bytes, 1);
     // Text in UTF-8.
-    let data = Data::blank(1200).text(0, "AN").bytes(2, &1208_u32.to_be_bytes()).bytes(6, &[0, 5]);
-    let data = data.bytes(8, &[0, 5]).bytes(10, "größ".as_bytes().split_at(5).0);
-    assert_eq!(get(&decode(b"EV", &data.0).0, "variable_name"), Some("grö"));
+    let data = Data::blank(1200).text(0, "AN").bytes(2, &1208_u32.to_be_bytes()).bytes(6, &[0, 6]);
+    let data = data.bytes(8, &[0, 6]).bytes(10, "größ".as_bytes());
+    assert_eq!(get(&decode(b"EV", &data.0).0, "variable_name"), Some("größ"));
 }
 
 #[test]

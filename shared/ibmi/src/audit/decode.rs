@@ -4,7 +4,8 @@ use super::layout::{LAYOUTS, Layout, Layouts};
 use super::raw::push_raw;
 use super::step::{Run, Stretch};
 use super::{Decoded, JournalEntry, mask};
-use crate::ebcdic::{self, CodePage, trimmed};
+use crate::blank::{is_empty_byte, trimmed};
+use crate::ebcdic::{self, CodePage};
 use muster_shared::event::{Event, EventKind, FieldId, dictionary, field};
 use smallvec::SmallVec;
 
@@ -153,7 +154,7 @@ impl AuditDecoder {
 /// First character of the data where the layout has a subtype; 0 if there is none.
 fn subtype(page: &CodePage, layout: &Layout, data: &[u8]) -> u8 {
     match data.first() {
-        Some(byte) if layout.has_subtype && *byte != ebcdic::BLANK && *byte != 0 => {
+        Some(byte) if layout.has_subtype && !is_empty_byte(*byte) => {
             u8::try_from(page.char_of(*byte)).unwrap_or(b'?')
         }
         _ => 0,

@@ -124,7 +124,7 @@ fn place_of(key: &str) -> usize {
 }
 
 fn layout(row: &TypeRow, fields: &[&FieldRow], values: &[&ValueRow]) -> Layout {
-    let mut steps: Vec<Step> = fields.iter().filter_map(|field| step(field, values)).collect();
+    let mut steps: Vec<Step> = fields.iter().filter_map(|field| step(field, fields, values)).collect();
     steps.sort_by_key(|step| step.stretch.start);
     let info = TypeInfo {
         key: row.key,
@@ -175,7 +175,7 @@ fn uncovered(fields: &[&FieldRow]) -> Vec<Stretch> {
     gaps
 }
 
-fn step(row: &FieldRow, values: &[&ValueRow]) -> Option<Step> {
+fn step(row: &FieldRow, fields: &[&FieldRow], values: &[&ValueRow]) -> Option<Step> {
     let stretch = Stretch { start: row.offset?, end: end_of(row)? };
     if row.field.is_empty() || row.field.starts_with('-') {
         return None;
@@ -186,7 +186,7 @@ fn step(row: &FieldRow, values: &[&ValueRow]) -> Option<Step> {
         stretch,
         field,
         fallback: keyword(second, row),
-        kind: kind(row, field),
+        kind: kind(row, fields, field),
         trusted: row.source.trusted(),
         meanings: meanings(row, values),
     })
@@ -199,10 +199,13 @@ fn keyword(keyword: &str, row: &FieldRow) -> FieldId {
     })
 }
 
-fn kind(row: &FieldRow, field: FieldId) -> Kind {
+fn kind(row: &FieldRow, fields: &[&FieldRow], field: FieldId) -> Kind {
     let whole_number = dictionary().get(field).field_type == FieldType::Integer;
     let named = |prefixed, utf16| {
-        Kind::Named(Box::new(Named { prefixed, utf16, length_at: row.length_at, ccsid_at: row.ccsid_at }))
+        let (length_at, ccsid_at) = (row.length_at, row.ccsid_at);
+        let length_trusted =
+            fields.iter().any(|f| length_at.is_some() && f.offset == length_at && f.source.trusted());
+        Kind::Named(Box::new(Named { prefixed, utf16, length_at, length_trusted, ccsid_at }))
     };
     match row.format {
         "char" if field == event::field::COMMAND => Kind::Command,

@@ -6,6 +6,8 @@
 //! (`docs/audit-layouts.md` says how it is written).
 
 mod decode;
+#[cfg(test)]
+mod documents;
 mod layout;
 mod mask;
 mod raw;

@@ -6,7 +6,8 @@
 
 use super::mask;
 use super::step::Stretch;
-use crate::ebcdic::{BLANK, CodePage};
+use crate::blank::{first_filled, is_empty_byte};
+use crate::ebcdic::CodePage;
 use muster_shared::event::{Event, field};
 
 /// Most bytes that one event keeps; twice as many digits.
@@ -89,11 +90,11 @@ fn pieces(data: &[u8], stretch: Stretch) -> impl Iterator<Item = (usize, usize)>
     let end = (stretch.end as usize).min(data.len());
     let mut at = stretch.start as usize;
     std::iter::from_fn(move || {
-        let from = next_filled(data, at, end)?;
+        let from = at + first_filled(data.get(at..end)?)?;
         let mut to = from + 1;
         let mut look = to;
         while look < end && look - to <= GAP {
-            if !empty(data[look]) {
+            if !is_empty_byte(data[look]) {
                 to = look + 1;
             }
             look += 1;
@@ -101,25 +102,6 @@ fn pieces(data: &[u8], stretch: Stretch) -> impl Iterator<Item = (usize, usize)>
         at = to;
         Some((from, to))
     })
-}
-
-fn empty(byte: u8) -> bool {
-    byte == BLANK || byte == 0
-}
-
-/// First byte from `at` on that holds something. Most data is blank, so it is looked at in words.
-fn next_filled(data: &[u8], mut at: usize, end: usize) -> Option<usize> {
-    const BLANKS: u64 = u64::from_ne_bytes([BLANK; 8]);
-    let rest = data.get(at..end)?;
-    for word in rest.chunks_exact(8) {
-        let value =
-            u64::from_ne_bytes([word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]]);
-        if value != BLANKS && value != 0 && !word.iter().all(|byte| empty(*byte)) {
-            break;
-        }
-        at += 8;
-    }
-    data[at..end].iter().position(|byte| !empty(*byte)).map(|position| at + position)
 }
 
 /// Appends upper-case hexadecimal digits.

@@ -3,7 +3,8 @@
 //! at the same place in every EBCDIC page.
 
 use super::tables::FieldRow;
-use crate::ebcdic::{self, trimmed};
+use crate::blank::trimmed;
+use crate::ebcdic;
 use muster_shared::severity::Severity;
 
 /// Sets a severity when all its conditions hold.
@@ -19,14 +20,10 @@ struct Condition {
     start: usize,
     end: usize,
     negated: bool,
-    values: Vec<Pattern>,
-}
-
-#[derive(Debug)]
-struct Pattern {
-    bytes: Vec<u8>,
-    /// The value only has to begin so.
-    prefix: bool,
+    /// Values that the whole field has to be, sorted; an empty one stands for an empty field.
+    values: Vec<Vec<u8>>,
+    /// Values that the field only has to begin with.
+    prefixes: Vec<Vec<u8>>,
 }
 
 impl SeverityRule {
@@ -52,30 +49,23 @@ impl Condition {
         let row = row.unwrap_or_else(|| panic!("audit-severities.csv: no field {name}"));
         let offset = row.offset.expect("checked above") as usize;
         let start = offset + if row.format == "varchar" { 2 } else { 0 };
-        let values = values.split('|').map(Pattern::compile).collect();
-        Self { start, end: offset + row.length as usize, negated, values }
+        // A `*` in front begins a special value such as *PUBLIC; one at the end stands for any rest.
+        let is_prefix = |value: &&str| value.len() > 1 && value.ends_with('*');
+        let (prefixes, values): (Vec<&str>, Vec<&str>) = values.split('|').partition(is_prefix);
+        let bytes = |value: &str| if value == "blank" { Vec::new() } else { invariant_bytes(value) };
+        let mut values: Vec<Vec<u8>> = values.into_iter().map(bytes).collect();
+        values.sort();
+        let prefixes =
+            prefixes.into_iter().map(|prefix| invariant_bytes(&prefix[..prefix.len() - 1])).collect();
+        Self { start, end: offset + row.length as usize, negated, values, prefixes }
     }
 
     fn holds(&self, data: &[u8]) -> bool {
         let end = self.end.min(data.len());
         let field = trimmed(data.get(self.start..end).unwrap_or_default());
-        self.values.iter().any(|value| value.matches(field)) != self.negated
-    }
-}
-
-impl Pattern {
-    fn compile(value: &str) -> Self {
-        if value == "blank" {
-            return Self { bytes: Vec::new(), prefix: false };
-        }
-        // A `*` in front begins a special value such as *PUBLIC.
-        let prefix = value.len() > 1 && value.ends_with('*');
-        let text = if prefix { &value[..value.len() - 1] } else { value };
-        Self { bytes: invariant_bytes(text), prefix }
-    }
-
-    fn matches(&self, field: &[u8]) -> bool {
-        if self.prefix { field.starts_with(&self.bytes) } else { field == self.bytes }
+        let found = self.values.binary_search_by(|value| value.as_slice().cmp(field)).is_ok()
+            || self.prefixes.iter().any(|prefix| field.starts_with(prefix));
+        found != self.negated
     }
 }
 

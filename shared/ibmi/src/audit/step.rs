@@ -2,7 +2,8 @@
 
 use super::mask;
 use super::severity::invariant_bytes;
-use crate::ebcdic::{BLANK, CodePage, trimmed};
+use crate::blank::{is_empty, is_empty_byte, trimmed};
+use crate::ebcdic::{BLANK, CodePage};
 use crate::text::Encoding;
 use crate::{number, timestamp};
 use muster_shared::event::{Event, FieldId, field};
@@ -65,6 +66,8 @@ pub(crate) struct Named {
     /// Text without CCSID is UTF-16, not the partition's.
     pub(crate) utf16: bool,
     pub(crate) length_at: Option<u32>,
+    /// The row of the length may be relied on.
+    pub(crate) length_trusted: bool,
     pub(crate) ccsid_at: Option<u32>,
 }
 
@@ -162,7 +165,7 @@ impl Run<'_> {
         match &step.kind {
             Kind::Code => {
                 let byte = bytes.first().copied().unwrap_or(BLANK);
-                if byte != BLANK && byte != 0 {
+                if !is_empty_byte(byte) {
                     let meaning = step.meanings.as_ref().and_then(|meanings| meanings.of_byte(byte));
                     event.push_with(field, meaning, |text| text.push(page.char_of(byte)));
                 }
@@ -191,14 +194,14 @@ impl Run<'_> {
                 true
             }
             Kind::Hex => {
-                let empty = is_blank(bytes);
+                let empty = is_empty(bytes);
                 if whole && !empty {
                     event.push_with(field, None, |text| super::raw::push_hex(bytes, text));
                 }
                 whole || empty
             }
             Kind::Digits | Kind::Binary | Kind::Zoned | Kind::ZonedText | Kind::Packed => {
-                if is_blank(bytes) {
+                if is_empty(bytes) {
                     return true;
                 }
                 whole && number_into(step, field, bytes, event)
@@ -208,20 +211,21 @@ impl Run<'_> {
 
     fn named(&mut self, step: &Step, named: &Named, field: FieldId, area: &[u8], event: &mut Event) -> bool {
         let capacity = (step.stretch.end - step.stretch.start) as usize;
-        let told = named.length_at.and_then(|at| self.length_at(at, step.trusted));
+        let told = named.length_at.and_then(|at| self.length_at(at, named.length_trusted));
         let Some(body) = body(named.prefixed, told, area, capacity) else { return true };
-        if step.trusted && !is_blank(&area[body.end..]) {
-            self.unread.push(Stretch { start: step.stretch.start + body.end as u32, end: step.stretch.end });
-        }
+        let rest = body.end;
         let bytes = &area[body];
         let default = if named.utf16 { Encoding::Utf16 } else { Encoding::Ebcdic(self.page) };
         let encoding = match named.ccsid_at.and_then(|at| self.binary_at(at, 4)) {
             None | Some(0) => Some(default),
             Some(ccsid) => u16::try_from(ccsid).ok().and_then(Encoding::of),
         };
-        let Some(encoding) = encoding else { return is_blank(bytes) };
+        let Some(encoding) = encoding else { return is_empty(bytes) };
         let mut clean = true;
         event.push_with(field, None, |text| clean = encoding.decode_trimmed_into(bytes, text));
+        if clean && step.trusted && !is_empty(&area[rest..]) {
+            self.unread.push(Stretch { start: step.stretch.start + rest as u32, end: step.stretch.end });
+        }
         clean
     }
 
@@ -245,7 +249,7 @@ impl Run<'_> {
 /// Place of the text in its area; `None` if there is none. A length that cannot be true is not believed: then
 /// the whole area is the text.
 fn body(prefixed: bool, told: Option<usize>, area: &[u8], capacity: usize) -> Option<Range<usize>> {
-    if is_blank(area) {
+    if is_empty(area) {
         return None;
     }
     if prefixed && area.len() >= 2 {
@@ -258,11 +262,6 @@ fn body(prefixed: bool, told: Option<usize>, area: &[u8], capacity: usize) -> Op
         Some(length) if length > 0 && length <= capacity => Some(0..area.len().min(length)),
         _ => Some(0..area.len()),
     }
-}
-
-/// Nothing but blanks, or nothing but zero bytes, or a mix of both: what unused fields hold.
-fn is_blank(bytes: &[u8]) -> bool {
-    trimmed(bytes).is_empty()
 }
 
 fn number_into(step: &Step, field: FieldId, bytes: &[u8], event: &mut Event) -> bool {

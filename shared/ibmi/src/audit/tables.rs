@@ -76,6 +76,8 @@ pub(crate) struct ValueRow {
     pub(crate) name: &'static str,
     pub(crate) value: &'static str,
     pub(crate) meaning: &'static str,
+    /// Only the documentation asks: a meaning does not change how bytes are kept.
+    #[cfg_attr(not(test), expect(dead_code))]
     pub(crate) source: Source,
 }
 

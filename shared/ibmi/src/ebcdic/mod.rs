@@ -4,6 +4,7 @@
 //! that a page does not assign decodes to U+FFFD; a control character decodes to itself and is escaped by
 //! the format that writes it. Mixed single and double byte pages are not here.
 
+use crate::blank::trimmed;
 use std::sync::LazyLock;
 
 /// CCSID that says "do not convert": the bytes are no text of a known page.
@@ -66,13 +67,6 @@ impl CodePage {
     pub fn decode_trimmed_into(&self, bytes: &[u8], out: &mut String) {
         self.decode_into(trimmed(bytes), out);
     }
-}
-
-/// `bytes` without the blanks (0x40) and NULs at its end.
-#[must_use]
-pub fn trimmed(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().rposition(|byte| *byte != BLANK && *byte != 0).map_or(0, |last| last + 1);
-    &bytes[..end]
 }
 
 /// The page of a CCSID; `None` for 65535 ([`CCSID_HEX`]) and for pages that are not single-byte EBCDIC.
