@@ -1,0 +1,88 @@
+//! All cursors as one checksummed record; both copies hold these very bytes.
+//!
+//! ```text
+//! "MUSTERC1" | counter, u64 LE | length of the body, u32 LE | body, JSON | crc32 of all before, u32 LE
+//! ```
+
+use muster_shared::cursor::{Cursor, CursorKey};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const MAGIC: &[u8; 8] = b"MUSTERC1";
+const HEAD: usize = 8 + 8 + 4;
+
+/// Largest record that is believed: 10,000 cursors take 2 MiB.
+pub(super) const MAX_RECORD: usize = 16 * 1024 * 1024;
+
+/// The cursors at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Record {
+    /// Grows with every write; of two copies the higher one is newer.
+    pub(super) counter: u64,
+    /// Cursors were lost once, and not every source has stored a new one since: a missing one is lost.
+    pub(super) lost: bool,
+    pub(super) cursors: BTreeMap<CursorKey, Cursor>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    #[serde(default)]
+    lost: bool,
+    cursors: Vec<(CursorKey, Cursor)>,
+}
+
+impl Record {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let body = Body { lost: self.lost, cursors: self.cursors.clone().into_iter().collect() };
+        let mut out = Vec::with_capacity(HEAD + 256 * self.cursors.len() + 64);
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&self.counter.to_le_bytes());
+        out.extend_from_slice(&[0; 4]);
+        // Plain structs with string keys: writing them to memory cannot fail. Were it to, the record
+        // would not decode, and the other copy counts.
+        let _ = serde_json::to_writer(&mut out, &body);
+        let length = u32::try_from(out.len() - HEAD).unwrap_or(u32::MAX);
+        out[16..HEAD].copy_from_slice(&length.to_le_bytes());
+        let crc = crc32fast::hash(&out);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out
+    }
+
+    /// The record, or None when a single bit of it is wrong.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (content, crc) = bytes.split_last_chunk::<4>()?;
+        if crc32fast::hash(content) != u32::from_le_bytes(*crc) || !content.starts_with(MAGIC) {
+            return None;
+        }
+        let counter = u64::from_le_bytes(*content.get(8..16)?.first_chunk()?);
+        let length = u32::from_le_bytes(*content.get(16..HEAD)?.first_chunk()?);
+        let body = content.get(HEAD..)?;
+        if body.len() as u64 != u64::from(length) {
+            return None;
+        }
+        let body: Body = serde_json::from_slice(body).ok()?;
+        Some(Self { counter, lost: body.lost, cursors: body.cursors.into_iter().collect() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_shared::cursor::{JournalCursor, ReceiverId};
+
+    #[test]
+    fn any_damage_is_noticed() {
+        let receiver = ReceiverId { library: "QGPL".into(), name: "AUDRCV0001".into(), attached_us: -1 };
+        let key = CursorKey { source: "audit_journal:QSYS/QAUDJRN".into(), destination: "siem".into() };
+        let cursor = Cursor::Journal(JournalCursor { receiver, sequence: u64::MAX });
+        let record = Record { counter: 7, lost: true, cursors: [(key, cursor)].into() };
+        let good = record.encode();
+        assert_eq!(Record::decode(&good), Some(record));
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            assert_eq!(Record::decode(&bad), None, "byte {at}");
+            assert_eq!(Record::decode(&good[..at]), None, "cut at {at}");
+        }
+    }
+}
