@@ -159,7 +159,7 @@ mod tests {
         let cases = [
             (String::new(), TokenError::Prefix),
             ("muster2.abc".to_owned(), TokenError::Prefix),
-            (good[..good.len() - 8].to_owned(), TokenError::Damaged("content")),
+            (body(r#"{"u":["x"]"#), TokenError::Damaged("content")),
             (format!("{good}!"), TokenError::Damaged("no base64url")),
             ("muster1.".to_owned() + &"a".repeat(9_000), TokenError::Length),
             (

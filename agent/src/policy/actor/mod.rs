@@ -50,6 +50,7 @@ pub struct PolicyKeeper {
     sink: Rc<dyn HealthSink>,
     running: Option<Running>,
     last_offer: Option<(Vec<u8>, PolicyVerdict)>,
+    apply_deadline: Duration,
 }
 
 type Step<T> = std::pin::Pin<Box<dyn ActorFuture<PolicyKeeper, Output = T>>>;
@@ -63,7 +64,15 @@ impl PolicyKeeper {
         supervisor: Rc<dyn ApplyPolicy>,
         sink: Rc<dyn HealthSink>,
     ) -> Self {
-        Self { store, limits, supervisor, sink, running: None, last_offer: None }
+        Self {
+            store,
+            limits,
+            supervisor,
+            sink,
+            running: None,
+            last_offer: None,
+            apply_deadline: APPLY_DEADLINE,
+        }
     }
 
     fn report(&self) -> PolicyReport {
@@ -90,10 +99,11 @@ impl PolicyKeeper {
             narrows: old.map(|old| narrows(old, &checked.policy)).unwrap_or_default(),
         };
         let applied = self.supervisor.apply(change);
+        let deadline = self.apply_deadline;
         Box::pin(async move {
-            match tokio::time::timeout(APPLY_DEADLINE, applied).await {
+            match tokio::time::timeout(deadline, applied).await {
                 Ok(result) => result,
-                Err(_) => Err(format!("not everything was started within {} s", APPLY_DEADLINE.as_secs())),
+                Err(_) => Err(format!("not everything was started within {} s", deadline.as_secs_f32())),
             }
         })
     }
