@@ -1,1 +1,4 @@
-//! Placeholder.
+//! The Muster controller.
+#![forbid(unsafe_code)]
+pub mod identity;
+pub mod store;
