@@ -1,0 +1,269 @@
+//! One agent in memory, and what the controller answers to its messages: functions of values and the time.
+
+use super::link::{self, Link};
+use super::observed::{ConfigWord, Observed, effective_text};
+use super::rates::RateTracker;
+use super::record::AgentRecord;
+use crate::gateway::outbox::Outbox;
+use crate::policy::assign::Desired;
+use jiff::{SignedDuration, Timestamp};
+use muster_proto::api::{Connection, PolicyState, PolicyStatusView};
+use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
+use muster_proto::opamp::{AgentToServer, CustomCapabilities, ServerToAgent};
+use muster_proto::session::rates::{self, RatesMessage};
+use muster_shared::id::Revision;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What this controller can do.
+pub const CAPABILITIES: ServerCapabilities = ServerCapabilities(
+    ServerCapabilities::ACCEPTS_STATUS.0
+        | ServerCapabilities::OFFERS_REMOTE_CONFIG.0
+        | ServerCapabilities::ACCEPTS_EFFECTIVE_CONFIG.0
+        | ServerCapabilities::OFFERS_CONNECTION_SETTINGS.0
+        | ServerCapabilities::ACCEPTS_CONNECTION_SETTINGS_REQUEST.0,
+);
+
+/// How long an offer or a request for the full state may stay unanswered before it is repeated.
+const REPEAT_AFTER: SignedDuration = SignedDuration::from_secs(30);
+/// How long a conflict of identities is shown after it was last seen.
+const CONFLICT_SHOWN: SignedDuration = SignedDuration::from_mins(10);
+/// Steps back in the sequence, restarts apart, that make a second sender certain.
+const MAX_STEPS_BACK: u32 = 3;
+
+/// A second agent with the same identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// When it was last seen.
+    pub at: Timestamp,
+    /// What is known of it.
+    pub text: String,
+}
+
+/// An enrolled agent.
+#[derive(Debug)]
+pub struct Agent {
+    /// What was decided about it.
+    pub record: AgentRecord,
+    /// What it last said.
+    pub observed: Observed,
+    /// Its counters.
+    pub rates: RateTracker,
+    /// How it is attached.
+    pub link: Link,
+    /// Number of its connection; what comes over an older one is not listened to.
+    pub epoch: u64,
+    /// When it was last heard.
+    pub last_seen: Option<Timestamp>,
+    /// A second one with its identity.
+    pub conflict: Option<Conflict>,
+    /// What it should run.
+    pub desired: Arc<Desired>,
+    /// What waits for it.
+    pub outbox: Arc<Outbox>,
+    sequence: Option<u64>,
+    steps_back: u32,
+    full_state_asked: Option<Timestamp>,
+    offered: Option<(String, Timestamp)>,
+}
+
+/// What a message leads to.
+#[derive(Debug)]
+pub struct Received {
+    /// The answer.
+    pub reply: ServerToAgent,
+    /// `observed` changed and must be stored before the answer is sent.
+    pub changed: bool,
+    /// Effective configuration to store.
+    pub effective: Option<String>,
+}
+
+impl Agent {
+    /// An agent that is not connected.
+    #[must_use]
+    pub fn new(record: AgentRecord, observed: Observed, desired: Arc<Desired>) -> Self {
+        Self {
+            last_seen: observed.last_seen,
+            record,
+            observed,
+            rates: RateTracker::default(),
+            link: Link::Absent,
+            epoch: 0,
+            conflict: None,
+            desired,
+            outbox: Arc::default(),
+            sequence: None,
+            steps_back: 0,
+            full_state_asked: None,
+            offered: None,
+        }
+    }
+
+    /// A new connection takes over.
+    pub fn attach(&mut self, epoch: u64, link: Link) {
+        self.epoch = epoch;
+        self.link = link;
+        self.outbox = Arc::default();
+        self.offered = None;
+        self.full_state_asked = None;
+        self.steps_back = 0;
+    }
+
+    /// What a message leads to.
+    pub fn receive(&mut self, message: &AgentToServer, now: Timestamp) -> Received {
+        self.last_seen = Some(now);
+        let gap = self.follow_sequence(message.sequence_num, now);
+        let before = carries_state(message).then(|| self.observed.clone());
+        self.observed.take(message, now);
+        let mut changed = before.is_some_and(|b| b != self.observed);
+        if let Some(Ok(RatesMessage::Report(report))) =
+            message.custom_message.as_ref().map(RatesMessage::from_custom)
+        {
+            self.rates.report(&report, now);
+        }
+        let mut reply = ServerToAgent {
+            instance_uid: message.instance_uid.clone(),
+            capabilities: CAPABILITIES.0,
+            ..ServerToAgent::default()
+        };
+        if self.needs_full_state(message, gap, now) {
+            reply.flags |= ServerFlags::REPORT_FULL_STATE.0;
+        }
+        if message.custom_capabilities.is_some() {
+            reply.custom_capabilities =
+                Some(CustomCapabilities { capabilities: vec![rates::CAPABILITY.to_owned()] });
+        }
+        let offer = self.offer(now);
+        changed |= offer.is_some();
+        reply.remote_config = offer;
+        if changed {
+            self.observed.last_seen = Some(now);
+        }
+        Received { reply, changed, effective: effective_text(message) }
+    }
+
+    /// The wanted policy, if it has to be offered now.
+    pub fn offer(&mut self, now: Timestamp) -> Option<muster_proto::opamp::AgentRemoteConfig> {
+        let capabilities = AgentCapabilities(self.observed.capabilities);
+        let wanted = &self.desired.hash;
+        let runs = self.observed.config.as_ref().filter(|c| c.word != ConfigWord::Unset);
+        let refused = self.observed.refused.as_ref().is_some_and(|r| r.hash == *wanted);
+        let waits = self.offered.as_ref().is_some_and(|(hash, at)| {
+            hash == wanted
+                && (now.duration_since(*at) < REPEAT_AFTER
+                    || !capabilities.has(AgentCapabilities::REPORTS_REMOTE_CONFIG))
+        });
+        if !capabilities.has(AgentCapabilities::ACCEPTS_REMOTE_CONFIG)
+            || runs.is_some_and(|c| c.hash == *wanted)
+            || refused
+            || waits
+        {
+            return None;
+        }
+        self.observed.offered(wanted, self.desired.policy.revision);
+        self.offered = Some((wanted.clone(), now));
+        Some(self.desired.offer.clone())
+    }
+
+    /// True if messages are missing before this one.
+    fn follow_sequence(&mut self, number: u64, now: Timestamp) -> bool {
+        let last = self.sequence.replace(number);
+        let Some(last) = last else { return true };
+        if number < last && number > 1 {
+            self.steps_back += 1;
+            if self.steps_back >= MAX_STEPS_BACK {
+                self.conflict = Some(Conflict {
+                    at: now,
+                    text: "two series of sequence numbers come in under this identity: a second agent uses a \
+                           copy of its state folder; enrol the copy anew with its own token"
+                        .to_owned(),
+                });
+            }
+        }
+        // A repeated message is not a gap: it is answered again.
+        number != last && number != last.wrapping_add(1)
+    }
+
+    fn needs_full_state(&mut self, message: &AgentToServer, gap: bool, now: Timestamp) -> bool {
+        if is_complete(message, AgentCapabilities(self.observed.capabilities)) {
+            self.full_state_asked = None;
+            return false;
+        }
+        let asked = self.full_state_asked;
+        let overdue = asked.is_some_and(|at| now.duration_since(at) >= REPEAT_AFTER);
+        let needed = overdue || (asked.is_none() && (gap || self.observed.is_empty()));
+        if needed {
+            self.full_state_asked = Some(now);
+        }
+        needed
+    }
+
+    /// Records that a second one with this identity was seen.
+    pub fn note_conflict(&mut self, from: IpAddr, now: Timestamp) -> String {
+        let text = format!(
+            "a second agent with this identity tried to connect from {from} while this one was connected: it \
+             uses a copy of this agent's state folder; stop it, delete its state folder and enrol it with a \
+             token of its own"
+        );
+        self.conflict = Some(Conflict { at: now, text: text.clone() });
+        text
+    }
+
+    /// The conflict, while it is shown.
+    #[must_use]
+    pub fn current_conflict(&self, now: Timestamp) -> Option<&Conflict> {
+        self.conflict.as_ref().filter(|c| now.duration_since(c.at) < CONFLICT_SHOWN)
+    }
+
+    /// Whether it is there.
+    #[must_use]
+    pub fn connection(&self, now: Timestamp) -> Connection {
+        link::connection(self.link, self.last_seen, self.record.heartbeat_seconds, now)
+    }
+
+    /// Where it stands with its policy.
+    #[must_use]
+    pub fn policy_status(&self, now: Timestamp) -> PolicyStatusView {
+        let wanted = &self.desired.hash;
+        let refusal = self.observed.refused.as_ref().filter(|r| r.hash == *wanted);
+        let report = self.observed.config.as_ref().filter(|c| c.hash == *wanted);
+        let there = self.connection(now) == Connection::Connected;
+        let accepts =
+            AgentCapabilities(self.observed.capabilities).has(AgentCapabilities::ACCEPTS_REMOTE_CONFIG);
+        let state = match (refusal, report.map(|r| r.word)) {
+            (Some(_), _) | (None, Some(ConfigWord::Failed)) => PolicyState::Failed,
+            (None, Some(ConfigWord::Applied)) => PolicyState::Applied,
+            (None, Some(ConfigWord::Applying)) => PolicyState::Applying,
+            (None, Some(ConfigWord::Unset) | None) => {
+                if there && accepts { PolicyState::Applying } else { PolicyState::Waiting }
+            }
+        };
+        PolicyStatusView {
+            wanted: Revision(self.desired.policy.revision),
+            running: self.observed.running.as_ref().map(|r| Revision(r.revision)),
+            state,
+            reason: refusal.map(|r| r.reason.clone()).unwrap_or_default(),
+            since: report.map(|r| r.since),
+        }
+    }
+}
+
+/// The message may change what is stored.
+fn carries_state(message: &AgentToServer) -> bool {
+    message.agent_description.is_some()
+        || message.health.is_some()
+        || message.remote_config_status.is_some()
+        || message.capabilities != 0
+}
+
+/// Nothing was left out of the message.
+fn is_complete(message: &AgentToServer, capabilities: AgentCapabilities) -> bool {
+    let present = |bit, there: bool| !capabilities.has(bit) || there;
+    message.agent_description.is_some()
+        && present(AgentCapabilities::REPORTS_HEALTH, message.health.is_some())
+        && present(AgentCapabilities::REPORTS_EFFECTIVE_CONFIG, message.effective_config.is_some())
+        && present(AgentCapabilities::REPORTS_REMOTE_CONFIG, message.remote_config_status.is_some())
+}
+
+#[cfg(test)]
+mod tests;

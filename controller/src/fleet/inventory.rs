@@ -1,0 +1,140 @@
+//! All agents, in memory. Locks are held for pure work only, never while waiting.
+
+use super::agent::Agent;
+use super::link::Link;
+use super::observed::Observed;
+use super::record::{self, AgentRecord};
+use crate::policy::PolicyBook;
+use crate::store::{self, Store, StoreError};
+use muster_shared::id::AgentId;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Every enrolled agent.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    agents: Mutex<BTreeMap<AgentId, Agent>>,
+    epochs: AtomicU64,
+    /// Held over reading, storing and taking over a record, so that two changes do not undo each other.
+    record_writes: tokio::sync::Mutex<()>,
+}
+
+impl Fleet {
+    /// Reads all agents from the store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn load(store: &dyn Store, book: &PolicyBook) -> Result<Self, StoreError> {
+        let mut agents = BTreeMap::new();
+        for (_, record) in store::scan_json::<AgentRecord>(store, record::PREFIX)? {
+            let observed = store::get_json(store, &Observed::key(record.id))?.unwrap_or_default();
+            let desired = book.desired(&record.labels);
+            agents.insert(record.id, Agent::new(record, observed, desired));
+        }
+        Ok(Self { agents: Mutex::new(agents), ..Self::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AgentId, Agent>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on one agent; `None` if there is no such agent.
+    pub fn with<R>(&self, id: AgentId, f: impl FnOnce(&mut Agent) -> R) -> Option<R> {
+        self.lock().get_mut(&id).map(f)
+    }
+
+    /// Works on one agent if `epoch` is that of its present connection.
+    pub fn with_epoch<R>(&self, id: AgentId, epoch: u64, f: impl FnOnce(&mut Agent) -> R) -> Option<R> {
+        self.lock().get_mut(&id).filter(|a| a.epoch == epoch).map(f)
+    }
+
+    /// Works on all agents, by id.
+    pub fn each<R>(&self, mut f: impl FnMut(&mut Agent) -> R) -> Vec<R> {
+        self.lock().values_mut().map(&mut f).collect()
+    }
+
+    /// The number of agents.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// No agents.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    /// The ids of the agents with this id or name.
+    #[must_use]
+    pub fn find(&self, id_or_name: &str) -> Vec<AgentId> {
+        let agents = self.lock();
+        if let Ok(id) = id_or_name.parse::<AgentId>() {
+            return agents.contains_key(&id).then_some(id).into_iter().collect();
+        }
+        let named = |a: &&Agent| a.observed.name(a.record.id).eq_ignore_ascii_case(id_or_name);
+        agents.values().filter(named).map(|a| a.record.id).collect()
+    }
+
+    /// Waits for the right to change records.
+    pub async fn record_writes(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.record_writes.lock().await
+    }
+
+    /// Takes over a record that is stored.
+    pub fn install(&self, record: AgentRecord, book: &PolicyBook) {
+        let desired = book.desired(&record.labels);
+        let mut agents = self.lock();
+        match agents.get_mut(&record.id) {
+            Some(agent) => {
+                let changed = agent.desired.hash != desired.hash;
+                agent.record = record;
+                agent.desired = desired;
+                if changed {
+                    agent.outbox.policy_changed();
+                }
+            }
+            None => {
+                agents.insert(record.id, Agent::new(record, Observed::default(), desired));
+            }
+        }
+    }
+
+    /// Forgets an agent.
+    pub fn remove(&self, id: AgentId) -> Option<Agent> {
+        self.lock().remove(&id)
+    }
+
+    /// Gives every agent what it should run by the present policies.
+    pub fn reassign(&self, book: &PolicyBook) {
+        for agent in self.lock().values_mut() {
+            let desired = book.desired(&agent.record.labels);
+            if agent.desired.hash != desired.hash {
+                agent.desired = desired;
+                agent.outbox.policy_changed();
+            } else {
+                agent.desired = desired;
+            }
+        }
+    }
+
+    /// A number for a new connection.
+    #[must_use]
+    pub fn next_epoch(&self) -> u64 {
+        self.epochs.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Attaches a connection; `None` if there is no such agent.
+    pub fn attach(
+        &self,
+        id: AgentId,
+        epoch: u64,
+        link: Link,
+    ) -> Option<std::sync::Arc<crate::gateway::outbox::Outbox>> {
+        self.with(id, |agent| {
+            agent.attach(epoch, link);
+            std::sync::Arc::clone(&agent.outbox)
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! An agent as the interface shows it.
+
+use super::agent::Agent;
+use jiff::Timestamp;
+use muster_proto::api::{AgentRates, AgentSummary, AgentView, CertificateView, Connection};
+use muster_proto::opamp::attribute;
+
+/// The line of the list.
+#[must_use]
+pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
+    let connection = agent.connection(now);
+    let attribute = |key: &str| agent.observed.attributes.get(key).cloned().unwrap_or_default();
+    let conflict = agent.current_conflict(now);
+    AgentSummary {
+        id: agent.record.id,
+        name: agent.observed.name(agent.record.id),
+        labels: agent.record.labels.clone(),
+        connection,
+        last_seen: agent.last_seen,
+        healthy: agent.observed.healthy && conflict.is_none(),
+        reason: conflict.map_or_else(|| agent.observed.reason.clone(), |c| c.text.clone()),
+        version: attribute(attribute::SERVICE_VERSION),
+        os_release: attribute(attribute::IBMI_OS_RELEASE),
+        policy: agent.policy_status(now),
+        rates: agent.rates.window(connection != Connection::Connected),
+        lag_ms: agent.rates.lag_ms(),
+    }
+}
+
+/// Everything.
+#[must_use]
+pub fn view(agent: &Agent, now: Timestamp) -> AgentView {
+    let certificate = &agent.record.certificate;
+    AgentView {
+        summary: summary(agent, now),
+        enrolled_at: agent.record.enrolled_at,
+        attributes: agent.observed.attributes.clone(),
+        certificate: Some(CertificateView {
+            serial: certificate.serial.clone(),
+            expires_at: certificate.not_after,
+            key_sha256: certificate.key_sha256.clone(),
+        }),
+        components: agent.observed.components.clone(),
+        warnings: agent.current_conflict(now).map(|c| c.text.clone()).into_iter().collect(),
+        rate_detail: rates(agent, now),
+    }
+}
+
+/// Its rates.
+#[must_use]
+pub fn rates(agent: &Agent, now: Timestamp) -> AgentRates {
+    let silent = agent.connection(now) != Connection::Connected;
+    agent.rates.detail(agent.record.id, &agent.observed.name(agent.record.id), silent)
+}

@@ -1,0 +1,187 @@
+//! Enrolment tokens as the controller keeps them: the hash of the secret, never the secret.
+
+use super::secret;
+use jiff::Timestamp;
+use muster_proto::api::{Labels, TokenView};
+use muster_proto::session::EnrolmentToken;
+use muster_shared::id::AgentId;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+
+/// Prefix of the keys of tokens.
+pub const PREFIX: &str = "token/";
+
+/// A token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRecord {
+    /// Id, part of the token's text.
+    pub id: String,
+    /// SHA-256 of the secret in hex.
+    pub secret_sha256: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+    /// How many agents may enrol with it.
+    pub uses: u32,
+    /// Which agents did, with the hash of their key; at most `uses`.
+    pub enrolled: Vec<Enrolled>,
+    /// Labels that its agents get.
+    pub labels: Labels,
+    /// URLs that it carries.
+    pub urls: Vec<String>,
+    /// One line for people.
+    pub note: String,
+}
+
+/// A use of a token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// The agent.
+    pub agent: AgentId,
+    /// SHA-256 of its public key in hex.
+    pub key_sha256: String,
+}
+
+/// Why a token does not let an agent in. Each text says what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// Not made here, or deleted.
+    #[error("this controller does not know the enrolment token: it was deleted or made by another controller; make one with `muster token create`")]
+    Unknown,
+    /// Over.
+    #[error("enrolment token {id} expired at {at}; make a new one with `muster token create`")]
+    Expired {
+        /// The token.
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// As many agents as it allows enrolled with it.
+    #[error("enrolment token {id} is used up ({uses} of {uses} agents enrolled with it); make a new one with `muster token create`")]
+    UsedUp {
+        /// The token.
+        id: String,
+        /// How many it allows.
+        uses: u32,
+    },
+}
+
+impl TokenRefusal {
+    /// Code of the problem.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unknown => "token-unknown",
+            Self::Expired { .. } => "token-expired",
+            Self::UsedUp { .. } => "token-used-up",
+        }
+    }
+}
+
+impl TokenRecord {
+    /// Key in the store.
+    #[must_use]
+    pub fn key(id: &str) -> String {
+        format!("{PREFIX}{id}")
+    }
+
+    /// Checks secret and expiry.
+    ///
+    /// # Errors
+    /// Why it does not let anybody in.
+    pub fn check(&self, token: &EnrolmentToken, now: Timestamp) -> Result<(), TokenRefusal> {
+        let presented = secret::hex(&token.secret_hash());
+        if !bool::from(presented.as_bytes().ct_eq(self.secret_sha256.as_bytes())) {
+            return Err(TokenRefusal::Unknown);
+        }
+        if now >= self.expires_at {
+            return Err(TokenRefusal::Expired { id: self.id.clone(), at: self.expires_at });
+        }
+        Ok(())
+    }
+
+    /// The token after this agent enrolled with it. An agent that repeats its request with the same key
+    /// (it never saw the answer) does not use it twice.
+    ///
+    /// # Errors
+    /// If it is used up.
+    pub fn used_by(&self, agent: AgentId, key_sha256: &str) -> Result<Self, TokenRefusal> {
+        let mut next = self.clone();
+        if next.enrolled.iter().any(|e| e.agent == agent && e.key_sha256 == key_sha256) {
+            return Ok(next);
+        }
+        if next.is_used_up() {
+            return Err(TokenRefusal::UsedUp { id: self.id.clone(), uses: self.uses });
+        }
+        next.enrolled.push(Enrolled { agent, key_sha256: key_sha256.to_owned() });
+        Ok(next)
+    }
+
+    /// As many agents as it allows enrolled with it.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.enrolled.len() >= self.uses as usize
+    }
+
+    /// What may be shown.
+    #[must_use]
+    pub fn view(&self) -> TokenView {
+        TokenView {
+            id: self.id.clone(),
+            created_at: self.created_at,
+            created_by: self.created_by.clone(),
+            expires_at: self.expires_at,
+            uses: self.uses,
+            used: u32::try_from(self.enrolled.len()).unwrap_or(u32::MAX),
+            labels: self.labels.clone(),
+            urls: self.urls.clone(),
+            note: self.note.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_used_once_per_key() {
+        let token = EnrolmentToken {
+            urls: vec!["https://h:1".to_owned()],
+            ca_spki_sha256: [0; 32],
+            id: uuid::Uuid::from_u128(7),
+            secret: [1; 32],
+        };
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let record = TokenRecord {
+            id: token.id.to_string(),
+            secret_sha256: secret::hex(&token.secret_hash()),
+            created_at: at(0),
+            created_by: "admin".to_owned(),
+            expires_at: at(100),
+            uses: 1,
+            enrolled: vec![],
+            labels: Labels::new(),
+            urls: vec![],
+            note: String::new(),
+        };
+        assert_eq!(record.check(&token, at(99)), Ok(()));
+        assert_eq!(
+            record.check(&token, at(100)),
+            Err(TokenRefusal::Expired { id: record.id.clone(), at: at(100) })
+        );
+        let wrong = EnrolmentToken { secret: [2; 32], ..token };
+        assert_eq!(record.check(&wrong, at(0)), Err(TokenRefusal::Unknown));
+
+        let (a, b) = (AgentId(uuid::Uuid::from_u128(1)), AgentId(uuid::Uuid::from_u128(2)));
+        let used = record.used_by(a, "k").unwrap();
+        assert!(used.is_used_up());
+        assert_eq!(used.used_by(a, "k"), Ok(used.clone()));
+        let refusal = TokenRefusal::UsedUp { id: record.id.clone(), uses: 1 };
+        assert_eq!(used.used_by(a, "other key"), Err(refusal.clone()));
+        assert_eq!(used.used_by(b, "k"), Err(refusal));
+    }
+}
