@@ -1,4 +1,21 @@
-//! The Muster controller.
+//! The Muster controller: enrols agents, pushes policy, shows health and event rates.
+//!
+//! [`serve`] starts one in the background: one TLS port that speaks OpAMP (WebSocket and polling), REST,
+//! metrics and health. Promises: nothing is answered before it is durable; every queue, body and wait is
+//! bounded; a client certificate of the controller's own authority is the only way to be an agent.
 #![forbid(unsafe_code)]
+
+pub mod app;
+pub mod audit_log;
+pub mod config;
+pub mod fleet;
+pub mod gateway;
+pub mod http;
 pub mod identity;
+pub mod policy;
+pub mod serve;
 pub mod store;
+pub mod user;
+
+pub use config::Config;
+pub use serve::{Running, ServeError, serve};

@@ -1,1 +1,117 @@
-fn main() {}
+//! The program `muster-controller`.
+#![forbid(unsafe_code)]
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use muster_controller::config::DEFAULT_LISTEN;
+use muster_controller::{Config, Running, serve};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Enrols agents, pushes policy, shows health and event rates.
+#[derive(Parser)]
+#[command(version, name = "muster-controller")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the controller until SIGTERM or Ctrl-C.
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Folder for the controller's state; made at the first start.
+    #[arg(long, env = "MUSTER_DATA_DIR")]
+    data_dir: PathBuf,
+    /// Address and port to listen on; port 0 takes a free one.
+    #[arg(long, env = "MUSTER_LISTEN", default_value = DEFAULT_LISTEN)]
+    listen: SocketAddr,
+    /// Host names or addresses by which agents and people reach this controller.
+    #[arg(long = "name", value_name = "HOST")]
+    names: Vec<String>,
+    /// Write the address listened on to this file once the controller is ready.
+    #[arg(long, value_name = "FILE")]
+    port_file: Option<PathBuf>,
+    /// At the first start, write the one-time password to this file (mode 0600) instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    admin_password_file: Option<PathBuf>,
+    /// Seconds between heartbeats of agents.
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    heartbeat_seconds: u64,
+    /// Threads that serve connections.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
+    workers: u64,
+    /// Log in JSON. What is logged is set by the variable `MUSTER_LOG` (default `info`).
+    #[arg(long, env = "MUSTER_LOG_JSON")]
+    log_json: bool,
+}
+
+fn main() -> ExitCode {
+    let Cli { command: Command::Serve(arguments) } = Cli::parse();
+    start_log(arguments.log_json);
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(json: bool) {
+    let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if json { log.json().init() } else { log.init() }
+}
+
+fn run(arguments: Serve) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("the runtime could not be started")?;
+    runtime.block_on(async move {
+        let printed = arguments.admin_password_file.is_none();
+        let config = Config {
+            listen: arguments.listen,
+            names: arguments.names,
+            port_file: arguments.port_file,
+            admin_password_file: arguments.admin_password_file,
+            heartbeat_seconds: arguments.heartbeat_seconds,
+            workers: usize::try_from(arguments.workers)?,
+            ..Config::new(arguments.data_dir)
+        };
+        // Before the controller listens, so that no signal is missed.
+        let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
+        let running = serve(config).await?;
+        if printed {
+            print_first_start(&running);
+        }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            result = tokio::signal::ctrl_c() => result.context("Ctrl-C cannot be awaited")?,
+        }
+        tracing::info!("controller is stopping");
+        running.stop().await;
+        Ok(())
+    })
+}
+
+#[allow(clippy::print_stdout)] // the one thing that belongs on standard output
+fn print_first_start(running: &Running) {
+    let Some(password) = &running.admin_password else { return };
+    println!("┌─ First start ──────────────────────────────────────────────────");
+    println!("│ Controller  https://{}", running.addr);
+    println!("│ User        admin");
+    println!("│ Password    {}", password.as_str());
+    println!("│ This password is shown only now. Sign in with `muster login` and");
+    println!("│ change it with `muster passwd`.");
+    println!("└────────────────────────────────────────────────────────────────");
+}

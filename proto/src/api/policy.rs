@@ -30,6 +30,9 @@ pub struct PolicyCheck {
     /// Why not; empty if valid.
     #[serde(default)]
     pub faults: Vec<PolicyFault>,
+    /// What is allowed but probably not meant.
+    #[serde(default)]
+    pub warnings: Vec<PolicyFault>,
     /// What would change against the current revision; empty where there is none.
     #[serde(default)]
     pub changes: Vec<PolicyChange>,
@@ -47,6 +50,9 @@ pub struct PolicyPublished {
     pub changed: bool,
     /// How many agents the document selects now.
     pub agents: u64,
+    /// What is allowed but probably not meant.
+    #[serde(default)]
+    pub warnings: Vec<PolicyFault>,
 }
 
 /// One numbered, immutable revision of a document. Numbers are given over all documents.

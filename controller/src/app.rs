@@ -1,0 +1,63 @@
+//! What the parts of the controller share.
+
+use crate::audit_log::{AuditLog, Outgoing};
+use crate::config::Config;
+use crate::fleet::Fleet;
+use crate::identity::ca::Ca;
+use crate::identity::tls::ServerCertificate;
+use crate::policy::PolicyBook;
+use crate::store::{Batch, SharedStore, StoreError};
+use crate::user::Accounts;
+use jiff::Timestamp;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// The controller's state.
+pub struct App {
+    /// Settings.
+    pub config: Config,
+    /// URLs for enrolment tokens that name none.
+    pub urls: Vec<String>,
+    /// The address that it listens on.
+    pub address: SocketAddr,
+    /// Certification authority.
+    pub ca: Ca,
+    /// The certificate of the port.
+    pub certificate: Arc<ServerCertificate>,
+    /// Store.
+    pub store: SharedStore,
+    /// Agents.
+    pub fleet: Fleet,
+    /// Policies.
+    pub book: PolicyBook,
+    /// People.
+    pub accounts: Accounts,
+    /// Audit log.
+    pub audit: AuditLog,
+    /// When it was started.
+    pub started: Timestamp,
+    /// It is shutting down.
+    pub stopping: AtomicBool,
+    /// Live WebSocket sessions.
+    pub sessions: AtomicUsize,
+}
+
+impl App {
+    /// Stores a batch together with its audit entry, and moves the entry to the log.
+    ///
+    /// # Errors
+    /// If the batch was not stored; then nothing was.
+    pub async fn commit(&self, mut batch: Batch, action: Outgoing) -> Result<(), StoreError> {
+        action.add_to(&mut batch);
+        self.store.apply(batch).await?;
+        self.audit.drain().await;
+        Ok(())
+    }
+
+    /// It is shutting down.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,101 @@
+//! What the controller is told at its start, checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Settings of a controller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where it keeps its state.
+    pub data_dir: PathBuf,
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Host names and addresses by which agents and people reach it: they are put into its certificate and
+    /// into enrolment tokens.
+    pub names: Vec<String>,
+    /// Gets the address that it listens on, for programs that start it on port 0.
+    pub port_file: Option<PathBuf>,
+    /// Gets the one-time password of the first start, instead of standard output.
+    pub admin_password_file: Option<PathBuf>,
+    /// Heartbeat interval of agents in seconds, 1 or more.
+    pub heartbeat_seconds: u64,
+    /// Life of agents' certificates.
+    pub certificate_life: Duration,
+    /// How long a second connection of an agent waits for the first to show life.
+    pub probe: Duration,
+    /// Threads that serve connections.
+    pub workers: usize,
+}
+
+/// Default port of OpAMP, on the loopback address: a controller is not open to the network unasked.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:4320";
+
+impl Config {
+    /// Defaults for a data folder: a free port on the loopback address.
+    #[must_use]
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            data_dir: data_dir.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            names: Vec::new(),
+            port_file: None,
+            admin_password_file: None,
+            heartbeat_seconds: muster_proto::opamp::DEFAULT_HEARTBEAT_SECONDS,
+            certificate_life: Duration::from_secs(7 * 24 * 60 * 60),
+            probe: Duration::from_secs(3),
+            workers: 2,
+        }
+    }
+
+    /// Every name that the controller's certificate carries.
+    #[must_use]
+    pub fn certificate_names(&self, host_name: Option<&str>) -> Vec<String> {
+        let mut names = self.names.clone();
+        if !self.listen.ip().is_unspecified() {
+            names.push(self.listen.ip().to_string());
+        }
+        names.extend(["localhost", "127.0.0.1"].map(str::to_owned));
+        names.extend(host_name.map(str::to_owned));
+        let mut seen = std::collections::BTreeSet::new();
+        names.retain(|n| !n.is_empty() && seen.insert(n.to_lowercase()));
+        names
+    }
+
+    /// URLs for enrolment tokens that name none: the given names, else the address listened on, else the
+    /// host's name.
+    #[must_use]
+    pub fn urls(&self, address: SocketAddr, host_name: Option<&str>) -> Vec<String> {
+        let port = address.port();
+        let url = |name: &str| {
+            // An IPv6 address stands in brackets.
+            if name.contains(':') { format!("https://[{name}]:{port}") } else { format!("https://{name}:{port}") }
+        };
+        if !self.names.is_empty() {
+            return self.names.iter().take(muster_proto::session::token::MAX_URLS).map(|n| url(n)).collect();
+        }
+        match (address.ip().is_unspecified(), host_name) {
+            (false, _) => vec![url(&address.ip().to_string())],
+            (true, Some(host)) => vec![url(host)],
+            (true, None) => vec![url("localhost")],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_urls() {
+        let mut config = Config::new("/d");
+        let at = |s: &str| s.parse::<SocketAddr>().unwrap();
+        assert_eq!(config.certificate_names(Some("h")), ["127.0.0.1", "localhost", "h"]);
+        assert_eq!(config.urls(at("127.0.0.1:7"), Some("h")), ["https://127.0.0.1:7"]);
+        assert_eq!(config.urls(at("0.0.0.0:7"), Some("h")), ["https://h:7"]);
+        assert_eq!(config.urls(at("[::1]:7"), None), ["https://[::1]:7"]);
+        config.names = vec!["c.example".to_owned(), "LOCALHOST".to_owned()];
+        assert_eq!(config.certificate_names(None), ["c.example", "LOCALHOST", "127.0.0.1"]);
+        assert_eq!(config.urls(at("0.0.0.0:7"), None)[0], "https://c.example:7");
+    }
+}

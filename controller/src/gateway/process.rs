@@ -1,0 +1,229 @@
+//! What a message of an agent leads to, whatever it came over.
+
+use super::admission::Admission;
+use super::claim::Claim;
+use crate::app::App;
+use crate::fleet::agent::{CAPABILITIES, Received};
+use crate::fleet::observed::Observed;
+use crate::identity::ca::Issued;
+use crate::identity::enrol::{self, EnrolError};
+use crate::store::{Batch, Condition, StoreError};
+use jiff::Timestamp;
+use muster_proto::opamp::capability::AgentFlags;
+use muster_proto::opamp::server_error_response::Details;
+use muster_proto::opamp::{
+    AgentIdentification, AgentToServer, RetryInfo, ServerErrorResponse, ServerErrorResponseType,
+    ServerToAgent,
+};
+use muster_shared::id::AgentId;
+use std::net::IpAddr;
+
+/// How long an agent shall wait when the controller could not store what it said.
+const RETRY_NANOSECONDS: u64 = 5_000_000_000;
+
+/// A connection.
+#[derive(Debug, Clone)]
+pub struct Channel {
+    /// What it may do.
+    pub admission: Admission,
+    /// The right to talk for the agent; absent while it enrols or renews.
+    pub claim: Option<Claim>,
+    /// The other end.
+    pub from: IpAddr,
+    /// URL that the agent dialled.
+    pub endpoint: String,
+}
+
+/// What to do after a message.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Answer and go on.
+    Answer(ServerToAgent),
+    /// Answer and end the connection: the message broke a rule.
+    Refuse(ServerToAgent),
+}
+
+impl Verdict {
+    /// The answer.
+    #[must_use]
+    pub fn into_reply(self) -> ServerToAgent {
+        match self {
+            Self::Answer(reply) | Self::Refuse(reply) => reply,
+        }
+    }
+}
+
+/// An answer that refuses a message.
+#[must_use]
+pub fn refusal(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
+    error(uid, ServerErrorResponseType::BadRequest, text, None)
+}
+
+/// An answer that tells something; nothing is to be repeated.
+#[must_use]
+pub fn warning(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
+    error(uid, ServerErrorResponseType::Unknown, text, None)
+}
+
+fn unavailable(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
+    let details = Details::RetryInfo(RetryInfo { retry_after_nanoseconds: RETRY_NANOSECONDS });
+    error(uid, ServerErrorResponseType::Unavailable, text, Some(details))
+}
+
+fn error(
+    uid: &[u8],
+    kind: ServerErrorResponseType,
+    text: impl Into<String>,
+    details: Option<Details>,
+) -> ServerToAgent {
+    let response = ServerErrorResponse { r#type: kind.into(), error_message: text.into(), details };
+    ServerToAgent {
+        instance_uid: uid.to_vec(),
+        error_response: Some(response),
+        ..ServerToAgent::default()
+    }
+}
+
+/// Handles one message. What it changes is durable before this returns.
+pub async fn process(app: &App, channel: &Channel, message: &AgentToServer) -> Verdict {
+    let uid = &message.instance_uid;
+    let Ok(bytes) = <[u8; 16]>::try_from(uid.as_slice()) else {
+        let text = format!("instance_uid has {} bytes instead of 16", uid.len());
+        return Verdict::Refuse(refusal(uid, text));
+    };
+    let sender = AgentId(uuid::Uuid::from_bytes(bytes));
+    match &channel.admission {
+        Admission::Agent { id } | Admission::Renewing { id, .. } if *id != sender => {
+            tracing::warn!(agent_id = %id, claimed = %sender, from = %channel.from, "agent claims another identity");
+            let text = format!(
+                "instance_uid {sender} is not the agent {id} that the client certificate names; this agent uses \
+                 the certificate of another one: enrol it with a token of its own"
+            );
+            Verdict::Refuse(refusal(uid, text))
+        }
+        Admission::Agent { id } => agent(app, channel, *id, message).await,
+        Admission::Renewing { id, expired } => match enrol::request_in(message) {
+            Some(csr) => Verdict::Answer(renewed(app, channel, *id, csr, plain(message)).await),
+            None => {
+                let text = format!(
+                    "the certificate of agent {id} expired at {expired}: nothing but a certificate request is \
+                     taken until it is renewed"
+                );
+                Verdict::Answer(refusal(uid, text))
+            }
+        },
+        Admission::Enrolling { token } => enrolling(app, channel, token, sender, message).await,
+    }
+}
+
+/// An answer without news.
+fn plain(message: &AgentToServer) -> ServerToAgent {
+    ServerToAgent {
+        instance_uid: message.instance_uid.clone(),
+        capabilities: CAPABILITIES.0,
+        ..ServerToAgent::default()
+    }
+}
+
+async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServer) -> Verdict {
+    let now = Timestamp::now();
+    let epoch = channel.claim.as_ref().map_or(0, |c| c.epoch);
+    let received = app.fleet.with_epoch(id, epoch, |agent| agent.receive(message, now));
+    let Some(Received { reply, changed, effective }) = received else {
+        let text = "this connection was replaced by a newer one, or the agent was removed";
+        return Verdict::Refuse(refusal(&message.instance_uid, text));
+    };
+    if changed || effective.is_some() {
+        let observed = if changed { app.fleet.with(id, |a| a.observed.clone()) } else { None };
+        if let Err(error) = persist(app, id, observed, effective).await {
+            tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
+            return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));
+        }
+    }
+    match enrol::request_in(message) {
+        Some(csr) => Verdict::Answer(renewed(app, channel, id, csr, reply).await),
+        None => Verdict::Answer(reply),
+    }
+}
+
+async fn persist(
+    app: &App,
+    id: AgentId,
+    observed: Option<Observed>,
+    effective: Option<String>,
+) -> Result<(), StoreError> {
+    let mut batch = Batch::new();
+    if let Some(observed) = observed {
+        batch.put_json(Observed::key(id), Condition::Any, &observed);
+    }
+    if let Some(text) = effective {
+        batch.put_json(Observed::effective_key(id), Condition::Any, &text);
+    }
+    app.store.apply(batch).await
+}
+
+/// Stores when an agent was last heard; called when it leaves.
+pub async fn persist_last_seen(app: &App, id: AgentId) {
+    let observed = app.fleet.with(id, |agent| {
+        agent.observed.last_seen = agent.last_seen;
+        agent.observed.clone()
+    });
+    if let Err(error) = persist(app, id, observed, None).await {
+        tracing::warn!(agent_id = %id, %error, "last contact not stored");
+    }
+}
+
+async fn renewed(
+    app: &App,
+    channel: &Channel,
+    id: AgentId,
+    csr: &[u8],
+    reply: ServerToAgent,
+) -> ServerToAgent {
+    let result = enrol::renew(app, id, csr, channel.from).await;
+    with_certificate(app, channel, id, result, reply)
+}
+
+async fn enrolling(
+    app: &App,
+    channel: &Channel,
+    token: &str,
+    sender: AgentId,
+    message: &AgentToServer,
+) -> Verdict {
+    if AgentFlags(message.flags).has(AgentFlags::REQUEST_INSTANCE_UID) {
+        let new_instance_uid = uuid::Uuid::now_v7().into_bytes().to_vec();
+        let identification = AgentIdentification { new_instance_uid };
+        return Verdict::Answer(ServerToAgent {
+            agent_identification: Some(identification),
+            ..plain(message)
+        });
+    }
+    let Some(csr) = enrol::request_in(message) else { return Verdict::Answer(plain(message)) };
+    let result = enrol::enrol(app, token, sender, csr, channel.from).await;
+    Verdict::Answer(with_certificate(app, channel, sender, result, plain(message)))
+}
+
+fn with_certificate(
+    app: &App,
+    channel: &Channel,
+    id: AgentId,
+    result: Result<Issued, EnrolError>,
+    mut reply: ServerToAgent,
+) -> ServerToAgent {
+    match result {
+        Ok(issued) => {
+            reply.connection_settings =
+                Some(enrol::offer(&app.ca, &issued, &channel.endpoint, app.config.heartbeat_seconds));
+            reply
+        }
+        Err(error) => {
+            tracing::warn!(
+                agent_id = %id, from = %channel.from, error = &error as &dyn std::error::Error,
+                "certificate request refused"
+            );
+            let uid = id.0.as_bytes();
+            if error.is_ours() { unavailable(uid, error.to_string()) } else { refusal(uid, error.to_string()) }
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! OpAMP over a WebSocket: one task per connection.
+
+use super::admission::{Admission, admit};
+use super::claim::{Claim, claim_socket};
+use super::outbox::{Farewell, Outbox, Pending};
+use super::process::{Channel, Verdict, persist_last_seen, process, warning};
+use crate::app::App;
+use crate::fleet::agent::CAPABILITIES;
+use crate::fleet::link::Link;
+use crate::fleet::observed::Observed;
+use crate::http::error::ApiError;
+use crate::identity::peer::ConnectionInfo;
+use crate::store::{Batch, Condition};
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use actix_ws::{
+    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session,
+};
+use jiff::Timestamp;
+use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
+use muster_proto::opamp::{PATH, ServerToAgent};
+use muster_proto::session::rates::RatesMessage;
+use muster_shared::id::AgentId;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A peer that takes longer to read a message is dead.
+const SEND_DEADLINE: Duration = Duration::from_secs(20);
+/// A new agent that does not finish enrolling within this is shut out.
+const ENROL_DEADLINE: Duration = Duration::from_secs(120);
+
+/// URL that the agent dialled, as it will be offered.
+pub(crate) fn endpoint(app: &App, request: &HttpRequest) -> String {
+    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
+    let host = host.or_else(|| request.uri().authority().map(|a| a.as_str()));
+    let host = host.map_or_else(|| app.address.to_string(), str::to_owned);
+    format!("wss://{host}{PATH}")
+}
+
+/// Upgrades a request.
+///
+/// # Errors
+/// A problem if the agent is not admitted, or the request is no upgrade.
+pub async fn upgrade(
+    app: web::Data<App>,
+    request: HttpRequest,
+    body: web::Payload,
+) -> Result<HttpResponse, ApiError> {
+    let connection = crate::http::connection(&request)?;
+    if app.is_stopping() {
+        return Err(ApiError::unavailable("the controller is shutting down", 2));
+    }
+    let places = app.sessions.load(Ordering::Relaxed);
+    if places >= super::MAX_SESSIONS {
+        return Err(ApiError::unavailable("the controller has as many connections as it can hold", 10));
+    }
+    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
+    let admission = admit(&app, &connection, authorization, Timestamp::now()).await.inspect_err(|e| {
+        tracing::warn!(from = %connection.address, reason = %e, "agent refused");
+    })?;
+    // Only what can be upgraded claims the identity.
+    let (response, session, stream) = actix_ws::handle(&request, body).map_err(ApiError::not_an_upgrade)?;
+    let claim = match &admission {
+        Admission::Agent { id } => Some(claim_socket(&app, *id, connection.address).await?),
+        Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+    };
+    let channel =
+        Channel { admission, claim, from: connection.address.ip(), endpoint: endpoint(&app, &request) };
+    let stream = stream
+        .max_frame_size(MAX_MESSAGE_BYTES)
+        .aggregate_continuations()
+        .max_continuation_size(MAX_MESSAGE_BYTES);
+    actix_web::rt::spawn(run(app, channel, connection, session, stream));
+    Ok(response)
+}
+
+/// How a session ended.
+#[derive(Debug)]
+enum End {
+    /// The other end went away.
+    Gone,
+    /// It is silent or does not read.
+    Dead,
+    /// This end closes, with a reason.
+    Close(CloseCode, &'static str),
+}
+
+/// The session of one connection.
+struct Connection {
+    app: web::Data<App>,
+    channel: Channel,
+    uid: Vec<u8>,
+    session: Session,
+    probes: Vec<tokio::sync::oneshot::Sender<()>>,
+}
+
+async fn run(
+    app: web::Data<App>,
+    channel: Channel,
+    connection: ConnectionInfo,
+    session: Session,
+    stream: AggregatedMessageStream,
+) {
+    app.sessions.fetch_add(1, Ordering::Relaxed);
+    let agent = match &channel.admission {
+        Admission::Agent { id } => Some(*id),
+        Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+    };
+    let claim = channel.claim.clone();
+    let uid = agent.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default();
+    let mut link = Connection { app: app.clone(), channel, uid, session, probes: Vec::new() };
+    tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, "agent connected");
+    let end = link.serve(stream).await;
+    tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, ?end, "agent disconnected");
+    let Connection { session, .. } = link;
+    if let End::Close(code, why) = end {
+        // A peer that does not take the close frame is gone: nothing is lost.
+        let reason = CloseReason { code, description: Some(why.to_owned()) };
+        let _ = tokio::time::timeout(SEND_DEADLINE, session.close(Some(reason))).await;
+    }
+    if let (Some(id), Some(claim)) = (agent, claim) {
+        let at = Timestamp::now();
+        let own = app.fleet.with_epoch(id, claim.epoch, |agent| agent.link = Link::Closed { at });
+        if own.is_some() {
+            persist_last_seen(&app, id).await;
+        }
+    }
+    app.sessions.fetch_sub(1, Ordering::Relaxed);
+}
+
+impl Connection {
+    async fn serve(&mut self, mut stream: AggregatedMessageStream) -> End {
+        let outbox = self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox));
+        let heartbeat = Duration::from_secs(self.app.config.heartbeat_seconds.max(1));
+        let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + heartbeat, heartbeat);
+        let silence = match self.channel.claim {
+            Some(_) => heartbeat * 3 + Duration::from_secs(10),
+            None => ENROL_DEADLINE,
+        };
+        let mut deadline = tokio::time::Instant::now() + silence;
+        loop {
+            let step = tokio::select! {
+                frame = stream.recv() => {
+                    // A new agent has its time in all, an enrolled one from its last sign of life.
+                    if self.channel.claim.is_some() {
+                        deadline = tokio::time::Instant::now() + silence;
+                    }
+                    self.alive();
+                    match frame {
+                        None => Err(End::Gone),
+                        Some(Ok(frame)) => self.hear(frame).await,
+                        Some(Err(error)) => Err(protocol_end(&error)),
+                    }
+                }
+                () = outbox.changed() => self.speak(outbox.take()).await,
+                _ = ping.tick() => self.ping().await,
+                () = tokio::time::sleep_until(deadline) => Err(End::Dead),
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    fn alive(&mut self) {
+        for probe in self.probes.drain(..) {
+            // Whoever asked may have given up.
+            let _ = probe.send(());
+        }
+    }
+
+    async fn hear(&mut self, frame: AggregatedMessage) -> Result<(), End> {
+        match frame {
+            AggregatedMessage::Binary(bytes) => self.message(&bytes).await,
+            AggregatedMessage::Text(_) => {
+                Err(End::Close(CloseCode::Unsupported, "OpAMP messages are binary frames"))
+            }
+            AggregatedMessage::Ping(payload) => {
+                let pong = self.session.pong(&payload);
+                sent(tokio::time::timeout(SEND_DEADLINE, pong).await)
+            }
+            AggregatedMessage::Pong(_) => {
+                self.note_pong();
+                Ok(())
+            }
+            AggregatedMessage::Close(_) => Err(End::Close(CloseCode::Normal, "")),
+        }
+    }
+
+    /// An agent that has no heartbeats is alive as long as its socket answers.
+    fn note_pong(&self) {
+        use muster_proto::opamp::capability::AgentCapabilities;
+        if let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim) {
+            self.app.fleet.with_epoch(*id, claim.epoch, |agent| {
+                let capabilities = AgentCapabilities(agent.observed.capabilities);
+                if agent.last_seen.is_some() && !capabilities.has(AgentCapabilities::REPORTS_HEARTBEAT) {
+                    agent.last_seen = Some(Timestamp::now());
+                }
+            });
+        }
+    }
+
+    async fn message(&mut self, bytes: &[u8]) -> Result<(), End> {
+        let message = match frame::decode(bytes, MAX_MESSAGE_BYTES) {
+            Ok(message) => message,
+            Err(FrameError::TooBig { .. }) => return Err(End::Close(CloseCode::Size, TOO_BIG)),
+            Err(FrameError::Header | FrameError::Body(_)) => {
+                return Err(End::Close(CloseCode::Protocol, "this is no OpAMP message"));
+            }
+        };
+        let verdict = process(&self.app, &self.channel, &message).await;
+        let refused = matches!(verdict, Verdict::Refuse(_));
+        self.send(&verdict.into_reply()).await?;
+        if refused {
+            return Err(End::Close(CloseCode::Policy, "refused; the reason was sent before"));
+        }
+        if message.agent_disconnect.is_some() {
+            return Err(End::Close(CloseCode::Normal, ""));
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, reply: &ServerToAgent) -> Result<(), End> {
+        match frame::encode(reply, MAX_MESSAGE_BYTES) {
+            Ok(bytes) => {
+                let send = self.session.binary(bytes);
+                sent(tokio::time::timeout(SEND_DEADLINE, send).await)
+            }
+            Err(error) => {
+                tracing::error!(%error, "message to an agent not sent");
+                Ok(())
+            }
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), End> {
+        let ping = self.session.ping(b"");
+        sent(tokio::time::timeout(SEND_DEADLINE, ping).await)
+    }
+
+    /// Sends what waits.
+    async fn speak(&mut self, pending: Pending) -> Result<(), End> {
+        let Pending { policy, watch, warning: text, probes, farewell } = pending;
+        if !probes.is_empty() {
+            self.probes.extend(probes);
+            self.ping().await?;
+        }
+        if let Some(text) = text {
+            let uid = self.uid.clone();
+            self.send(&warning(&uid, text)).await?;
+        }
+        let mut news = ServerToAgent {
+            instance_uid: self.uid.clone(),
+            capabilities: CAPABILITIES.0,
+            custom_message: watch.map(|w| RatesMessage::Watch(w).to_custom()),
+            ..ServerToAgent::default()
+        };
+        if policy && let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim) {
+            news.remote_config = offer_now(&self.app, *id, claim).await;
+        }
+        if news.remote_config.is_some() || news.custom_message.is_some() {
+            self.send(&news).await?;
+        }
+        match farewell {
+            None => Ok(()),
+            Some(Farewell::Replaced) => Err(End::Close(CloseCode::Normal, "replaced by a newer connection")),
+            Some(Farewell::Removed) => Err(End::Close(CloseCode::Policy, "the agent was removed")),
+            Some(Farewell::Shutdown) => Err(End::Close(CloseCode::Away, "the controller is shutting down")),
+        }
+    }
+}
+
+/// The wanted policy if it is to be offered; what was offered is durable before it is sent.
+async fn offer_now(app: &App, id: AgentId, claim: &Claim) -> Option<muster_proto::opamp::AgentRemoteConfig> {
+    let now = Timestamp::now();
+    let offer = app.fleet.with_epoch(id, claim.epoch, |agent| {
+        // Before the first message nobody knows what the agent runs: its answer will carry the offer.
+        let spoken = agent.last_seen.is_some();
+        let offer = if spoken { agent.offer(now) } else { None };
+        offer.map(|offer| (offer, agent.observed.clone()))
+    })??;
+    let (offer, observed) = offer;
+    let mut batch = Batch::new();
+    batch.put_json(Observed::key(id), Condition::Any, &observed);
+    match app.store.apply(batch).await {
+        Ok(()) => Some(offer),
+        Err(error) => {
+            tracing::error!(agent_id = %id, %error, "policy not offered: it could not be noted");
+            None
+        }
+    }
+}
+
+const TOO_BIG: &str = "the message is larger than 4 MiB";
+
+fn protocol_end(error: &ProtocolError) -> End {
+    match error {
+        ProtocolError::Overflow => End::Close(CloseCode::Size, TOO_BIG),
+        // This is how the stream tells that fragments together are too large.
+        ProtocolError::Io(e) if e.kind() == std::io::ErrorKind::Other => End::Close(CloseCode::Size, TOO_BIG),
+        ProtocolError::Io(_) => End::Gone,
+        _ => End::Close(CloseCode::Protocol, "this is no WebSocket frame"), // foreign enum
+    }
+}
+
+fn sent<T>(result: Result<Result<T, actix_ws::Closed>, tokio::time::error::Elapsed>) -> Result<(), End> {
+    match result {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(actix_ws::Closed)) => Err(End::Gone),
+        Err(_) => Err(End::Dead),
+    }
+}

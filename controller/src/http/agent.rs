@@ -1,0 +1,134 @@
+//! Agents and the fleet.
+
+use super::auth::Caller;
+use super::error::ApiError;
+use crate::app::App;
+use crate::audit_log::Outgoing;
+use crate::fleet::observed::Observed;
+use crate::fleet::{AgentRecord, roll_up, view};
+use crate::gateway::outbox::Farewell;
+use crate::store::{self, Batch, Condition};
+use actix_web::{HttpResponse, web};
+use jiff::Timestamp;
+use muster_proto::api::{AgentPolicyView, AgentSummary, AgentView, FleetView, Labels, Page, PageQuery};
+use muster_shared::id::AgentId;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/fleet", web::get().to(fleet))
+        .route("/agents", web::get().to(list))
+        .service(
+            web::resource("/agents/{agent}")
+                .route(web::get().to(show))
+                .route(web::delete().to(remove))
+                .route(web::route().guard(super::any_method()).to(super::no_method)),
+        )
+        .route("/agents/{agent}/labels", web::put().to(labels))
+        .route("/agents/{agent}/policy", web::get().to(policy));
+}
+
+/// The one agent with this id or name.
+pub(super) fn find(app: &App, id_or_name: &str) -> Result<AgentId, ApiError> {
+    match app.fleet.find(id_or_name).as_slice() {
+        [id] => Ok(*id),
+        [] => Err(ApiError::not_found(format!("there is no agent `{id_or_name}`; see `muster agents`"))),
+        many => Err(ApiError::conflict(
+            "ambiguous",
+            format!("{} agents have the name `{id_or_name}`; give the id", many.len()),
+        )),
+    }
+}
+
+fn gone(id: AgentId) -> ApiError {
+    ApiError::not_found(format!("agent {id} was removed"))
+}
+
+async fn fleet(app: web::Data<App>, _: Caller) -> web::Json<FleetView> {
+    let now = Timestamp::now();
+    let agents = app.fleet.each(|agent| view::summary(agent, now));
+    web::Json(roll_up::fleet(&agents, now))
+}
+
+async fn list(
+    app: web::Data<App>,
+    _: Caller,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<AgentSummary>>, ApiError> {
+    let now = Timestamp::now();
+    let agents = app.fleet.each(|agent| (agent.record.id.to_string(), view::summary(agent, now)));
+    Ok(web::Json(super::page(agents, &query)?))
+}
+
+async fn show(
+    app: web::Data<App>,
+    _: Caller,
+    agent: web::Path<String>,
+) -> Result<web::Json<AgentView>, ApiError> {
+    let id = find(&app, &agent)?;
+    let now = Timestamp::now();
+    app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
+}
+
+async fn labels(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: web::Path<String>,
+    body: web::Json<Labels>,
+) -> Result<web::Json<AgentView>, ApiError> {
+    let id = find(&app, &agent)?;
+    let labels = body.into_inner();
+    super::token::check_labels(&labels)?;
+    let _writes = app.fleet.record_writes().await;
+    let record = app.fleet.with(id, |a| a.record.clone()).ok_or_else(|| gone(id))?;
+    let text = |labels: &Labels| labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
+    let detail = format!("from [{}] to [{}]", text(&record.labels), text(&labels));
+    let record = AgentRecord { labels, ..record };
+    let mut batch = Batch::new();
+    batch.put_json(AgentRecord::key(id), Condition::Any, &record);
+    let action = Outgoing::by_user(&caller.session.user, caller.from, "agent.label", id.to_string());
+    app.commit(batch, action.detail(detail)).await?;
+    app.fleet.install(record, &app.book);
+    let now = Timestamp::now();
+    app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
+}
+
+/// Removes an agent: its certificate is refused from now on, its connection is closed.
+async fn remove(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let id = find(&app, &agent)?;
+    let _writes = app.fleet.record_writes().await;
+    let record = app.fleet.with(id, |a| a.record.clone()).ok_or_else(|| gone(id))?;
+    let mut batch = Batch::new();
+    batch.delete(AgentRecord::key(id), Condition::Any);
+    batch.delete(Observed::key(id), Condition::Any);
+    batch.delete(Observed::effective_key(id), Condition::Any);
+    for certificate in [Some(&record.certificate), record.renewed.as_ref()].into_iter().flatten() {
+        batch.delete(AgentRecord::owner_key(&certificate.key_sha256), Condition::Any);
+    }
+    let action = Outgoing::by_user(&caller.session.user, caller.from, "agent.remove", id.to_string());
+    app.commit(batch, action).await?;
+    if let Some(agent) = app.fleet.remove(id) {
+        agent.outbox.end(Farewell::Removed);
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn policy(
+    app: web::Data<App>,
+    _: Caller,
+    agent: web::Path<String>,
+) -> Result<web::Json<AgentPolicyView>, ApiError> {
+    let id = find(&app, &agent)?;
+    let effective = store::get_json::<String>(&*app.store, &Observed::effective_key(id))?;
+    let now = Timestamp::now();
+    let view = app.fleet.with(id, |agent| AgentPolicyView {
+        status: agent.policy_status(now),
+        documents: agent.desired.documents.clone(),
+        wanted: agent.desired.policy.clone(),
+        effective,
+    });
+    view.map(web::Json).ok_or_else(|| gone(id))
+}

@@ -1,0 +1,176 @@
+//! Errors become RFC 9457 problems here and nowhere else.
+
+use crate::audit_log::AuditError;
+use crate::store::StoreError;
+use crate::user::UserError;
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
+use muster_proto::api::{PROBLEM_CONTENT_TYPE, PolicyFault, Problem};
+use std::fmt;
+
+/// An error on its way to a client.
+#[derive(Debug)]
+pub struct ApiError {
+    problem: Box<Problem>,
+    retry_after_seconds: Option<u64>,
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problem.detail)
+    }
+}
+
+impl ApiError {
+    fn new(code: &str, title: &str, status: StatusCode, detail: impl Into<String>) -> Self {
+        let problem = Box::new(Problem::new(code, title, status.as_u16(), detail));
+        Self { problem, retry_after_seconds: None }
+    }
+
+    /// 400.
+    pub fn bad_request(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, "The request cannot be used", StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// 401.
+    pub fn unauthorised(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, "Not admitted", StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// 403.
+    pub fn forbidden(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, "Refused", StatusCode::FORBIDDEN, detail)
+    }
+
+    /// 404.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new("not-found", "Not found", StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 409.
+    pub fn conflict(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, "Conflict", StatusCode::CONFLICT, detail)
+    }
+
+    /// 413.
+    pub fn too_large(limit: usize) -> Self {
+        let detail = format!("the body is larger than {limit} bytes (after decompression)");
+        Self::new("too-large", "Too large", StatusCode::PAYLOAD_TOO_LARGE, detail)
+    }
+
+    /// 415.
+    pub fn unsupported_media_type(expected: &str) -> Self {
+        let detail = format!("this path takes bodies of content type {expected}");
+        Self::new("media-type", "Wrong content type", StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 422 with the faults of a policy.
+    pub fn invalid_policy(faults: Vec<PolicyFault>) -> Self {
+        let detail = match faults.first() {
+            Some(first) if first.line > 0 => {
+                format!(
+                    "line {}, column {}: {} ({} in all); nothing was changed",
+                    first.line,
+                    first.column,
+                    first.message,
+                    faults.len()
+                )
+            }
+            Some(first) => format!("{} ({} in all); nothing was changed", first.message, faults.len()),
+            None => "the policy cannot be used; nothing was changed".to_owned(),
+        };
+        let mut error = Self::new(
+            "policy-invalid",
+            "The policy cannot be used",
+            StatusCode::UNPROCESSABLE_ENTITY,
+            detail,
+        );
+        error.problem.faults = faults;
+        error
+    }
+
+    /// 429.
+    pub fn too_many(detail: impl Into<String>, retry_after_seconds: u64) -> Self {
+        let error = Self::new("throttled", "Too many attempts", StatusCode::TOO_MANY_REQUESTS, detail);
+        Self { retry_after_seconds: Some(retry_after_seconds), ..error }
+    }
+
+    /// 503.
+    pub fn unavailable(detail: impl Into<String>, retry_after_seconds: u64) -> Self {
+        let error = Self::new("unavailable", "Not now", StatusCode::SERVICE_UNAVAILABLE, detail);
+        Self { retry_after_seconds: Some(retry_after_seconds), ..error }
+    }
+
+    /// 500; the cause goes to the log, not to the client.
+    pub fn internal(tried: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::error!(error, tried, "request failed");
+        let detail = format!("{tried}; the controller's log tells why");
+        Self::new("internal", "The controller failed", StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
+    /// 400 to a request that should have been a WebSocket upgrade.
+    #[allow(clippy::needless_pass_by_value)] // is used as a function of map_err
+    pub fn not_an_upgrade(error: actix_web::Error) -> Self {
+        let detail = format!("this path takes WebSocket upgrades and OpAMP polls (POST): {error}");
+        Self::bad_request("not-an-upgrade", detail)
+    }
+
+    /// What became of a body that could not be read.
+    pub fn unreadable_body(error: &actix_web::Error, limit: usize) -> Self {
+        let status = error.as_response_error().status_code();
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            return Self::too_large(limit);
+        }
+        Self::bad_request("body-unreadable", format!("the body cannot be read: {error}"))
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        response.content_type(PROBLEM_CONTENT_TYPE);
+        if let Some(seconds) = self.retry_after_seconds {
+            response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if self.status_code() == StatusCode::UNAUTHORIZED {
+            response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));
+        }
+        response.body(crate::store::encode(&*self.problem))
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Conflict { .. } => Self::conflict("changed-meanwhile", error.to_string()),
+            StoreError::TooLarge { .. } => Self::bad_request("too-large", error.to_string()),
+            StoreError::Closed => Self::unavailable(error.to_string(), 2),
+            StoreError::Unreadable { .. } | StoreError::Io { .. } => {
+                Self::internal("the controller's store failed", &error)
+            }
+        }
+    }
+}
+
+impl From<AuditError> for ApiError {
+    fn from(error: AuditError) -> Self {
+        Self::internal("the audit log failed", &error)
+    }
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::Wrong => Self::unauthorised("wrong-password", error.to_string()),
+            UserError::NoSession => Self::unauthorised("no-session", error.to_string()),
+            UserError::Throttled(wait) => Self::too_many(error.to_string(), wait.as_secs().max(1)),
+            UserError::Weak => Self::bad_request("weak-password", error.to_string()),
+            UserError::Store(error) => error.into(),
+            UserError::Hash => Self::internal("the password could not be hashed", &error),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `/metrics` in Prometheus' text format. Sums over the fleet only, for it needs no sign-in: no name of an
+//! agent, policy or user appears.
+
+use crate::app::App;
+use crate::fleet::{roll_up, view};
+use actix_web::{HttpResponse, web};
+use jiff::Timestamp;
+use muster_proto::api::FleetView;
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
+
+pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
+    let now = Timestamp::now();
+    let agents = app.fleet.each(|agent| view::summary(agent, now));
+    let lag_ms = agents.iter().map(|a| a.lag_ms).max().unwrap_or(0);
+    let up = now.duration_since(app.started).as_secs();
+    let sessions = app.sessions.load(Ordering::Relaxed);
+    let text = render(&roll_up::fleet(&agents, now), lag_ms, up, sessions);
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+fn render(fleet: &FleetView, lag_ms: u64, up_seconds: i64, sessions: usize) -> String {
+    let mut out = String::new();
+    let mut family = |name: &str, kind: &str, help: &str, samples: &[(&str, f64)]| {
+        // Writing to a String has no way to fail.
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (label, value) in samples {
+            let _ = match label {
+                &"" => writeln!(out, "{name} {value}"),
+                label => writeln!(out, "{name}{{{label}}} {value}"),
+            };
+        }
+    };
+    #[allow(clippy::cast_precision_loss)] // Prometheus has no other numbers
+    let n = |value: u64| value as f64;
+    family(
+        "muster_agents",
+        "gauge",
+        "Enrolled agents by connection.",
+        &[
+            ("connection=\"connected\"", n(fleet.connected)),
+            ("connection=\"reconnecting\"", n(fleet.reconnecting)),
+            ("connection=\"offline\"", n(fleet.offline)),
+            ("connection=\"never_connected\"", n(fleet.never_connected)),
+        ],
+    );
+    family(
+        "muster_agents_connected_health",
+        "gauge",
+        "Connected agents by health.",
+        &[("healthy=\"true\"", n(fleet.healthy)), ("healthy=\"false\"", n(fleet.unhealthy))],
+    );
+    family(
+        "muster_agents_policy",
+        "gauge",
+        "Agents that do not run the policy that they should.",
+        &[("state=\"failed\"", n(fleet.policy_failed)), ("state=\"pending\"", n(fleet.policy_pending))],
+    );
+    let total = &fleet.rates.total;
+    family(
+        "muster_fleet_events",
+        "gauge",
+        "Events since the start of each agent, summed; falls when an agent restarts.",
+        &[
+            ("stage=\"received\"", n(total.received)),
+            ("stage=\"kept\"", n(total.kept)),
+            ("stage=\"dropped\"", n(total.dropped)),
+            ("stage=\"delivered\"", n(total.delivered)),
+        ],
+    );
+    let rate = &fleet.rates.minute;
+    family(
+        "muster_fleet_events_per_second",
+        "gauge",
+        "Events a second over the last minute.",
+        &[
+            ("stage=\"received\"", rate.received),
+            ("stage=\"kept\"", rate.kept),
+            ("stage=\"dropped\"", rate.dropped),
+            ("stage=\"delivered\"", rate.delivered),
+        ],
+    );
+    family("muster_fleet_lag_seconds", "gauge", "Greatest lag of a destination.", &[("", n(lag_ms) / 1e3)]);
+    let up = u64::try_from(up_seconds).unwrap_or(0);
+    family("muster_controller_up_seconds", "gauge", "Time since the start.", &[("", n(up))]);
+    family("muster_controller_sessions", "gauge", "Open agent WebSockets.", &[("", n(sessions as u64))]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_has_a_type() {
+        let text = render(&roll_up::fleet(&[], Timestamp::UNIX_EPOCH), 1_500, 7, 2);
+        assert!(text.contains("# TYPE muster_agents gauge\nmuster_agents{connection=\"connected\"} 0\n"), "{text}");
+        assert!(text.contains("\nmuster_fleet_lag_seconds 1.5\n"), "{text}");
+        assert!(text.contains("\nmuster_controller_up_seconds 7\n"), "{text}");
+        for line in text.lines().filter(|l| !l.starts_with('#')) {
+            let name = line.split(['{', ' ']).next().unwrap();
+            assert!(text.contains(&format!("# TYPE {name} ")), "{line}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The interface for people and programs: `/api/v1`, `/metrics`, `/healthz`, `/readyz`.
+//!
+//! One file per resource. Every error is a problem (RFC 9457) that says what to do.
+
+mod agent;
+mod audit;
+mod auth;
+pub mod error;
+mod metrics;
+mod policy;
+mod rates;
+mod session;
+mod token;
+
+use crate::app::App;
+use crate::identity::peer::ConnectionInfo;
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, guard, web};
+use error::ApiError;
+use muster_proto::api::{Page, PageQuery};
+use muster_proto::opamp::PATH;
+use muster_proto::opamp::frame::MAX_MESSAGE_BYTES;
+use muster_shared::policy::parse::MAX_BYTES as MAX_POLICY_BYTES;
+
+/// Largest JSON body of a request.
+const MAX_JSON: usize = 64 * 1024;
+/// Items of a page unless asked otherwise.
+const PAGE: usize = 100;
+/// Most items of a page.
+const MAX_PAGE: u32 = 1_000;
+
+/// All routes.
+pub fn routes(config: &mut web::ServiceConfig) {
+    let opamp = web::resource(PATH)
+        .app_data(web::PayloadConfig::new(MAX_MESSAGE_BYTES))
+        .route(web::get().to(crate::gateway::websocket::upgrade))
+        .route(web::post().to(crate::gateway::poll::poll));
+    let json = web::JsonConfig::default().limit(MAX_JSON).error_handler(|error, _| bad_json(&error).into());
+    let query = web::QueryConfig::default().error_handler(|error, _| {
+        ApiError::bad_request("query", format!("the query of the URL cannot be used: {error}")).into()
+    });
+    let api = web::scope("/api/v1")
+        .app_data(json)
+        .app_data(query)
+        .app_data(web::PayloadConfig::new(MAX_POLICY_BYTES))
+        .configure(session::routes)
+        .configure(token::routes)
+        .configure(agent::routes)
+        .configure(policy::routes)
+        .configure(rates::routes)
+        .configure(audit::routes)
+        .default_service(web::to(not_found));
+    config
+        .service(opamp)
+        .service(api)
+        .route("/metrics", web::get().to(metrics::metrics))
+        .route("/healthz", web::get().to(healthz))
+        .route("/readyz", web::get().to(readyz))
+        .default_service(web::to(not_found));
+}
+
+fn bad_json(error: &actix_web::error::JsonPayloadError) -> ApiError {
+    use actix_web::error::JsonPayloadError as E;
+    match error {
+        E::Overflow { limit } | E::OverflowKnownLength { limit, .. } => ApiError::too_large(*limit),
+        E::ContentType => ApiError::unsupported_media_type("application/json"),
+        other => ApiError::bad_request("json", format!("the body cannot be used: {other}")), // foreign enum
+    }
+}
+
+async fn not_found(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::not_found(format!("there is nothing for {} {}", request.method(), request.path())))
+}
+
+/// Answers other methods of a resource.
+async fn no_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
+    Err(ApiError::bad_request(
+        "method",
+        format!("{} cannot be done with {}", request.path(), request.method()),
+    ))
+}
+
+async fn healthz() -> HttpResponse {
+    HttpResponse::Ok().body("ok\n")
+}
+
+async fn readyz(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+    if app.is_stopping() {
+        return Err(ApiError::unavailable("the controller is shutting down", 2));
+    }
+    app.store.get("ready")?;
+    Ok(HttpResponse::Ok().body("ready\n"))
+}
+
+/// Who is at the other end of a request.
+pub(crate) fn connection(request: &HttpRequest) -> Result<ConnectionInfo, ApiError> {
+    let info = request.conn_data::<ConnectionInfo>().cloned();
+    info.ok_or_else(|| ApiError::unauthorised("no-connection", "this port speaks TLS only"))
+}
+
+/// A page of items that are sorted by their key; the cursor is the last key of the page before.
+pub(crate) fn page<T>(
+    items: impl IntoIterator<Item = (String, T)>,
+    query: &PageQuery,
+) -> Result<Page<T>, ApiError> {
+    let limit = limit(query)?;
+    let after = query.cursor.as_deref().unwrap_or("");
+    let mut rest = items.into_iter().filter(|(key, _)| after.is_empty() || key.as_str() > after).peekable();
+    let mut page = Page { items: Vec::new(), next: None };
+    let mut last = None;
+    while page.items.len() < limit
+        && let Some((key, item)) = rest.next()
+    {
+        last = Some(key);
+        page.items.push(item);
+    }
+    page.next = if rest.peek().is_some() { last } else { None };
+    Ok(page)
+}
+
+pub(crate) fn limit(query: &PageQuery) -> Result<usize, ApiError> {
+    match query.limit {
+        None => Ok(PAGE),
+        Some(n @ 1..=MAX_PAGE) => Ok(n as usize),
+        Some(_) => Err(ApiError::bad_request("limit", format!("limit must be 1 to {MAX_PAGE}"))),
+    }
+}
+
+/// Guard of all methods.
+fn any_method() -> impl guard::Guard {
+    guard::fn_guard(|context| context.head().method != Method::CONNECT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other() {
+        let items = || ["a", "b", "c", "d", "e"].map(|k| (k.to_owned(), k));
+        let query = |cursor: Option<&str>, limit| PageQuery { cursor: cursor.map(str::to_owned), limit };
+        let first = page(items(), &query(None, Some(2))).unwrap();
+        assert_eq!((first.items, first.next.as_deref()), (vec!["a", "b"], Some("b")));
+        let second = page(items(), &query(Some("b"), Some(3))).unwrap();
+        assert_eq!((second.items, second.next), (vec!["c", "d", "e"], None));
+        assert_eq!(page(items(), &query(None, None)).unwrap().items.len(), 5);
+        assert!(page(items(), &query(None, Some(0))).is_err());
+        assert!(page(items(), &query(None, Some(1_001))).is_err());
+    }
+}

@@ -1,0 +1,258 @@
+//! Policies.
+
+use super::auth::Caller;
+use super::error::ApiError;
+use crate::app::App;
+use crate::audit_log::Outgoing;
+use crate::fleet::Agent;
+use crate::policy::{self, Checked, Draft, StoredRevision};
+use crate::store::Batch;
+use actix_web::{HttpResponse, web};
+use jiff::Timestamp;
+use muster_proto::api::{
+    Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished,
+    PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent,
+};
+use muster_shared::id::Revision;
+use muster_shared::policy::merge::selects;
+use muster_shared::policy::parse::MAX_BYTES;
+
+/// Agents listed in a status.
+const MAX_LISTED: usize = 1_000;
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/policies/validate", web::post().to(validate))
+        .service(
+            web::resource("/policies")
+                .route(web::post().to(publish))
+                .route(web::get().to(list))
+                .route(web::route().guard(super::any_method()).to(super::no_method)),
+        )
+        .service(
+            web::resource("/policies/{name}")
+                .route(web::get().to(show))
+                .route(web::delete().to(remove))
+                .route(web::route().guard(super::any_method()).to(super::no_method)),
+        )
+        .route("/policies/{name}/revisions", web::get().to(history))
+        .route("/policies/{name}/revisions/{revision}", web::get().to(revision))
+        .route("/policies/{name}/diff", web::get().to(diff))
+        .route("/policies/{name}/status", web::get().to(status));
+}
+
+type Body = Result<web::Bytes, actix_web::Error>;
+
+fn text(body: Body) -> Result<String, ApiError> {
+    let bytes = body.map_err(|e| ApiError::unreadable_body(&e, MAX_BYTES))?;
+    String::from_utf8(bytes.to_vec())
+        .map_err(|_| ApiError::bad_request("utf-8", "the policy is not UTF-8 text; save it as UTF-8"))
+}
+
+fn selected(app: &App, selector: &Labels) -> u64 {
+    app.fleet.each(|agent| u64::from(selects(selector, &agent.record.labels))).into_iter().sum()
+}
+
+/// The present revision of a document, removed or not.
+fn present(app: &App, name: &str) -> Result<Option<StoredRevision>, ApiError> {
+    match app.book.current(name) {
+        Some(revision) => Ok(policy::stored(&*app.store, name, revision)?),
+        None => Ok(None),
+    }
+}
+
+fn live(app: &App, name: &str) -> Result<StoredRevision, ApiError> {
+    let stored = present(app, name)?.filter(|s| !s.view.removed);
+    stored.ok_or_else(|| ApiError::not_found(format!("there is no policy `{name}`; see `muster policy show`")))
+}
+
+async fn validate(app: web::Data<App>, _: Caller, body: Body) -> Result<web::Json<PolicyCheck>, ApiError> {
+    let text = text(body)?;
+    let Checked { document, faults, warnings } = app.book.check(&text);
+    let (name, agents, old) = match &document {
+        Some(d) => (d.name.clone(), selected(&app, &d.selector), present(&app, &d.name)?),
+        None => (String::new(), 0, None),
+    };
+    let old = old.filter(|s| !s.view.removed);
+    let changes = match (&document, &old) {
+        (Some(_), Some(old)) => policy::changes(Some(&old.text), Some(&text)),
+        (Some(_), None) | (None, _) => Vec::new(),
+    };
+    Ok(web::Json(PolicyCheck { valid: faults.is_empty(), name, faults, warnings, changes, agents }))
+}
+
+async fn publish(app: web::Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, ApiError> {
+    let text = text(body)?;
+    let _publishing = app.book.publishing().await;
+    let Checked { document, faults, warnings } = app.book.check(&text);
+    let Some(document) = document.filter(|_| faults.is_empty()) else {
+        return Err(ApiError::invalid_policy(faults));
+    };
+    let agents = selected(&app, &document.selector);
+    if let Some(old) = present(&app, &document.name)?.filter(|s| !s.view.removed && s.text == text) {
+        let same = PolicyPublished { revision: old.view, changed: false, agents, warnings };
+        return Ok(HttpResponse::Ok().json(same));
+    }
+    if app.book.is_full_for(&document.name) {
+        return Err(ApiError::conflict("too-many-policies", "there are too many policies; merge some"));
+    }
+    let draft = app.book.draft(document, &text, &caller.session.user, Timestamp::now());
+    let revision = put(&app, &caller, draft, "policy.publish").await?;
+    Ok(HttpResponse::Created().json(PolicyPublished { revision, changed: true, agents, warnings }))
+}
+
+async fn put(
+    app: &App,
+    caller: &Caller,
+    draft: Draft,
+    action: &str,
+) -> Result<PolicyRevisionView, ApiError> {
+    let view = draft.revision.view.clone();
+    let mut batch = Batch::new();
+    draft.add_to(&mut batch);
+    let object = format!("{}@{}", view.name, view.revision);
+    let action = Outgoing::by_user(&caller.session.user, caller.from, action, object)
+        .detail(format!("sha256 {}", view.sha256));
+    app.commit(batch, action).await?;
+    app.book.take(draft);
+    app.fleet.reassign(&app.book);
+    tracing::info!(policy = %view.name, revision = %view.revision, removed = view.removed, "policy published");
+    Ok(view)
+}
+
+async fn remove(
+    app: web::Data<App>,
+    caller: Caller,
+    name: web::Path<String>,
+) -> Result<web::Json<PolicyPublished>, ApiError> {
+    let _publishing = app.book.publishing().await;
+    let present = live(&app, &name)?;
+    let agents = selected(&app, &present.view.selector);
+    let draft = app.book.draft_removal(&present, &caller.session.user, Timestamp::now());
+    let revision = put(&app, &caller, draft, "policy.remove").await?;
+    Ok(web::Json(PolicyPublished { revision, changed: true, agents, warnings: Vec::new() }))
+}
+
+async fn list(
+    app: web::Data<App>,
+    _: Caller,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<PolicyRevisionView>>, ApiError> {
+    let mut views = Vec::new();
+    for name in app.book.names() {
+        if let Some(stored) = present(&app, &name)? {
+            views.push((name, stored.view));
+        }
+    }
+    Ok(web::Json(super::page(views, &query)?))
+}
+
+async fn show(
+    app: web::Data<App>,
+    _: Caller,
+    name: web::Path<String>,
+) -> Result<web::Json<PolicyRevisionText>, ApiError> {
+    let StoredRevision { view, text } = live(&app, &name)?;
+    Ok(web::Json(PolicyRevisionText { revision: view, text }))
+}
+
+fn known(app: &App, name: &str) -> Result<Vec<StoredRevision>, ApiError> {
+    // The book knows every name; a name that it does not know could be a prefix of a key.
+    let history =
+        if app.book.current(name).is_some() { policy::history(&*app.store, name)? } else { Vec::new() };
+    if history.is_empty() {
+        return Err(ApiError::not_found(format!("there never was a policy `{name}`")));
+    }
+    Ok(history)
+}
+
+async fn history(
+    app: web::Data<App>,
+    _: Caller,
+    name: web::Path<String>,
+    query: web::Query<PageQuery>,
+) -> Result<web::Json<Page<PolicyRevisionView>>, ApiError> {
+    // Newest first: the keys of the page fall as the numbers grow.
+    let newest_first = known(&app, &name)?.into_iter().rev();
+    let views = newest_first.map(|s| (format!("{:020}", u64::MAX - s.view.revision.0), s.view));
+    Ok(web::Json(super::page(views, &query)?))
+}
+
+async fn revision(
+    app: web::Data<App>,
+    _: Caller,
+    path: web::Path<(String, u64)>,
+) -> Result<web::Json<PolicyRevisionText>, ApiError> {
+    let (name, number) = path.into_inner();
+    let history = known(&app, &name)?;
+    let StoredRevision { view, text } = numbered(history, &name, number)?;
+    Ok(web::Json(PolicyRevisionText { revision: view, text }))
+}
+
+fn numbered(history: Vec<StoredRevision>, name: &str, number: u64) -> Result<StoredRevision, ApiError> {
+    let found = history.into_iter().find(|s| s.view.revision.0 == number);
+    found.ok_or_else(|| {
+        ApiError::not_found(format!("policy `{name}` has no revision {number}; see `muster policy history {name}`"))
+    })
+}
+
+async fn diff(
+    app: web::Data<App>,
+    _: Caller,
+    name: web::Path<String>,
+    query: web::Query<PolicyDiffQuery>,
+) -> Result<web::Json<PolicyDiff>, ApiError> {
+    let history = known(&app, &name)?;
+    let last = history.last().map_or(0, |s| s.view.revision.0);
+    let to = numbered(history.clone(), &name, query.to.unwrap_or(last))?;
+    let before = |s: &&StoredRevision| s.view.revision < to.view.revision;
+    let from = match query.from {
+        Some(0) => None,
+        Some(number) => Some(numbered(history, &name, number)?),
+        None => history.iter().rev().find(before).cloned(),
+    };
+    let text = |s: &StoredRevision| (!s.view.removed).then(|| s.text.clone());
+    let old = from.as_ref().and_then(text);
+    let new = text(&to);
+    Ok(web::Json(PolicyDiff {
+        name: name.into_inner(),
+        from: from.map_or(Revision(0), |s| s.view.revision),
+        to: to.view.revision,
+        changes: policy::changes(old.as_deref(), new.as_deref()),
+    }))
+}
+
+async fn status(
+    app: web::Data<App>,
+    _: Caller,
+    name: web::Path<String>,
+) -> Result<web::Json<PolicyStatus>, ApiError> {
+    let stored = live(&app, &name)?;
+    let now = Timestamp::now();
+    let line = |agent: &mut Agent| {
+        if !selects(&stored.view.selector, &agent.record.labels) {
+            return None;
+        }
+        let status = agent.policy_status(now);
+        Some(PolicyStatusAgent {
+            id: agent.record.id,
+            name: agent.observed.name(agent.record.id),
+            state: status.state,
+            reason: status.reason,
+        })
+    };
+    let mut agents: Vec<PolicyStatusAgent> = app.fleet.each(line).into_iter().flatten().collect();
+    let count = |state: PolicyState| agents.iter().filter(|a| a.state == state).count() as u64;
+    let counted = PolicyStatus {
+        name: name.into_inner(),
+        revision: stored.view.revision,
+        applied: count(PolicyState::Applied),
+        applying: count(PolicyState::Applying),
+        failed: count(PolicyState::Failed),
+        waiting: count(PolicyState::Waiting),
+        agents: Vec::new(),
+    };
+    agents.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
+    agents.truncate(MAX_LISTED);
+    Ok(web::Json(PolicyStatus { agents, ..counted }))
+}

@@ -1,0 +1,297 @@
+//! The policy book: documents, their numbered immutable revisions, and what follows from them for agents.
+
+pub mod assign;
+pub mod locate;
+
+use crate::store::{self, Batch, Condition, Store, StoreError};
+use assign::{Current, Desired, assign};
+use jiff::Timestamp;
+use muster_proto::api::{ChangeKind, Labels, PolicyChange, PolicyFault, PolicyRevisionView};
+use muster_shared::id::Revision;
+use muster_shared::policy::diff::{self, diff_documents};
+use muster_shared::policy::merge::conflicts;
+use muster_shared::policy::model::PolicyDocument;
+use muster_shared::policy::{ParseError, parse_document, validate_document};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Prefix of the keys of revisions: name, then the number with leading zeros.
+const REVISIONS: &str = "policy/revision/";
+/// Key of the last number given.
+const LAST: &str = "policy/last";
+/// Most documents.
+const MAX_DOCUMENTS: usize = 1_000;
+/// Most faults that are told at once.
+const MAX_FAULTS: usize = 100;
+
+/// A stored revision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredRevision {
+    /// What is shown of it.
+    pub view: PolicyRevisionView,
+    /// The text as it was sent; of a removing one, what it removed.
+    pub text: String,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Checked {
+    /// The document, if it could be read.
+    pub document: Option<PolicyDocument>,
+    /// What must be mended.
+    pub faults: Vec<PolicyFault>,
+    /// What is allowed but probably not meant.
+    pub warnings: Vec<PolicyFault>,
+}
+
+/// A change of the book that is ready to be stored.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The new revision.
+    pub revision: StoredRevision,
+    /// The document; absent if it removes it.
+    document: Option<PolicyDocument>,
+    /// Number that must still be the last one.
+    last: u64,
+}
+
+/// The present state of all documents.
+#[derive(Debug, Default)]
+pub struct PolicyBook {
+    state: RwLock<State>,
+    /// Held from making a draft to taking it over.
+    publishing: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last: u64,
+    documents: BTreeMap<String, Current>,
+    /// By documents and number: agents with other labels but the same result share it.
+    cache: HashMap<(u64, Vec<String>), Arc<Desired>>,
+}
+
+fn key(name: &str, revision: u64) -> String {
+    format!("{REVISIONS}{name}/{revision:020}")
+}
+
+impl PolicyBook {
+    /// Reads all revisions from the store.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn load(store: &dyn Store) -> Result<Self, StoreError> {
+        let mut state = State { last: store::get_json(store, LAST)?.unwrap_or(0), ..State::default() };
+        for (key, stored) in store::scan_json::<StoredRevision>(store, REVISIONS)? {
+            let document = if stored.view.removed { None } else { parse_document(&stored.text).ok() };
+            if document.is_none() && !stored.view.removed {
+                tracing::error!(key, "a stored policy cannot be read by this release; it selects nobody");
+            }
+            state.take(&stored.view, document);
+        }
+        Ok(Self { state: RwLock::new(state), publishing: tokio::sync::Mutex::default() })
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What an agent with these labels should run.
+    #[must_use]
+    pub fn desired(&self, labels: &Labels) -> Arc<Desired> {
+        let desired = assign(self.read().documents.values(), labels);
+        let mut state = self.write();
+        let key = (desired.policy.revision, desired.documents.clone());
+        Arc::clone(state.cache.entry(key).or_insert_with(|| Arc::new(desired)))
+    }
+
+    /// Reads and checks a text, alone and against the other documents.
+    #[must_use]
+    pub fn check(&self, text: &str) -> Checked {
+        let document = match parse_document(text) {
+            Ok(document) => document,
+            Err(error) => return Checked { faults: vec![parse_fault(&error)], ..Checked::default() },
+        };
+        let mut checked = Checked::default();
+        for problem in validate_document(&document).into_iter().take(MAX_FAULTS) {
+            let error = problem.is_error();
+            let fault = fault(text, problem.path, problem.message);
+            if error { checked.faults.push(fault) } else { checked.warnings.push(fault) }
+        }
+        for conflict in self.contradictions(&document) {
+            let path = format!("spec.{}", conflict.path);
+            checked.faults.push(fault(text, path, conflict.to_string()));
+        }
+        checked.document = Some(document);
+        checked
+    }
+
+    fn contradictions(&self, document: &PolicyDocument) -> Vec<muster_shared::policy::merge::MergeConflict> {
+        let state = self.read();
+        let others = state.documents.values().filter_map(|c| c.document.as_ref());
+        others
+            .filter(|o| o.name != document.name)
+            .flat_map(|other| conflicts(&[other.clone(), document.clone()]))
+            .take(MAX_FAULTS)
+            .collect()
+    }
+
+    /// Waits for the right to change the book.
+    pub async fn publishing(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.publishing.lock().await
+    }
+
+    /// A new revision of a checked document. The caller holds [`PolicyBook::publishing`].
+    #[must_use]
+    pub fn draft(&self, document: PolicyDocument, text: &str, user: &str, now: Timestamp) -> Draft {
+        let last = self.read().last;
+        let view = PolicyRevisionView {
+            name: document.name.clone(),
+            revision: Revision(last + 1),
+            published_at: now,
+            published_by: user.to_owned(),
+            removed: false,
+            description: document.description.clone(),
+            selector: document.selector.clone(),
+            priority: document.priority,
+            sha256: crate::identity::secret::sha256_hex(text.as_bytes()),
+        };
+        let revision = StoredRevision { view, text: text.to_owned() };
+        Draft { revision, document: Some(document), last }
+    }
+
+    /// A new revision that removes a document.
+    #[must_use]
+    pub fn draft_removal(&self, present: &StoredRevision, user: &str, now: Timestamp) -> Draft {
+        let last = self.read().last;
+        let view = PolicyRevisionView {
+            revision: Revision(last + 1),
+            published_at: now,
+            published_by: user.to_owned(),
+            removed: true,
+            ..present.view.clone()
+        };
+        Draft { revision: StoredRevision { view, text: present.text.clone() }, document: None, last }
+    }
+
+    /// True if the book is full for another document.
+    #[must_use]
+    pub fn is_full_for(&self, name: &str) -> bool {
+        let state = self.read();
+        !state.documents.contains_key(name) && state.documents.len() >= MAX_DOCUMENTS
+    }
+
+    /// Takes over a draft that is stored.
+    pub fn take(&self, draft: Draft) {
+        let mut state = self.write();
+        state.last = draft.revision.view.revision.0;
+        state.cache.clear();
+        state.take(&draft.revision.view, draft.document);
+    }
+
+    /// The present revision of a document; also one that removed it.
+    #[must_use]
+    pub fn current(&self, name: &str) -> Option<u64> {
+        self.read().documents.get(name).map(|c| c.revision)
+    }
+
+    /// Names of the documents that are not removed.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        let state = self.read();
+        state.documents.iter().filter(|(_, c)| c.document.is_some()).map(|(n, _)| n.clone()).collect()
+    }
+}
+
+impl State {
+    fn take(&mut self, view: &PolicyRevisionView, document: Option<PolicyDocument>) {
+        self.last = self.last.max(view.revision.0);
+        let entry = self.documents.entry(view.name.clone()).or_insert_with(|| Current {
+            revision: 0,
+            document: None,
+            selectors: Vec::new(),
+        });
+        entry.revision = view.revision.0;
+        entry.document = document;
+        entry.selectors.push((view.revision.0, view.selector.clone()));
+    }
+}
+
+impl Draft {
+    /// Adds it to a batch; the number is taken only if nobody else took it.
+    pub fn add_to(&self, batch: &mut Batch) {
+        let view = &self.revision.view;
+        let free = match self.last {
+            0 => Condition::Absent,
+            last => Condition::Equals(store::encode(&last)),
+        };
+        batch.put_json(LAST, free, &view.revision.0);
+        batch.put_json(key(&view.name, view.revision.0), Condition::Absent, &self.revision);
+    }
+}
+
+/// A stored revision.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn stored(store: &dyn Store, name: &str, revision: u64) -> Result<Option<StoredRevision>, StoreError> {
+    store::get_json(store, &key(name, revision))
+}
+
+/// All stored revisions of a document, oldest first.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn history(store: &dyn Store, name: &str) -> Result<Vec<StoredRevision>, StoreError> {
+    let pairs = store::scan_json::<StoredRevision>(store, &format!("{REVISIONS}{name}/"))?;
+    Ok(pairs.into_iter().map(|(_, stored)| stored).collect())
+}
+
+/// What differs between two texts that were published; `None` for "nothing".
+#[must_use]
+pub fn changes(old: Option<&str>, new: Option<&str>) -> Vec<PolicyChange> {
+    let read = |text: Option<&str>| text.and_then(|t| parse_document(t).ok());
+    let whole = |document: &PolicyDocument, kind: ChangeKind| {
+        let value = serde_json::to_value(document).ok();
+        let (before, after) = match kind {
+            ChangeKind::Removed => (value, None),
+            ChangeKind::Added | ChangeKind::Changed => (None, value),
+        };
+        vec![PolicyChange { path: document.name.clone(), kind, before, after }]
+    };
+    match (read(old), read(new)) {
+        (None, None) => Vec::new(),
+        (None, Some(new)) => whole(&new, ChangeKind::Added),
+        (Some(old), None) => whole(&old, ChangeKind::Removed),
+        (Some(old), Some(new)) => diff_documents(&old, &new).into_iter().map(change).collect(),
+    }
+}
+
+fn change(change: diff::Change) -> PolicyChange {
+    let position = |n: usize| Some(serde_json::json!({ "position": n }));
+    let (kind, before, after) = match change.kind {
+        diff::ChangeKind::Added(value) => (ChangeKind::Added, None, Some(value)),
+        diff::ChangeKind::Removed(value) => (ChangeKind::Removed, Some(value), None),
+        diff::ChangeKind::Changed { old, new } => (ChangeKind::Changed, Some(old), Some(new)),
+        diff::ChangeKind::Moved { old, new } => (ChangeKind::Changed, position(old), position(new)),
+    };
+    PolicyChange { path: change.path, kind, before, after }
+}
+
+fn fault(text: &str, path: String, message: String) -> PolicyFault {
+    let (line, column) = locate::locate(text, &path).unwrap_or((0, 0));
+    PolicyFault { line, column, path, message }
+}
+
+fn parse_fault(error: &ParseError) -> PolicyFault {
+    let (line, column, message) = match error {
+        ParseError::At { line, column, message } => (*line, *column, message.clone()),
+        ParseError::TooLarge { .. } | ParseError::Whole { .. } => (0, 0, error.to_string()),
+    };
+    PolicyFault { line, column, path: String::new(), message }
+}

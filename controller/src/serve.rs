@@ -1,0 +1,205 @@
+//! Starts and stops a controller.
+
+use crate::app::App;
+use crate::audit_log::{AuditError, AuditLog};
+use crate::config::Config;
+use crate::fleet::Fleet;
+use crate::gateway::outbox::Farewell;
+use crate::identity::ca::{Ca, CaError};
+use crate::identity::file::{self, FileError, failed};
+use crate::identity::peer::{ConnectionInfo, Peer};
+use crate::identity::tls::{self, ServerCertificate, TlsError};
+use crate::policy::PolicyBook;
+use crate::store::{SharedStore, SledStore, StoreError};
+use crate::user::{ADMIN, Accounts, UserError};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::dev::{Extensions, Server, ServerHandle};
+use actix_web::middleware::Compress;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App as HttpApp, HttpServer, web};
+use jiff::Timestamp;
+use std::any::Any;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use zeroize::Zeroizing;
+
+/// How long connections have to end on shutdown, in seconds.
+const SHUTDOWN_SECONDS: u64 = 5;
+/// New connections a second and thread: agents that return after a restart come in waves.
+const CONNECTION_RATE: usize = 256;
+/// Head of a request must be in by then.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// An idle HTTP connection is kept for this long: a poller of 30 s shall not dial each time.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// Why the controller did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address.
+    #[error("cannot listen on {address}; is another program, or another controller, using it?")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file or folder.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The authority.
+    #[error(transparent)]
+    Ca(#[from] CaError),
+    /// TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The store.
+    #[error("the store in the data folder failed; is another controller using this data folder?")]
+    Store(#[from] StoreError),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The first user.
+    #[error("the first user could not be made")]
+    User(#[from] UserError),
+}
+
+/// A controller that runs.
+pub struct Running {
+    /// The address that it listens on.
+    pub addr: SocketAddr,
+    /// Certificate of its authority, PEM: what clients trust.
+    pub ca_pem: String,
+    /// One-time password of the user `admin`; only at the first start.
+    pub admin_password: Option<Zeroizing<String>>,
+    app: Arc<App>,
+    handle: ServerHandle,
+    server: JoinHandle<std::io::Result<()>>,
+    renewal: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends all sessions and connections, and closes the store.
+    pub async fn stop(self) {
+        self.app.stopping.store(true, Ordering::Relaxed);
+        self.renewal.abort();
+        self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
+        self.handle.stop(true).await;
+        if let Ok(Err(error)) = self.server.await {
+            tracing::warn!(%error, "the server ended with an error");
+        }
+        self.app.store.close();
+        tracing::info!("controller stopped");
+    }
+}
+
+/// Starts a controller. It runs until [`Running::stop`]; needs a tokio runtime.
+///
+/// # Errors
+/// What could not be opened, and what to do.
+pub async fn serve(config: Config) -> Result<Running, ServeError> {
+    // Another provider may be installed by the program around: nothing here relies on the default.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let now = Timestamp::now();
+    std::fs::create_dir_all(&config.data_dir).map_err(failed("created", &config.data_dir))?;
+    let listener = TcpListener::bind(config.listen)
+        .map_err(|source| ServeError::Listen { address: config.listen, source })?;
+    let addr =
+        listener.local_addr().map_err(|source| ServeError::Listen { address: config.listen, source })?;
+    let store: SharedStore = Arc::new(SledStore::open(&config.data_dir.join("store"))?);
+    let app = Arc::new(assemble(config, addr, store, now)?);
+    app.audit.drain().await;
+    let admin_password = app.accounts.ensure_admin(now).await?;
+    if let (Some(password), Some(path)) = (&admin_password, &app.config.admin_password_file) {
+        file::write(path, 0o600, format!("{}\n", password.as_str()).as_bytes())?;
+    }
+    let server = listen(&app, listener)?;
+    let handle = server.handle();
+    let server = tokio::spawn(server);
+    let renewal = tokio::spawn(renew_certificate(Arc::clone(&app)));
+    if let Some(path) = &app.config.port_file {
+        file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
+    }
+    tracing::info!(%addr, agents = app.fleet.len(), user = ADMIN, "controller listens");
+    let ca_pem = app.ca.pem().to_owned();
+    Ok(Running { addr, ca_pem, admin_password, app, handle, server, renewal })
+}
+
+fn assemble(config: Config, address: SocketAddr, store: SharedStore, now: Timestamp) -> Result<App, ServeError> {
+    let ca = Ca::load_or_create(&config.data_dir, now)?;
+    let host = host_name();
+    let names = config.certificate_names(host.as_deref());
+    let certificate = Arc::new(ServerCertificate::new(&ca, names, now)?);
+    let book = PolicyBook::load(&*store)?;
+    let fleet = Fleet::load(&*store, &book)?;
+    let audit = AuditLog::open(&config.data_dir.join("audit.log"), Arc::clone(&store))?;
+    let accounts = Accounts::new(Arc::clone(&store))?;
+    Ok(App {
+        urls: config.urls(address, host.as_deref()),
+        config,
+        address,
+        ca,
+        certificate,
+        store,
+        fleet,
+        book,
+        accounts,
+        audit,
+        started: now,
+        stopping: AtomicBool::new(false),
+        sessions: AtomicUsize::new(0),
+    })
+}
+
+/// The host's name, where the system tells it.
+fn host_name() -> Option<String> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    let name = text.trim();
+    let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
+    valid.then(|| name.to_owned())
+}
+
+fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Server, ServeError> {
+    let tls = tls::server_config(&app.ca, Arc::clone(&app.certificate))?;
+    let data = web::Data::from(Arc::clone(app));
+    let address = app.address;
+    let server = HttpServer::new(move || {
+        HttpApp::new().app_data(data.clone()).wrap(Compress::default()).configure(crate::http::routes)
+    })
+    .workers(app.config.workers.max(1))
+    .max_connection_rate(CONNECTION_RATE)
+    .client_request_timeout(REQUEST_DEADLINE)
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(SHUTDOWN_SECONDS)
+    .disable_signals()
+    .on_connect(note_connection)
+    .listen_rustls_0_23(listener, tls)
+    .map_err(|source| ServeError::Listen { address, source })?;
+    Ok(server.run())
+}
+
+/// Attaches what the handshake told to the connection.
+fn note_connection(connection: &dyn Any, data: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
+    let (socket, session) = stream.get_ref();
+    let Ok(address) = socket.peer_addr() else { return };
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    data.insert(ConnectionInfo { address, peer: certificate.and_then(Peer::from_der) });
+}
+
+/// Replaces the controller's own certificate in time.
+async fn renew_certificate(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(ServerCertificate::renewal_period()).await;
+        match app.certificate.renew(&app.ca, Timestamp::now()) {
+            Ok(()) => tracing::info!("the controller's certificate was renewed"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the controller's certificate was not renewed"
+            ),
+        }
+    }
+}
