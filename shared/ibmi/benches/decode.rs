@@ -100,23 +100,23 @@ fn run(bencher: Bencher<'_, '_>, samples: &[Sample]) {
     });
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 100)]
 fn realistic_mix(bencher: Bencher<'_, '_>) {
     run(bencher, &mix());
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 100)]
 fn authority_failure_800(bencher: Bencher<'_, '_>) {
     run(bencher, &[authority_failure()]);
 }
 
-#[divan::bench(args = [b"PW", b"ZR", b"ZC", b"JS", b"CD", b"CP", b"CO", b"DO", b"SV", b"CA"])]
-fn one_type(bencher: Bencher<'_, '_>, entry_type: &[u8; 2]) {
-    let sample = mix().into_iter().find(|(of, _)| of == entry_type);
+#[divan::bench(sample_size = 100, args = ["PW", "ZR", "ZC", "JS", "CD", "CP", "CO", "DO", "SV", "CA"])]
+fn one_type(bencher: Bencher<'_, '_>, entry_type: &str) {
+    let sample = mix().into_iter().find(|(of, _)| of == entry_type.as_bytes());
     run(bencher, &[sample.expect("the mix has the type")]);
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 100)]
 fn with_a_blank_path_block(bencher: Bencher<'_, '_>) {
     let (entry_type, mut data) = authority_failure();
     data.resize(5871, 0x40);

@@ -2,7 +2,7 @@
 
 use super::layout::{LAYOUTS, Layout, Layouts};
 use super::raw::push_raw;
-use super::step::{Run, Stretch};
+use super::step::{Kind, Run, Stretch};
 use super::{Decoded, JournalEntry, mask};
 use crate::blank::{is_empty_byte, trimmed};
 use crate::ebcdic::{self, CodePage};
@@ -82,23 +82,23 @@ impl AuditDecoder {
     }
 
     fn header(&self, entry: &JournalEntry<'_>, layout: &Layout, event: &mut Event) {
-        event.push(field::USER, entry.user.trim_end());
-        event.push(field::JOB_NAME, entry.job_name.trim_end());
-        event.push(field::JOB_USER, entry.job_user.trim_end());
-        event.push(field::JOB_NUMBER, entry.job_number.trim_end());
-        event.push(field::PROGRAM_NAME, entry.program.trim_end());
-        event.push(field::PROGRAM_LIBRARY, entry.program_library.trim_end());
-        event.push(field::REMOTE_ADDRESS, entry.remote_address.trim_end());
+        event.push(field::USER, unpadded(entry.user));
+        event.push(field::JOB_NAME, unpadded(entry.job_name));
+        event.push(field::JOB_USER, unpadded(entry.job_user));
+        event.push(field::JOB_NUMBER, unpadded(entry.job_number));
+        event.push(field::PROGRAM_NAME, unpadded(entry.program));
+        event.push(field::PROGRAM_LIBRARY, unpadded(entry.program_library));
+        event.push(field::REMOTE_ADDRESS, unpadded(entry.remote_address));
         if let Some(port) = entry.remote_port.filter(|port| *port != 0) {
             event.push_int(field::REMOTE_PORT, i64::from(port));
         }
-        if !layout.names_object && !entry.object.trim_end().is_empty() {
+        if !layout.names_object && !unpadded(entry.object).is_empty() {
             let mut rest = entry.object;
             for id in
                 [Some(field::OBJECT_NAME), Some(field::OBJECT_LIBRARY), self.member].into_iter().flatten()
             {
                 let cut = rest.char_indices().nth(10).map_or(rest.len(), |(position, _)| position);
-                event.push(id, rest[..cut].trim_end());
+                event.push(id, unpadded(&rest[..cut]));
                 rest = &rest[cut..];
             }
         }
@@ -115,15 +115,17 @@ impl AuditDecoder {
             page: self.page,
             data: entry.data,
             full_length,
-            has_address: !entry.remote_address.trim_end().is_empty(),
+            has_address: !unpadded(entry.remote_address).is_empty(),
             unread: SmallVec::new(),
             masked: 0,
         };
         // Behind the last byte that holds something no field can have a value.
         let filled = trimmed(entry.data).len();
         for step in &layout.steps {
-            if step.stretch.start as usize >= filled {
-                break;
+            let Some(first) = entry.data[..filled].get(step.stretch.start as usize) else { break };
+            // Most one-byte codes of most entries are blank: not worth a call.
+            if is_empty_byte(*first) && matches!(step.kind, Kind::Code) {
+                continue;
             }
             run.step(step, event, &mut self.scratch);
         }
@@ -159,4 +161,10 @@ fn subtype(page: &CodePage, layout: &Layout, data: &[u8]) -> u8 {
         }
         _ => 0,
     }
+}
+
+/// Text without the blanks that fill a fixed column. They are ASCII, so bytes will do.
+fn unpadded(text: &str) -> &str {
+    let end = text.bytes().rposition(|byte| byte != b' ').map_or(0, |last| last + 1);
+    &text[..end]
 }

@@ -30,14 +30,16 @@ pub(crate) fn push_raw(
     stretches: impl Iterator<Item = Stretch>,
 ) -> u32 {
     let mut writer = Writer { page, data, secrets: None, kept: 0, left_out: 0 };
-    let mut pieces = stretches.flat_map(|stretch| pieces(data, stretch)).peekable();
-    if pieces.peek().is_none() {
-        return 0;
-    }
+    // Nothing is stored if nothing is written.
     event.push_with(field::RAW, None, |text| {
         let start = text.len();
-        for (from, to) in pieces {
-            writer.piece(from, to, start, text);
+        for stretch in stretches {
+            let end = (stretch.end as usize).min(data.len());
+            let mut at = stretch.start as usize;
+            while let Some((from, to)) = next_piece(data, at, end) {
+                writer.piece(from, to, start, text);
+                at = to;
+            }
         }
         if writer.left_out > 0 {
             text.push_str(",more:");
@@ -85,23 +87,18 @@ impl Writer<'_> {
     }
 }
 
-/// Pieces of a stretch that hold something.
-fn pieces(data: &[u8], stretch: Stretch) -> impl Iterator<Item = (usize, usize)> {
-    let end = (stretch.end as usize).min(data.len());
-    let mut at = stretch.start as usize;
-    std::iter::from_fn(move || {
-        let from = at + first_filled(data.get(at..end)?)?;
-        let mut to = from + 1;
-        let mut look = to;
-        while look < end && look - to <= GAP {
-            if !is_empty_byte(data[look]) {
-                to = look + 1;
-            }
-            look += 1;
+/// The next stretch of bytes between `at` and `end` that holds something.
+fn next_piece(data: &[u8], at: usize, end: usize) -> Option<(usize, usize)> {
+    let from = at + first_filled(data.get(at..end)?)?;
+    let mut to = from + 1;
+    let mut look = to;
+    while look < end && look - to <= GAP {
+        if !is_empty_byte(data[look]) {
+            to = look + 1;
         }
-        at = to;
-        Some((from, to))
-    })
+        look += 1;
+    }
+    Some((from, to))
 }
 
 /// Appends upper-case hexadecimal digits.
