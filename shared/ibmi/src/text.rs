@@ -43,10 +43,9 @@ impl Encoding {
 
 /// Ends at the last unit that is no NUL, no blank and no pair of EBCDIC blanks.
 fn utf16_into(bytes: &[u8], out: &mut String) -> bool {
-    let whole = bytes.len() % 2 == 0;
+    let whole = bytes.len().is_multiple_of(2);
     let units = || bytes.chunks_exact(2).map(|two| u16::from_be_bytes([two[0], two[1]]));
-    let filled = units().enumerate().filter(|(_, unit)| !matches!(unit, 0 | 0x0020 | 0x4040));
-    let end = filled.last().map_or(0, |(last, _)| last + 1);
+    let end = units().rposition(|unit| !matches!(unit, 0 | 0x0020 | 0x4040)).map_or(0, |last| last + 1);
     let mut clean = whole;
     for character in char::decode_utf16(units().take(end)) {
         clean &= character.is_ok();
