@@ -5,9 +5,13 @@
 //! and any other connection can write it.
 
 mod error;
+pub mod facts;
 pub mod mapepire;
+pub mod reconnect;
+pub mod rows;
 
-pub use error::HostError;
+pub use error::{CertificateFault, HostError, SqlError};
+pub use rows::Rows;
 
 use futures_util::future::LocalBoxFuture;
 use std::time::Duration;
@@ -23,25 +27,6 @@ pub enum Param {
     Int(i64),
 }
 
-/// Rows of a reply.
-#[derive(Debug)]
-pub struct Rows {
-    /// JSON text of the whole reply.
-    pub text: bytes::Bytes,
-    /// Range of `text` that holds the array of rows, brackets included.
-    pub data: std::ops::Range<usize>,
-    /// Whether the statement has no more rows than these.
-    pub done: bool,
-}
-
-impl Rows {
-    /// JSON text of the array of rows.
-    #[must_use]
-    pub fn json(&self) -> &[u8] {
-        &self.text[self.data.clone()]
-    }
-}
-
 /// A statement to be prepared once per connection and executed often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StatementId(pub u32);
@@ -51,6 +36,9 @@ pub struct StatementId(pub u32);
 /// After an error for which [`HostError::is_disconnected`] holds, the next call connects again (subject
 /// to back-off, which is the caller's: a failed sign-on counts against the profile).
 pub trait Host {
+    /// The user profile that requests run under, in upper case: named in advice about authorities.
+    fn user(&self) -> &str;
+
     /// Runs a statement once and returns all its rows (at most `max_rows`).
     fn query<'a>(
         &'a mut self,
@@ -63,7 +51,9 @@ pub trait Host {
     /// Registers SQL text to be prepared at first use on each connection.
     fn statement(&mut self, sql: String) -> StatementId;
 
-    /// Executes a registered statement and returns its first block of at most `max_rows` rows.
+    /// Executes a registered statement and returns its rows. The statement must limit itself to `max_rows`
+    /// (`FETCH FIRST n ROWS ONLY`): one row more is asked for, so that the server sees the end at once and
+    /// leaves no cursor open.
     fn execute<'a>(
         &'a mut self,
         statement: StatementId,

@@ -1,0 +1,205 @@
+//! One signed-on connection: requests out, the matching replies in.
+//!
+//! The server runs every request on a thread of its own, so replies may come in any order; they are
+//! matched by id. A reply to a request that nobody waits for any more is skipped.
+
+use super::MapepireConfig;
+use super::dial::{MAX_REPLY, Socket, dial};
+use super::envelope::{self, Envelope};
+use super::trust::Tls;
+use crate::host::{HostError, SqlError};
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use muster_proto::mapepire::{Request, RequestKind};
+use std::borrow::Cow;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
+use tracing::info;
+
+/// Properties of the database connection: SQL naming, times in ISO form, long error texts.
+const PROPS: &str = "naming=sql;date format=iso;time format=iso;errors=full";
+
+/// Name the agent gives itself; seen in the partition's job as the client application.
+const APPLICATION: &str = "Muster";
+
+/// Longest wait for the sign-on: the host server job may have to be started.
+const SIGN_ON: Duration = Duration::from_secs(30);
+
+/// A reply: its text and its envelope.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) text: Bytes,
+    pub(super) envelope: Envelope,
+}
+
+/// A request whose reply is awaited.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    id: String,
+    what: String,
+    deadline: Instant,
+    seconds: u64,
+}
+
+pub(super) struct Session {
+    socket: Socket,
+    address: String,
+    last_id: u64,
+    /// Handle of each registered statement that is prepared on this connection.
+    pub(super) handles: Vec<Option<String>>,
+}
+
+impl Session {
+    /// Dials and signs on.
+    pub(super) async fn open(config: &MapepireConfig, tls: &Tls) -> Result<Self, HostError> {
+        let socket = dial(config, tls).await?;
+        let mut session = Self { socket, address: config.address.clone(), last_id: 0, handles: Vec::new() };
+        let reply = session.ask("connect", SIGN_ON, |id| Request::connect(id, PROPS, APPLICATION)).await?;
+        if !reply.envelope.success {
+            return Err(sign_on_error(config, reply.envelope));
+        }
+        let job = reply.envelope.job.unwrap_or_default();
+        let reply =
+            session.ask("getversion", SIGN_ON, |id| Request::plain(id, RequestKind::GetVersion)).await?;
+        let version = reply.envelope.version.unwrap_or_default();
+        info!(address = config.address, job, server_version = version, "connected to the partition");
+        Ok(session)
+    }
+
+    /// Sends the request that `make` builds and waits for its reply.
+    pub(super) async fn ask<'a>(
+        &mut self,
+        what: &str,
+        wait: Duration,
+        make: impl FnOnce(String) -> Request<'a>,
+    ) -> Result<Reply, HostError> {
+        let asked = self.send(what, wait, make).await?;
+        self.receive(&asked).await
+    }
+
+    /// Sends the request that `make` builds.
+    pub(super) async fn send<'a>(
+        &mut self,
+        what: &str,
+        wait: Duration,
+        make: impl FnOnce(String) -> Request<'a>,
+    ) -> Result<Asked, HostError> {
+        self.last_id += 1;
+        let id = self.last_id.to_string();
+        let asked = Asked {
+            id: id.clone(),
+            what: label(what),
+            deadline: Instant::now() + wait,
+            seconds: wait.as_secs().max(1),
+        };
+        let text = make(id)
+            .to_json()
+            .map_err(|error| HostError::Config(format!("a request cannot be written: {error}")))?;
+        match timeout_at(asked.deadline, self.socket.send(Message::text(text))).await {
+            Ok(Ok(())) => Ok(asked),
+            Ok(Err(error)) => Err(self.broken(error)),
+            Err(_) => Err(self.late(&asked)),
+        }
+    }
+
+    /// Waits for the reply to `asked`.
+    pub(super) async fn receive(&mut self, asked: &Asked) -> Result<Reply, HostError> {
+        loop {
+            let message = match timeout_at(asked.deadline, self.socket.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(error))) => return Err(self.broken(error)),
+                Ok(None) => return Err(self.dropped("the server closed it".to_owned())),
+                Err(_) => return Err(self.late(asked)),
+            };
+            let text: Bytes = match message {
+                Message::Text(text) => text.into(),
+                Message::Binary(bytes) => return Err(self.foreign("a binary message", &bytes)),
+                Message::Close(frame) => {
+                    let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                    return Err(self.dropped(format!("the server closed it {reason}").trim_end().to_owned()));
+                }
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
+            };
+            let envelope = match envelope::read(&text) {
+                Ok(envelope) => envelope,
+                Err(error) => return Err(self.foreign(&error.to_string(), &text)),
+            };
+            if envelope.id == asked.id {
+                return Ok(Reply { text, envelope });
+            }
+            // Ids count up: a smaller one belongs to a request that was given up.
+            if !envelope.id.parse::<u64>().is_ok_and(|id| id < self.last_id) {
+                return Err(self.foreign("it answers a request that was never made", &text));
+            }
+        }
+    }
+
+    fn dropped(&self, reason: String) -> HostError {
+        HostError::Dropped { address: self.address.clone(), reason }
+    }
+
+    fn broken(&self, error: WsError) -> HostError {
+        match error {
+            WsError::Capacity(_) => HostError::TooLarge { address: self.address.clone(), limit: MAX_REPLY },
+            WsError::Utf8(reason) => self.foreign(&reason, b""),
+            other => self.dropped(other.to_string()),
+        }
+    }
+
+    fn foreign(&self, reason: &str, text: &[u8]) -> HostError {
+        HostError::NotMapepire {
+            address: self.address.clone(),
+            reason: reason.to_owned(),
+            excerpt: excerpt(text),
+        }
+    }
+
+    fn late(&self, asked: &Asked) -> HostError {
+        HostError::Timeout { address: self.address.clone(), what: asked.what.clone(), seconds: asked.seconds }
+    }
+
+    /// The error that a reply without success stands for.
+    pub(super) fn failure(&self, envelope: Envelope) -> HostError {
+        let message = envelope.error.unwrap_or_default();
+        let state = envelope.sql_state.unwrap_or_default();
+        match envelope.sql_code {
+            // Class 08: the server lost its own connection to the database.
+            Some(code) if code != 0 && !state.starts_with("08") => {
+                HostError::Sql(SqlError { code, state, message })
+            }
+            // No SQL error: not connected, a handle that the server forgot, a fault of the server itself.
+            // All are mended by a new connection.
+            _ => self.dropped(message),
+        }
+    }
+}
+
+/// The refusal of `connect`, which is where the server first looks at user and password.
+fn sign_on_error(config: &MapepireConfig, envelope: Envelope) -> HostError {
+    let reason = envelope.error.unwrap_or_default();
+    let (address, user) = (config.address.clone(), config.user.clone());
+    if reason.contains("security rule") {
+        return HostError::Rule { address, user, reason };
+    }
+    // "The application server rejected the connection. (reason)": wrong password, expired, disabled …
+    // When in doubt it is taken as such, since trying again too soon may cost the profile.
+    if reason.contains("rejected the connection") || reason.contains("assword") || reason.contains("User ID") {
+        return HostError::SignOn { address, user, reason };
+    }
+    HostError::Dropped { address, reason }
+}
+
+/// The beginning of a text, fit for a message.
+fn excerpt(text: &[u8]) -> String {
+    label(&String::from_utf8_lossy(&text[..text.len().min(200)]))
+}
+
+/// The first 60 characters in one line, without control characters.
+fn label(text: &str) -> String {
+    let words: Vec<Cow<'_, str>> = text
+        .split_whitespace()
+        .map(|word| if word.contains(char::is_control) { Cow::Borrowed("?") } else { Cow::Borrowed(word) })
+        .collect();
+    words.join(" ").chars().take(60).collect()
+}
