@@ -1,0 +1,205 @@
+//! Which receiver is read next, and whether something was lost on the way. Pure: the partition's catalogue
+//! and a cursor in, the next step out.
+//!
+//! Receivers form a chain: when one is full the journal gets a new one attached, and the old ones are
+//! deleted by somebody some day. Sequence numbers go on from receiver to receiver, unless they were reset, so
+//! places are compared by attach time first and never by sequence alone. Nothing is skipped in silence:
+//! whatever cannot be proven to be complete is a gap with its range.
+
+use crate::source::Gap;
+use compact_str::CompactString;
+use muster_shared::cursor::{JournalCursor, ReceiverId};
+
+/// A receiver as the catalogue shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receiver {
+    /// Library, name and attach time.
+    pub id: ReceiverId,
+    /// Sequence of its first entry.
+    pub first: u64,
+    /// Sequence of its last entry, as of the moment of asking.
+    pub last: u64,
+    /// Library and name of the next receiver, once there is one.
+    pub next: Option<(CompactString, CompactString)>,
+}
+
+/// The journal and its receivers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalogue {
+    /// Whether the journal exists and is visible to the profile.
+    pub exists: bool,
+    /// Library and name of the receiver that is attached.
+    pub attached: Option<(CompactString, CompactString)>,
+    /// Receivers that still exist, in the order of their attachment.
+    pub receivers: Vec<Receiver>,
+}
+
+impl Catalogue {
+    /// The attached receiver.
+    #[must_use]
+    pub fn current(&self) -> Option<&Receiver> {
+        let (library, name) = self.attached.as_ref()?;
+        self.named(library, name)
+    }
+
+    // The newest of that name: a name can come again after a reset of the chain.
+    fn named(&self, library: &str, name: &str) -> Option<&Receiver> {
+        self.receivers.iter().rev().find(|receiver| receiver.id.library == library && receiver.id.name == name)
+    }
+
+    fn is_attached(&self, receiver: &Receiver) -> bool {
+        self.current().is_some_and(|current| current.id == receiver.id)
+    }
+
+    /// The oldest receiver that was attached after `attached_us`.
+    fn after(&self, attached_us: i64) -> Option<&Receiver> {
+        self.receivers.iter().find(|receiver| receiver.id.attached_us > attached_us)
+    }
+}
+
+/// What to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Read this receiver from this sequence number on.
+    Read {
+        /// The receiver.
+        receiver: ReceiverId,
+        /// Sequence of an entry that exists: the last one read, or the first of the receiver.
+        start: u64,
+        /// Whether more may be written to it.
+        attached: bool,
+    },
+    /// Nothing is lost and reading goes on there.
+    Move(JournalCursor),
+    /// Something is lost; reading goes on at `next`.
+    Gap {
+        /// What is lost.
+        gap: Gap,
+        /// Where reading goes on.
+        next: JournalCursor,
+    },
+    /// All is read, and nothing can be written: no receiver is attached.
+    Detached,
+    /// The journal does not exist, or the profile may not see it.
+    Missing,
+    /// The journal exists, but none of its receivers, or the profile may not see them.
+    NoReceivers,
+}
+
+/// The cursor before the first entry of a receiver.
+#[must_use]
+pub fn before(receiver: &Receiver) -> JournalCursor {
+    JournalCursor { receiver: receiver.id.clone(), sequence: receiver.first.saturating_sub(1) }
+}
+
+/// What to do next at `cursor`. `exhausted` says that everything of the cursor's receiver has been read, by a
+/// call that began when this catalogue already showed it as no longer attached.
+#[must_use]
+pub fn next(cursor: &JournalCursor, exhausted: bool, catalogue: &Catalogue) -> Step {
+    if !catalogue.exists {
+        return Step::Missing;
+    }
+    let Some(oldest) = catalogue.receivers.first() else { return Step::NoReceivers };
+    let id = &cursor.receiver;
+    let same = catalogue.receivers.iter().find(|receiver| receiver.id == *id);
+    match same {
+        Some(receiver) if receiver.last < cursor.sequence && receiver.last >= receiver.first => {
+            went_back(cursor, receiver)
+        }
+        Some(receiver) if receiver.first > cursor.sequence.saturating_add(1) && cursor.sequence > 0 => {
+            let reason = "the beginning of the receiver is gone".to_owned();
+            Step::Gap { gap: gap(id, cursor, Some(receiver.first - 1), reason), next: before(receiver) }
+        }
+        Some(receiver) if catalogue.is_attached(receiver) => read(cursor, receiver, true),
+        Some(receiver) if exhausted => follow(cursor, receiver, catalogue),
+        Some(receiver) => read(cursor, receiver, false),
+        None => lost(cursor, oldest, catalogue),
+    }
+}
+
+fn read(cursor: &JournalCursor, receiver: &Receiver, attached: bool) -> Step {
+    let start = cursor.sequence.max(receiver.first);
+    Step::Read { receiver: receiver.id.clone(), start, attached }
+}
+
+fn gap(receiver: &ReceiverId, cursor: &JournalCursor, to: Option<u64>, reason: String) -> Gap {
+    let from = cursor.sequence.saturating_add(1);
+    Gap { reason, receiver: format!("{}/{}", receiver.library, receiver.name), from, to }
+}
+
+/// The receiver is the one that was read, yet it ends before the place where reading stopped.
+fn went_back(cursor: &JournalCursor, receiver: &Receiver) -> Step {
+    let reason = format!(
+        "sequence numbers of the receiver went back (it ends at {}, {} was read before): the partition or the \
+         receiver was restored; the receiver is read again from its beginning",
+        receiver.last, cursor.sequence
+    );
+    Step::Gap { gap: gap(&receiver.id, cursor, None, reason), next: before(receiver) }
+}
+
+/// The receiver is read to its end and detached: on to the next one.
+fn follow(cursor: &JournalCursor, receiver: &Receiver, catalogue: &Catalogue) -> Step {
+    let linked = receiver.next.as_ref().and_then(|(library, name)| {
+        let next = catalogue.named(library, name)?;
+        // A re-created receiver of that name is older or is this one again.
+        (next.id.attached_us > receiver.id.attached_us).then_some(next)
+    });
+    if let Some(next) = linked {
+        // The partition itself says that this is the next one, so nothing lies between, also where the
+        // numbers begin anew.
+        return Step::Move(before(next));
+    }
+    let Some(next) = catalogue.after(receiver.id.attached_us) else { return Step::Detached };
+    if next.first == receiver.last.saturating_add(1) {
+        return Step::Move(before(next));
+    }
+    let place = JournalCursor { receiver: receiver.id.clone(), sequence: receiver.last };
+    let missing = match &receiver.next {
+        Some((library, name)) => ReceiverId { library: library.clone(), name: name.clone(), attached_us: 0 },
+        None => cursor.receiver.clone(),
+    };
+    let (to, reason) = if next.first > receiver.last {
+        (Some(next.first - 1), format!("receiver {}/{} was deleted before it was read", missing.library, missing.name))
+    } else {
+        let reason = format!(
+            "the chain of receivers is broken after {}/{} and sequence numbers begin anew at {}",
+            receiver.id.library, receiver.id.name, next.first
+        );
+        (None, reason)
+    };
+    Step::Gap { gap: gap(&missing, &place, to, reason), next: before(next) }
+}
+
+/// The receiver of the cursor is no longer there.
+fn lost(cursor: &JournalCursor, oldest: &Receiver, catalogue: &Catalogue) -> Step {
+    let id = &cursor.receiver;
+    let (library, name) = (&id.library, &id.name);
+    let recreated = catalogue.named(library, name).is_some();
+    let Some(next) = catalogue.after(id.attached_us) else {
+        // All receivers are older than the one that was read: the partition was restored to an earlier day.
+        let reason = format!(
+            "receiver {library}/{name} is gone and all others are older: the partition or the journal was \
+             restored; reading begins again at the oldest receiver"
+        );
+        return Step::Gap { gap: gap(id, cursor, None, reason), next: before(oldest) };
+    };
+    // Everything of the lost receiver had been read, and the next one continues its numbers.
+    if !recreated && next.first == cursor.sequence.saturating_add(1) {
+        return Step::Move(before(next));
+    }
+    let continues = next.first > cursor.sequence;
+    let reason = match (recreated, continues) {
+        (true, _) => format!("receiver {library}/{name} was deleted and created anew"),
+        (false, true) => format!("receiver {library}/{name} was deleted before it was read to its end"),
+        (false, false) => format!(
+            "receiver {library}/{name} was deleted, and sequence numbers begin anew at {}: whether it was read \
+             to its end cannot be known",
+            next.first
+        ),
+    };
+    let to = (continues && !recreated).then(|| next.first - 1);
+    Step::Gap { gap: gap(id, cursor, to, reason), next: before(next) }
+}
+
+#[cfg(test)]
+mod tests;
