@@ -14,9 +14,12 @@ pub mod destination;
 pub mod enrol;
 pub mod health;
 
+pub mod host;
 pub mod lane;
 
 pub mod policy;
 pub mod state;
 
 pub mod uplink;
+
+pub mod source;

@@ -1,0 +1,113 @@
+//! Advice for what only a person can mend, with the exact commands. Pure.
+
+use super::config::Settings;
+use crate::host::{HostError, SqlError};
+use crate::source::SourceError;
+
+/// Turns an error of the partition into advice where advice can be given.
+pub(super) fn explain(error: HostError, settings: &Settings, user: &str) -> SourceError {
+    match error.sql() {
+        Some(sql) if sql.not_authorized() => SourceError::Setup(no_authority(sql, settings, user)),
+        Some(sql) if sql.not_found_object() && sql.message.contains(settings.journal.as_str()) => {
+            SourceError::Setup(journal_missing(settings, user))
+        }
+        Some(sql) if sql.not_found_object() || sql.not_found_column() => SourceError::Setup(format!(
+            "the partition lacks an SQL service that reading journal {}/{} needs ({}); IBM i 7.3 or later with a \
+             current Db2 PTF group is needed",
+            settings.library, settings.journal, sql.message
+        )),
+        _ => SourceError::Host(error),
+    }
+}
+
+/// The journal is not there, or cannot be seen.
+pub(super) fn journal_missing(settings: &Settings, user: &str) -> String {
+    let (library, journal) = (&settings.library, &settings.journal);
+    let audit = if journal == "QAUDJRN" {
+        ", then switch auditing on: CHGSYSVAL SYSVAL(QAUDCTL) VALUE('*AUDLVL *OBJAUD *NOQTEMP') and CHGSYSVAL \
+         SYSVAL(QAUDLVL) VALUE('*AUTFAIL *SECURITY *CREATE *DELETE *SERVICE')"
+    } else {
+        ""
+    };
+    format!(
+        "journal {library}/{journal} does not exist, or {user} may not see it. To create it: CRTJRNRCV \
+         JRNRCV(QGPL/AUDRCV0001) THRESHOLD(100000) AUT(*EXCLUDE), CRTJRN JRN({library}/{journal}) \
+         JRNRCV(QGPL/AUDRCV0001) MNGRCV(*SYSTEM) DLTRCV(*NO) AUT(*EXCLUDE){audit}. If it exists: {}",
+        grants(settings, user)
+    )
+}
+
+/// The journal is there, and none of its receivers can be seen.
+pub(super) fn no_receivers(settings: &Settings, user: &str) -> String {
+    format!(
+        "journal {}/{} shows no receiver to {user}; the profile needs *USE on every receiver and *EXECUTE on their \
+         library: {}",
+        settings.library,
+        settings.journal,
+        grants(settings, user)
+    )
+}
+
+/// Everything is read and nothing can be written.
+pub(super) fn detached(settings: &Settings) -> String {
+    let (library, journal) = (&settings.library, &settings.journal);
+    format!(
+        "no receiver is attached to journal {library}/{journal}, so nothing can be recorded; everything recorded \
+         before is read. Attach one: CHGJRN JRN({library}/{journal}) JRNRCV(*GEN)"
+    )
+}
+
+fn no_authority(error: &SqlError, settings: &Settings, user: &str) -> String {
+    format!(
+        "{user} may not read journal {}/{}: {}. It needs *USE and *OBJEXIST on the journal, *USE on every receiver \
+         and *EXECUTE on the libraries: {}",
+        settings.library,
+        settings.journal,
+        error.message,
+        grants(settings, user)
+    )
+}
+
+fn grants(settings: &Settings, user: &str) -> String {
+    let (library, journal) = (&settings.library, &settings.journal);
+    format!(
+        "GRTOBJAUT OBJ({library}/{journal}) OBJTYPE(*JRN) USER({user}) AUT(*USE *OBJEXIST), GRTOBJAUT \
+         OBJ(<receiver library>/*ALL) OBJTYPE(*JRNRCV) USER({user}) AUT(*USE) and GRTOBJAUT OBJ(QSYS/<receiver \
+         library>) OBJTYPE(*LIB) USER({user}) AUT(*EXECUTE)"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_shared::policy::model::AuditJournalSpec;
+
+    fn advice(code: i64, state: &str, message: &str) -> String {
+        let settings = Settings::new(&AuditJournalSpec::default()).expect("the defaults");
+        let error = SqlError { code, state: state.into(), message: message.into() };
+        explain(HostError::Sql(error), &settings, "MUSTER").to_string()
+    }
+
+    #[test]
+    fn a_lack_of_authority_names_object_and_command() {
+        for (code, state, message) in [
+            (-551, "42501", "[SQL0551] Not authorized to object QAUDJRN in QSYS type *JRN."),
+            (-443, "38501", "[SQL0443] CPF9802 Not authorized to object AUDRCV0001 in QGPL."),
+        ] {
+            let advice = advice(code, state, message);
+            assert!(advice.contains(message), "{advice}");
+            assert!(
+                advice.contains("GRTOBJAUT OBJ(QSYS/QAUDJRN) OBJTYPE(*JRN) USER(MUSTER) AUT(*USE *OBJEXIST)"),
+                "{advice}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_journal_and_a_missing_service_are_told_apart() {
+        let journal = advice(-204, "42704", "[SQL0204] QAUDJRN in QSYS type *JRN not found.");
+        assert!(journal.contains("CRTJRN JRN(QSYS/QAUDJRN)") && journal.contains("QAUDCTL"), "{journal}");
+        let service = advice(-204, "42704", "[SQL0204] DISPLAY_JOURNAL in QSYS2 type *N not found.");
+        assert!(service.contains("PTF"), "{service}");
+    }
+}
