@@ -22,4 +22,6 @@ pub mod state;
 
 pub mod uplink;
 
+pub mod pipeline;
 pub mod source;
+pub mod supervisor;

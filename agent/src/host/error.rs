@@ -82,7 +82,9 @@ pub enum HostError {
     #[error("the connection to the partition is configured wrongly: {0}")]
     Config(String),
     /// The name does not resolve.
-    #[error("cannot find the partition {address}: the name does not resolve ({reason}); check `address` and the DNS of this host")]
+    #[error(
+        "cannot find the partition {address}: the name does not resolve ({reason}); check `address` and the DNS of this host"
+    )]
     UnknownHost {
         /// `host:port`.
         address: String,
@@ -90,7 +92,9 @@ pub enum HostError {
         reason: String,
     },
     /// No TCP connection.
-    #[error("cannot connect to {address}: {reason}; check that the Mapepire server runs there (default port 8076) and that no firewall is between")]
+    #[error(
+        "cannot connect to {address}: {reason}; check that the Mapepire server runs there (default port 8076) and that no firewall is between"
+    )]
     Refused {
         /// `host:port`.
         address: String,
@@ -98,7 +102,9 @@ pub enum HostError {
         reason: String,
     },
     /// The certificate was refused.
-    #[error("the certificate of {address} is refused: {fault}; it shows SHA-256 {fingerprint}. If you have verified on the partition that this is its certificate, pin it (`pin = \"{fingerprint}\"`), or name the authority that signed it (`ca_file`)")]
+    #[error(
+        "the certificate of {address} is refused: {fault}; it shows SHA-256 {fingerprint}. If you have verified on the partition that this is its certificate, pin it (`pin_sha256 = \"{fingerprint}\"`), or name the authority that signed it (`ca_file`)"
+    )]
     Certificate {
         /// `host:port`.
         address: String,
@@ -108,7 +114,9 @@ pub enum HostError {
         fingerprint: String,
     },
     /// TLS failed for another reason.
-    #[error("no TLS session with {address}: {reason}; the port must be that of a Mapepire server with TLS (MP_UNSECURE is not supported)")]
+    #[error(
+        "no TLS session with {address}: {reason}; the port must be that of a Mapepire server with TLS (MP_UNSECURE is not supported)"
+    )]
     Tls {
         /// `host:port`.
         address: String,
@@ -126,7 +134,9 @@ pub enum HostError {
         hint: &'static str,
     },
     /// User or password is wrong, or the profile cannot sign on.
-    #[error("{address} rejects the sign-on of {user}: {reason}. Every try counts against the profile (QMAXSIGN), so the agent waits longer and longer before the next; correct the password or enable the profile (CHGUSRPRF USRPRF({user}) STATUS(*ENABLED)) and restart the agent")]
+    #[error(
+        "{address} rejects the sign-on of {user}: {reason}. Every try counts against the profile (QMAXSIGN), so the agent waits longer and longer before the next; correct the password or enable the profile (CHGUSRPRF USRPRF({user}) STATUS(*ENABLED)) and restart the agent"
+    )]
     SignOn {
         /// `host:port`.
         address: String,
@@ -136,7 +146,9 @@ pub enum HostError {
         reason: String,
     },
     /// The server's own rules refuse this user or address.
-    #[error("{address} refuses {user} by its own rules: {reason}; allow the profile in /QOpenSys/etc/mapepire/iprules.conf (names that begin with Q are denied by default)")]
+    #[error(
+        "{address} refuses {user} by its own rules: {reason}; allow the profile in /QOpenSys/etc/mapepire/iprules.conf (names that begin with Q are denied by default)"
+    )]
     Rule {
         /// `host:port`.
         address: String,
@@ -146,7 +158,9 @@ pub enum HostError {
         reason: String,
     },
     /// No answer in time; the connection was closed, which ends the statement.
-    #[error("{address} did not answer `{what}` within {seconds} s; the connection was closed and will be made again")]
+    #[error(
+        "{address} did not answer `{what}` within {seconds} s; the connection was closed and will be made again"
+    )]
     Timeout {
         /// `host:port`.
         address: String,
@@ -164,7 +178,9 @@ pub enum HostError {
         reason: String,
     },
     /// The answer is not what a Mapepire server says.
-    #[error("{address} answered something that is no Mapepire reply: {reason}; it begins with `{excerpt}`. Check that the port is that of a Mapepire server; the connection was closed and will be made again")]
+    #[error(
+        "{address} answered something that is no Mapepire reply: {reason}; it begins with `{excerpt}`. Check that the port is that of a Mapepire server; the connection was closed and will be made again"
+    )]
     NotMapepire {
         /// `host:port`.
         address: String,
@@ -174,7 +190,9 @@ pub enum HostError {
         excerpt: String,
     },
     /// The answer is larger than any asked for, or does not end.
-    #[error("an answer of {address} exceeds {limit} bytes and was cut off; the connection was closed and will be made again with fewer rows")]
+    #[error(
+        "an answer of {address} exceeds {limit} bytes and was cut off; the connection was closed and will be made again with fewer rows"
+    )]
     TooLarge {
         /// `host:port`.
         address: String,

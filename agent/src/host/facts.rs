@@ -124,7 +124,12 @@ async fn rows(host: &mut dyn Host, sql: &str) -> Result<Vec<Row>, HostError> {
     match host.query(sql, &[], 500, WAIT).await {
         Ok(rows) => Ok(rows.texts()),
         Err(HostError::Sql(error)) => {
-            warn!(statement = sql, code = error.code, error = error.message, "partition does not tell a fact");
+            warn!(
+                statement = sql,
+                code = error.code,
+                error = error.message,
+                "partition does not tell a fact"
+            );
             Ok(Vec::new())
         }
         Err(error) => Err(error),
@@ -169,13 +174,27 @@ mod tests {
 
     #[test]
     fn offsets_are_read_in_both_forms() {
-        let zones =
-            [("10000", Some(3600)), ("-50000", Some(-18_000)), ("53000", Some(19_800)), ("-33000", Some(-12_600)), ("0", Some(0)), ("990000", None), ("x", None)];
+        let zones = [
+            ("10000", Some(3600)),
+            ("-50000", Some(-18_000)),
+            ("53000", Some(19_800)),
+            ("-33000", Some(-12_600)),
+            ("0", Some(0)),
+            ("990000", None),
+            ("x", None),
+        ];
         for (value, expected) in zones {
             assert_eq!(offset_of_timezone(value), expected, "{value}");
         }
-        let values =
-            [("+0100", Some(3600)), ("-0500", Some(-18_000)), ("+0530", Some(19_800)), ("0000", Some(0)), ("+1", None), ("", None), ("+9900", None)];
+        let values = [
+            ("+0100", Some(3600)),
+            ("-0500", Some(-18_000)),
+            ("+0530", Some(19_800)),
+            ("0000", Some(0)),
+            ("+1", None),
+            ("", None),
+            ("+9900", None),
+        ];
         for (value, expected) in values {
             assert_eq!(offset_of_system_value(value), expected, "{value}");
         }

@@ -3,7 +3,6 @@
 //! A rejected sign-on is its own matter: each one counts towards QMAXSIGN and may disable the profile, so
 //! the waits are long and do not shrink because other errors happened between.
 
-use super::HostError;
 use std::time::Duration;
 
 /// Waits after the first, second and third rejected sign-on in a row; then the last one for ever.
@@ -32,18 +31,18 @@ pub enum Failure {
 
 /// Failures since the last success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Backoff {
+pub struct Reconnect {
     sign_on: u32,
     other: u32,
 }
 
-/// Notes `error` and says how long to wait before the next try; see [`Backoff::failed`].
-#[must_use = "the next try must wait"]
-pub fn next_wait(backoff: &mut Backoff, error: &HostError, jitter: f64) -> Duration {
-    backoff.failed(error.failure(), jitter)
-}
+impl Reconnect {
+    /// Nothing has failed yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
 
-impl Backoff {
     /// Notes a failure and says how long to wait before the next try. `jitter` is a random number from
     /// 0.0 to 1.0, so that many agents do not come back at the same moment; it shortens waits by up to a
     /// quarter, except those after a rejected sign-on, which are only ever lengthened.
@@ -75,8 +74,8 @@ mod tests {
     use super::*;
 
     fn waits(failures: &[Failure], jitter: f64) -> Vec<f64> {
-        let mut backoff = Backoff::default();
-        failures.iter().map(|&failure| backoff.failed(failure, jitter).as_secs_f64()).collect()
+        let mut reconnect = Reconnect::default();
+        failures.iter().map(|&failure| reconnect.failed(failure, jitter).as_secs_f64()).collect()
     }
 
     #[test]
@@ -99,13 +98,13 @@ mod tests {
 
     #[test]
     fn success_forgets_the_past() {
-        let mut backoff = Backoff::default();
+        let mut reconnect = Reconnect::default();
         for _ in 0..4 {
-            let _ = backoff.failed(Failure::SignOn, 0.0);
-            let _ = backoff.failed(Failure::Other, 0.0);
+            let _ = reconnect.failed(Failure::SignOn, 0.0);
+            let _ = reconnect.failed(Failure::Other, 0.0);
         }
-        backoff.succeeded();
-        assert_eq!(backoff.failed(Failure::SignOn, 0.0), Duration::from_secs(60));
-        assert_eq!(backoff.failed(Failure::Other, 0.0), Duration::from_secs(1));
+        reconnect.succeeded();
+        assert_eq!(reconnect.failed(Failure::SignOn, 0.0), Duration::from_secs(60));
+        assert_eq!(reconnect.failed(Failure::Other, 0.0), Duration::from_secs(1));
     }
 }

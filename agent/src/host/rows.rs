@@ -54,7 +54,7 @@ impl Rows {
     }
 
     /// JSON text of each row.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> {
         self.index.iter().map(|range| &self.text[range.clone()])
     }
 
@@ -62,7 +62,9 @@ impl Rows {
     /// catalogue, where ease matters and speed does not.
     #[must_use]
     pub fn texts(&self) -> Vec<Vec<Option<String>>> {
-        self.iter().map(|row| Cells::new(row).map(|cell| cell.text().map(Cow::into_owned)).collect()).collect()
+        self.iter()
+            .map(|row| Cells::new(row).map(|cell| cell.text().map(Cow::into_owned)).collect())
+            .collect()
     }
 }
 
@@ -168,7 +170,10 @@ impl<'t> Scan<'t> {
             }
             Some(b'[' | b'{') => self.nested()?,
             Some(b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z') => {
-                while matches!(self.peek(), Some(b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')) {
+                while matches!(
+                    self.peek(),
+                    Some(b'-' | b'+' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z')
+                ) {
                     self.at += 1;
                 }
             }
@@ -366,7 +371,8 @@ mod tests {
 
     #[test]
     fn broken_text_is_refused_with_its_place() {
-        let cases: [(&[u8], usize); 5] = [(b"x", 0), (b"[[1,2]", 6), (b"[[1,2", 5), (b"[\"a", 1), (b"[[\"a", 2)];
+        let cases: [(&[u8], usize); 5] =
+            [(b"x", 0), (b"[[1,2]", 6), (b"[[1,2", 5), (b"[\"a", 1), (b"[[\"a", 2)];
         for (text, at) in cases {
             let error = Rows::from_json(text.to_vec()).expect_err("broken");
             assert_eq!(error.at, at, "{}", String::from_utf8_lossy(text));

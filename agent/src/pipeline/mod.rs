@@ -122,15 +122,13 @@ impl Pipeline {
             since_mark += 1;
             if since_mark == MARK_EVERY {
                 since_mark = 0;
-                let cursor = Cursor::Journal(JournalCursor {
-                    receiver: receiver.clone(),
-                    sequence: entry.sequence,
-                });
+                let cursor =
+                    Cursor::Journal(JournalCursor { receiver: receiver.clone(), sequence: entry.sequence });
                 for delivery in &mut deliveries {
                     push_mark(delivery, cursor.clone());
                 }
             }
-        })?;
+        });
         step.tally.bad_rows += stats.bad_rows;
         self.counters.add(&step.tally);
         let newest = (receiver.attached_us, last_entry.sequence);

@@ -1,8 +1,8 @@
 //! One destination's way of writing an event: format and framing.
 
+use crate::destination::Delivery;
 use crate::destination::config::DestinationConfig;
 use crate::destination::frame::{FrameCounts, Framer};
-use crate::destination::Delivery;
 use muster_shared::event::Event;
 use muster_shared::format::{FormatContext, FormatError, Formatter};
 

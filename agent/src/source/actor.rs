@@ -113,7 +113,10 @@ pub struct SourceActor {
 
 impl SourceActor {
     /// Starts the actor on `arbiter`; `make` runs there, since sources are not moved between threads.
-    pub fn start_on(arbiter: &ArbiterHandle, make: impl FnOnce() -> SourceTask + Send + 'static) -> Addr<Self> {
+    pub fn start_on(
+        arbiter: &ArbiterHandle,
+        make: impl FnOnce() -> SourceTask + Send + 'static,
+    ) -> Addr<Self> {
         Self::start_in_arbiter(arbiter, |_| Self { task: Some(make()), stop: CancellationToken::new() })
     }
 }
@@ -354,7 +357,14 @@ impl Loop {
             "entries lost: sequence {range} of receiver {}: {}; keep receivers longer than the agent may be down",
             gap.receiver, gap.reason
         );
-        warn!(source = self.task.name, receiver = gap.receiver, from = gap.from, to = gap.to, reason = gap.reason, "entries lost before they could be read");
+        warn!(
+            source = self.task.name,
+            receiver = gap.receiver,
+            from = gap.from,
+            to = gap.to,
+            reason = gap.reason,
+            "entries lost before they could be read"
+        );
         self.gap_until = Some((self.clock.elapsed() + GAP_SHOWN_FOR, reason));
         self.report_healthy();
     }

@@ -84,12 +84,17 @@ impl Child {
         match self.history.decide(exit, now) {
             Restart::At(at) => {
                 warn!(component, ?exit, "component ended and is started again");
-                health.report(component, HealthState::Degraded, "it ended unexpectedly and was started again");
+                health.report(
+                    component,
+                    HealthState::Degraded,
+                    "it ended unexpectedly and was started again",
+                );
                 self.state = State::Waits(at);
             }
             Restart::Failing(at) => {
                 error!(component, ?exit, died = self.history.died, "component keeps ending");
-                let reason = "it keeps ending unexpectedly and is tried again; see the agent's log and report this";
+                let reason =
+                    "it keeps ending unexpectedly and is tried again; see the agent's log and report this";
                 health.report(component, HealthState::Failed, reason);
                 self.state = State::Waits(at);
             }
@@ -167,7 +172,8 @@ mod tests {
 
     #[test]
     fn a_dead_and_a_frozen_child_are_replaced_by_new_ones() {
-        let (alive, idle, made) = (Rc::new(Cell::new(true)), Rc::new(Cell::new(Duration::ZERO)), Rc::new(Cell::new(0)));
+        let (alive, idle, made) =
+            (Rc::new(Cell::new(true)), Rc::new(Cell::new(Duration::ZERO)), Rc::new(Cell::new(0)));
         let factory: Factory = {
             let (alive, idle, made) = (alive.clone(), idle.clone(), made.clone());
             Box::new(move || {
@@ -192,7 +198,10 @@ mod tests {
         assert_eq!(made.get(), 3);
         assert_eq!(
             *reports.0.borrow(),
-            [("source/audit".to_owned(), HealthState::Degraded), ("source/audit".to_owned(), HealthState::Degraded)]
+            [
+                ("source/audit".to_owned(), HealthState::Degraded),
+                ("source/audit".to_owned(), HealthState::Degraded)
+            ]
         );
         assert_eq!(children.children[0].exits(), (1, 1));
     }

@@ -184,7 +184,8 @@ fn sign_on_error(config: &MapepireConfig, envelope: Envelope) -> HostError {
     }
     // "The application server rejected the connection. (reason)": wrong password, expired, disabled …
     // When in doubt it is taken as such, since trying again too soon may cost the profile.
-    if reason.contains("rejected the connection") || reason.contains("assword") || reason.contains("User ID") {
+    if reason.contains("rejected the connection") || reason.contains("assword") || reason.contains("User ID")
+    {
         return HostError::SignOn { address, user, reason };
     }
     HostError::Dropped { address, reason }

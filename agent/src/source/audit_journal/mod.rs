@@ -328,7 +328,13 @@ impl AuditJournal {
     ) -> Result<Vec<u8>, SourceError> {
         let slices = usize::try_from(length).unwrap_or(usize::MAX).div_ceil(query::SLICE);
         if slices > MOST_SLICES {
-            warn!(source = self.key, sequence, length, slices = MOST_SLICES, "entry is absurdly long, reading its front");
+            warn!(
+                source = self.key,
+                sequence,
+                length,
+                slices = MOST_SLICES,
+                "entry is absurdly long, reading its front"
+            );
         }
         let mut data = first;
         let mut params = params(receiver, sequence);
@@ -375,9 +381,7 @@ impl AuditJournal {
             _ if lost => Ok(chain::before(oldest)),
             Start::Oldest => Ok(chain::before(oldest)),
             Start::Now => match catalogue.current() {
-                Some(current) => {
-                    Ok(JournalCursor { receiver: current.id.clone(), sequence: current.last })
-                }
+                Some(current) => Ok(JournalCursor { receiver: current.id.clone(), sequence: current.last }),
                 None => Err(SourceError::Setup(advice::detached(&self.settings))),
             },
             Start::At(time) => {

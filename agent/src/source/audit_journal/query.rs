@@ -147,7 +147,8 @@ mod tests {
 
     fn settings(types: &[&str]) -> Settings {
         let entry_types = types.iter().map(ToString::to_string).collect();
-        Settings::new(&AuditJournalSpec { entry_types, ..AuditJournalSpec::default() }).expect("good settings")
+        Settings::new(&AuditJournalSpec { entry_types, ..AuditJournalSpec::default() })
+            .expect("good settings")
     }
 
     #[test]
@@ -168,7 +169,10 @@ mod tests {
     #[test]
     fn a_later_slice_begins_where_the_one_before_ends() {
         let text = slice(&settings(&[]), 2);
-        assert!(text.contains("substr(D.ENTRY_DATA, 32673, min(length(D.ENTRY_DATA) - 32672, 16336))"), "{text}");
+        assert!(
+            text.contains("substr(D.ENTRY_DATA, 32673, min(length(D.ENTRY_DATA) - 32672, 16336))"),
+            "{text}"
+        );
         assert!(text.contains("ENDING_RECEIVER_NAME => ?, ENDING_SEQUENCE => ?, JOURNAL_CODES"), "{text}");
     }
 }

@@ -129,7 +129,8 @@ mod tests {
                 ["QGPL","NEVER",null,0,0,null,null]]"#,
         );
         let catalogue = catalogue(&rows(r#"[["QGPL","R2"]]"#), &list).expect("a catalogue");
-        let names: Vec<_> = catalogue.receivers.iter().map(|r| (r.id.name.as_str(), r.first, r.last)).collect();
+        let names: Vec<_> =
+            catalogue.receivers.iter().map(|r| (r.id.name.as_str(), r.first, r.last)).collect();
         assert_eq!(names, [("R1", 1, 100), ("R2", 101, 150)]);
         assert_eq!(catalogue.receivers[0].next, Some(("QGPL".into(), "R2".into())));
         assert_eq!(catalogue.current().map(|r| r.id.name.as_str()), Some("R2"));

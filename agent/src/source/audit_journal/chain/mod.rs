@@ -44,7 +44,10 @@ impl Catalogue {
 
     // The newest of that name: a name can come again after a reset of the chain.
     fn named(&self, library: &str, name: &str) -> Option<&Receiver> {
-        self.receivers.iter().rev().find(|receiver| receiver.id.library == library && receiver.id.name == name)
+        self.receivers
+            .iter()
+            .rev()
+            .find(|receiver| receiver.id.library == library && receiver.id.name == name)
     }
 
     fn is_attached(&self, receiver: &Receiver) -> bool {
@@ -159,7 +162,10 @@ fn follow(cursor: &JournalCursor, receiver: &Receiver, catalogue: &Catalogue) ->
         None => cursor.receiver.clone(),
     };
     let (to, reason) = if next.first > receiver.last {
-        (Some(next.first - 1), format!("receiver {}/{} was deleted before it was read", missing.library, missing.name))
+        (
+            Some(next.first - 1),
+            format!("receiver {}/{} was deleted before it was read", missing.library, missing.name),
+        )
     } else {
         let reason = format!(
             "the chain of receivers is broken after {}/{} and sequence numbers begin anew at {}",

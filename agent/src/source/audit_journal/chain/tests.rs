@@ -94,17 +94,13 @@ fn a_deleted_receiver_is_a_gap_with_the_exact_range() {
 
 #[test]
 fn a_reset_of_the_sequence_loses_nothing_in_a_whole_chain() {
-    let whole = catalogue(
-        Some("R2"),
-        vec![receiver("R1", 10, 1, 100, Some("R2")), receiver("R2", 20, 1, 30, None)],
-    );
+    let whole =
+        catalogue(Some("R2"), vec![receiver("R1", 10, 1, 100, Some("R2")), receiver("R2", 20, 1, 30, None)]);
     assert_eq!(shown(next(&at("R1", 10, 100), true, &whole)), "move to R2@0");
     assert_eq!(shown(next(&at("R2", 20, 0), false, &whole)), "read R2 from 1 attached");
     // Without the link nobody knows what lay between.
-    let broken = catalogue(
-        Some("R2"),
-        vec![receiver("R1", 10, 1, 100, None), receiver("R2", 20, 1, 30, None)],
-    );
+    let broken =
+        catalogue(Some("R2"), vec![receiver("R1", 10, 1, 100, None), receiver("R2", 20, 1, 30, None)]);
     assert_eq!(shown(next(&at("R1", 10, 100), true, &broken)), "gap QGPL/R1 101..? then R2@0");
     // The old receiver is gone, and the numbers do not tell whether it was read to its end.
     let pruned = catalogue(Some("R2"), vec![receiver("R2", 20, 1, 30, None)]);
@@ -126,16 +122,15 @@ fn a_restored_partition_is_read_again() {
     let shorter = catalogue(Some("R1"), vec![receiver("R1", 10, 1, 60, None)]);
     assert_eq!(shown(next(&at("R1", 10, 90), false, &shorter)), "gap QGPL/R1 91..? then R1@0");
     // All receivers are older than the one that was read.
-    let older = catalogue(Some("R2"), vec![receiver("R1", 10, 1, 60, Some("R2")), receiver("R2", 20, 61, 70, None)]);
+    let older =
+        catalogue(Some("R2"), vec![receiver("R1", 10, 1, 60, Some("R2")), receiver("R2", 20, 61, 70, None)]);
     assert_eq!(shown(next(&at("R9", 90, 900), false, &older)), "gap QGPL/R9 901..? then R1@0");
 }
 
 #[test]
 fn a_chain_that_goes_on_without_a_link_is_whole_when_the_numbers_say_so() {
-    let unlinked = catalogue(
-        Some("R2"),
-        vec![receiver("R1", 10, 1, 100, None), receiver("R2", 20, 101, 130, None)],
-    );
+    let unlinked =
+        catalogue(Some("R2"), vec![receiver("R1", 10, 1, 100, None), receiver("R2", 20, 101, 130, None)]);
     assert_eq!(shown(next(&at("R1", 10, 100), true, &unlinked)), "move to R2@100");
 }
 
