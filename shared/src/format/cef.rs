@@ -4,8 +4,9 @@ use super::clock;
 use super::escape::{Escape, cut};
 use super::header::host;
 use super::key::{Around, FieldKey, Fit, Key, KeyTable, Naming, Piece, camel, fit};
+use super::sink::Sink;
 use super::{FormatContext, FormatCounters, PRODUCT, VENDOR};
-use crate::event::{Event, EventKind, FieldDef, FieldType};
+use crate::event::{Event, FieldDef, FieldType};
 use crate::partition::Partition;
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
@@ -67,8 +68,31 @@ impl CefWriter {
         }
     }
 
-    pub(super) fn write(&mut self, event: &Event, out: &mut Vec<u8>, counters: &mut FormatCounters) {
-        self.write_head(event, out, counters);
+    /// Appends what depends on kind, severity and name of the event only.
+    pub(super) fn write_block(&self, event: &Event, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.head);
+        event.kind.write_event_id(block);
+        block.push(b'|');
+        let name = cut(event.name, MAX_NAME, &mut FormatCounters::default());
+        block.extend_from_slice(&self.header_text.apply(name));
+        block.push(b'|');
+        block.extend_from_slice(itoa::Buffer::new().format(event.severity.get()).as_bytes());
+        block.push(b'|');
+        block.extend_from_slice(self.lead);
+        block.extend_from_slice(b"cat=");
+        block.extend_from_slice(event.kind.source().as_str().as_bytes());
+    }
+
+    /// Appends the rest of the payload.
+    pub(super) fn put(&mut self, event: &Event, sink: &mut Sink, counters: &mut FormatCounters) {
+        if let Some(milliseconds) = clock::epoch_milliseconds(event.time_us) {
+            sink.put(b" rt=");
+            sink.put_number(milliseconds);
+        }
+        self.id.put(event, &self.value, sink);
+        sink.put(b" sequence=");
+        sink.put_number(event.sequence);
+        sink.put(&self.partition);
         let clean = self.value.is_clean(event.all_text().as_bytes());
         self.keys.begin();
         for field in event.fields() {
@@ -80,18 +104,18 @@ impl CefWriter {
                 continue;
             }
             let (value_key, label) = if key.plain { (key.value, None) } else { self.choose(&key, text) };
-            self.keys.write(value_key, out);
+            self.keys.put(value_key, sink);
             if clean {
-                out.extend_from_slice(text.as_bytes());
+                sink.put(text.as_bytes());
             } else {
-                self.value.write(text.as_bytes(), out, counters);
+                self.value.put(text.as_bytes(), sink, counters);
             }
             if let Some(label) = label {
-                self.keys.copy(label, out);
+                self.keys.put_piece(label, sink);
             }
             if let Some(meaning) = field.meaning {
-                self.keys.write(key.meaning, out);
-                self.value.write(meaning.as_bytes(), out, counters);
+                self.keys.put(key.meaning, sink);
+                self.value.put(meaning.as_bytes(), sink, counters);
             }
         }
     }
@@ -105,31 +129,6 @@ impl CefWriter {
             // A custom string that is taken by another field, or a value of the wrong type.
             (Fit::Value | Fit::Ipv6 | Fit::Own, _) => (key.own, None),
         }
-    }
-
-    fn write_head(&mut self, event: &Event, out: &mut Vec<u8>, counters: &mut FormatCounters) {
-        let mut number = itoa::Buffer::new();
-        out.extend_from_slice(&self.head);
-        event.kind.write_event_id(out);
-        out.push(b'|');
-        self.header_text.write(cut(event.name, MAX_NAME, counters).as_bytes(), out, counters);
-        out.push(b'|');
-        out.extend_from_slice(number.format(event.severity.get()).as_bytes());
-        out.push(b'|');
-        out.extend_from_slice(self.lead);
-        if let Some(milliseconds) = clock::epoch_milliseconds(event.time_us) {
-            out.extend_from_slice(b"rt=");
-            out.extend_from_slice(number.format(milliseconds).as_bytes());
-            out.push(b' ');
-        }
-        out.extend_from_slice(match event.kind {
-            EventKind::Audit { .. } => b"cat=audit_journal",
-            EventKind::Agent(_) => b"cat=agent",
-        });
-        self.id.write(event, &self.value, out);
-        out.extend_from_slice(b" sequence=");
-        out.extend_from_slice(number.format(event.sequence).as_bytes());
-        out.extend_from_slice(&self.partition);
     }
 }
 
@@ -154,7 +153,7 @@ struct ExternalId {
 }
 
 impl ExternalId {
-    fn write(&mut self, event: &Event, value: &Escape, out: &mut Vec<u8>) {
+    fn put(&mut self, event: &Event, value: &Escape, sink: &mut Sink) {
         let known = self
             .prefix
             .as_ref()
@@ -164,16 +163,16 @@ impl ExternalId {
         }
         let mut number = itoa::Buffer::new();
         let sequence = number.format(event.sequence).as_bytes();
-        out.extend_from_slice(b" externalId=");
+        sink.put(b" externalId=");
         if event.id_prefix.len() + sequence.len() <= MAX_EXTERNAL_ID {
-            out.extend_from_slice(&self.long[LONG_KEY.len()..]);
-            out.extend_from_slice(sequence);
+            sink.put(&self.long[LONG_KEY.len()..]);
+            sink.put(sequence);
         } else {
-            out.extend_from_slice(&self.digest);
-            out.push(b'-');
-            out.extend_from_slice(sequence);
-            out.extend_from_slice(&self.long);
-            out.extend_from_slice(sequence);
+            sink.put(&self.digest);
+            sink.push(b'-');
+            sink.put(sequence);
+            sink.put(&self.long);
+            sink.put(sequence);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Times as text, formatted once a second: events come in order, so the second of the last one is nearly
 //! always the second of the next.
 
+use super::sink::Sink;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
@@ -98,14 +99,14 @@ impl Clock {
 }
 
 /// Appends `.123456` or `.123`, with leading zeros.
-pub(super) fn write_fraction(microseconds: u32, milliseconds_only: bool, out: &mut Vec<u8>) {
+pub(super) fn put_fraction(microseconds: u32, milliseconds_only: bool, sink: &mut Sink) {
     let mut digits = *b".000000";
     let mut rest = microseconds;
     for digit in digits[1..].iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
-    out.extend_from_slice(&digits[..if milliseconds_only { 4 } else { 7 }]);
+    sink.put(&digits[..if milliseconds_only { 4 } else { 7 }]);
 }
 
 /// Milliseconds since 1970 as readers take them: 13 digits. A shorter number would be read as seconds, so
@@ -152,9 +153,9 @@ mod tests {
 
     #[test]
     fn fractions_have_leading_zeros() {
-        let mut out = Vec::new();
-        write_fraction(42, false, &mut out);
-        write_fraction(999_999, true, &mut out);
-        assert_eq!(out, b".000042.999");
+        let mut sink = Sink::new();
+        put_fraction(42, false, &mut sink);
+        put_fraction(999_999, true, &mut sink);
+        assert_eq!(sink.as_bytes(), b".000042.999");
     }
 }

@@ -1,6 +1,7 @@
 //! What a format cannot hold as it is: one table of 256 entries per format, and a writer that copies runs.
 
 use super::FormatCounters;
+use super::sink::Sink;
 
 /// What happens to a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,8 @@ enum Step {
 pub(super) struct Escape {
     steps: [Step; 256],
     special: [bool; 256],
+    /// The special bytes that are no control bytes, at most three, the first one repeated.
+    marks: [u8; 3],
 }
 
 impl Escape {
@@ -61,39 +64,71 @@ impl Escape {
     }
 
     fn of(steps: [Step; 256]) -> Self {
-        Self { steps, special: steps.map(|step| step != Step::Copy) }
+        let special = steps.map(|step| step != Step::Copy);
+        // 0x7f is a control byte and special everywhere, so it does no harm as filling.
+        let mut marks = [0x7f; 3];
+        let found = (0x20_u8..0x7f).filter(|byte| special[usize::from(*byte)]);
+        for (mark, byte) in marks.iter_mut().zip(found) {
+            *mark = byte;
+        }
+        Self { steps, special, marks }
     }
 
-    /// Whether every byte can be copied as it is.
+    /// Whether every byte can be copied as it is. Looks at 16 bytes at a time.
+    #[inline]
     pub(super) fn is_clean(&self, text: &[u8]) -> bool {
-        !text.iter().any(|byte| self.special[usize::from(*byte)])
+        let mut blocks = text.chunks_exact(16);
+        for block in &mut blocks {
+            if self.any_special(block) {
+                return false;
+            }
+        }
+        !self.any_special(blocks.remainder())
+    }
+
+    /// Without early end, so that the compiler may compare all bytes at once.
+    #[inline]
+    fn any_special(&self, block: &[u8]) -> bool {
+        let [a, b, c] = self.marks;
+        block.iter().fold(false, |any, byte| {
+            any | (*byte < 0x20) | (*byte == 0x7f) | (*byte == a) | (*byte == b) | (*byte == c)
+        })
     }
 
     /// Appends a text, changed where needed.
-    pub(super) fn write(&self, text: &[u8], out: &mut Vec<u8>, counters: &mut FormatCounters) {
+    #[inline]
+    pub(super) fn put(&self, text: &[u8], sink: &mut Sink, counters: &mut FormatCounters) {
+        if self.is_clean(text) {
+            sink.put(text);
+        } else {
+            self.put_changed(text, sink, counters);
+        }
+    }
+
+    fn put_changed(&self, text: &[u8], sink: &mut Sink, counters: &mut FormatCounters) {
         let mut rest = text;
         while let Some(position) = rest.iter().position(|byte| self.special[usize::from(*byte)]) {
-            out.extend_from_slice(&rest[..position]);
+            sink.put(&rest[..position]);
             let byte = rest[position];
             match self.steps[usize::from(byte)] {
-                Step::Copy => out.push(byte),
+                Step::Copy => sink.push(byte),
                 Step::Space => {
-                    out.push(b' ');
+                    sink.push(b' ');
                     counters.substitutions += 1;
                 }
-                Step::Backslash => out.extend_from_slice(&[b'\\', byte]),
-                Step::Letter(letter) => out.extend_from_slice(&[b'\\', letter]),
+                Step::Backslash => sink.put(&[b'\\', byte]),
+                Step::Letter(letter) => sink.put(&[b'\\', letter]),
             }
             rest = &rest[position + 1..];
         }
-        out.extend_from_slice(rest);
+        sink.put(rest);
     }
 
     /// A text, changed where needed, for parts that are prepared once.
     pub(super) fn apply(&self, text: &str) -> Vec<u8> {
-        let mut out = Vec::with_capacity(text.len());
-        self.write(text.as_bytes(), &mut out, &mut FormatCounters::default());
-        out
+        let mut sink = Sink::new();
+        self.put(text.as_bytes(), &mut sink, &mut FormatCounters::default());
+        sink.as_bytes().to_vec()
     }
 }
 
@@ -124,13 +159,14 @@ mod tests {
             (Escape::backslash(br#""\]"#), "\"a\\]=", r#"\"a\\\]="#, 0),
             (Escape::cef_value(), "a=b\\c|d\r\n\0", r"a\=b\\c|d\r\n ", 1),
         ] {
-            let mut out = Vec::new();
+            let mut sink = Sink::new();
             let mut counters = FormatCounters::default();
-            escape.write(text.as_bytes(), &mut out, &mut counters);
-            assert_eq!(String::from_utf8(out).unwrap(), expected);
+            escape.put(text.as_bytes(), &mut sink, &mut counters);
+            assert_eq!(sink.as_bytes(), expected.as_bytes());
             assert_eq!(counters.substitutions, substitutions);
             assert!(!escape.is_clean(text.as_bytes()));
-            assert!(escape.is_clean("plain é text".as_bytes()));
+            assert!(escape.is_clean("plain é text, longer than a block of sixteen".as_bytes()));
+            assert!(!escape.is_clean("plain é text, longer than a block of sixteen\u{1f}".as_bytes()));
         }
     }
 

@@ -1,7 +1,8 @@
 //! Syslog headers, RFC 3164 and RFC 5424.
 
 use super::APP_NAME;
-use super::clock::{Clock, Style, write_fraction};
+use super::clock::{Clock, Style, put_fraction};
+use super::sink::Sink;
 use crate::event::Event;
 use crate::partition::Partition;
 use crate::policy::model::Header;
@@ -71,28 +72,28 @@ impl HeaderWriter {
         Self { style: *style, clock: Clock::new(clock), start, middle, end }
     }
 
-    pub(super) fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+    /// Appends priority and time.
+    pub(super) fn put_start(&mut self, event: &Event, sink: &mut Sink) {
         let second = event.time_us.div_euclid(1_000_000);
-        out.extend_from_slice(&self.start[usize::from(event.severity.syslog() & 7)]);
-        match self.style.kind {
-            Header::Rfc3164 => {
-                out.extend_from_slice(self.clock.text(second).unwrap_or(b"Jan  1 00:00:00"));
-                out.extend_from_slice(&self.middle);
+        sink.put(&self.start[usize::from(event.severity.syslog() & 7)]);
+        match (self.style.kind, self.clock.text(second)) {
+            (Header::Rfc3164, text) => sink.put(text.unwrap_or(b"Jan  1 00:00:00")),
+            (Header::Rfc5424, Some(text)) => {
+                sink.put(text);
+                let fraction = event.time_us.rem_euclid(1_000_000) as u32;
+                put_fraction(fraction, self.style.milliseconds, sink);
+                sink.push(b'Z');
             }
-            Header::Rfc5424 => {
-                match self.clock.text(second) {
-                    Some(text) => {
-                        out.extend_from_slice(text);
-                        let fraction = event.time_us.rem_euclid(1_000_000) as u32;
-                        write_fraction(fraction, self.style.milliseconds, out);
-                        out.push(b'Z');
-                    }
-                    None => out.push(b'-'),
-                }
-                out.extend_from_slice(&self.middle);
-                event.kind.write_event_id(out);
-                out.extend_from_slice(&self.end);
-            }
+            (Header::Rfc5424, None) => sink.push(b'-'),
+        }
+    }
+
+    /// Appends what follows the time and depends on the kind of the event only.
+    pub(super) fn write_end(&self, event: &Event, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.middle);
+        if self.style.kind == Header::Rfc5424 {
+            event.kind.write_event_id(block);
+            block.extend_from_slice(&self.end);
         }
     }
 }

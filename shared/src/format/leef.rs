@@ -3,9 +3,11 @@
 
 use super::clock;
 use super::escape::{Escape, cut};
+use super::head::IdPrefix;
 use super::key::{Around, Fit, KeyTable, Naming, camel, fit};
+use super::sink::Sink;
 use super::{FormatContext, FormatCounters, PRODUCT, VENDOR};
-use crate::event::{Event, EventKind, FieldDef, FieldType};
+use crate::event::{Event, FieldDef, FieldType};
 use crate::partition::Partition;
 
 /// Keys that LEEF defines; strings under them hold at most 255 characters.
@@ -85,6 +87,7 @@ pub(super) struct LeefWriter {
     names: HeadKeys,
     value: Escape,
     keys: KeyTable,
+    id: IdPrefix,
 }
 
 /// The head's keys with their delimiters.
@@ -134,11 +137,35 @@ impl LeefWriter {
             },
             value,
             keys: KeyTable::new(around, &HEAD, naming),
+            id: IdPrefix::default(),
         }
     }
 
-    pub(super) fn write(&mut self, event: &Event, out: &mut Vec<u8>, counters: &mut FormatCounters) {
-        self.write_head(event, out, counters);
+    /// Appends what depends on kind, severity and name of the event only.
+    pub(super) fn write_block(&self, event: &Event, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.head);
+        event.kind.write_event_id(block);
+        block.extend_from_slice(&self.after_id);
+        block.extend_from_slice(b"cat=");
+        block.extend_from_slice(event.kind.source().as_str().as_bytes());
+        block.extend_from_slice(&self.names.sev);
+        block.extend_from_slice(itoa::Buffer::new().format(event.severity.get()).as_bytes());
+        if !event.name.is_empty() {
+            block.extend_from_slice(&self.names.name);
+            block.extend_from_slice(&self.value.apply(event.name));
+        }
+    }
+
+    /// Appends the rest of the payload.
+    pub(super) fn put(&mut self, event: &Event, sink: &mut Sink, counters: &mut FormatCounters) {
+        if let Some(milliseconds) = clock::epoch_milliseconds(event.time_us) {
+            sink.put(&self.names.dev_time);
+            sink.put_number(milliseconds);
+        }
+        self.id.put(event, &self.names.id, &self.value, sink);
+        sink.put(&self.names.sequence);
+        sink.put_number(event.sequence);
+        sink.put(&self.partition);
         let clean = self.value.is_clean(event.all_text().as_bytes());
         self.keys.begin();
         for field in event.fields() {
@@ -153,44 +180,17 @@ impl LeefWriter {
                 }
                 text = cut(text, key.limit, counters);
             }
-            self.keys.write(value_key, out);
+            self.keys.put(value_key, sink);
             if clean {
-                out.extend_from_slice(text.as_bytes());
+                sink.put(text.as_bytes());
             } else {
-                self.value.write(text.as_bytes(), out, counters);
+                self.value.put(text.as_bytes(), sink, counters);
             }
             if let Some(meaning) = field.meaning {
-                self.keys.write(meaning_key, out);
-                self.value.write(meaning.as_bytes(), out, counters);
+                self.keys.put(meaning_key, sink);
+                self.value.put(meaning.as_bytes(), sink, counters);
             }
         }
-    }
-
-    fn write_head(&mut self, event: &Event, out: &mut Vec<u8>, counters: &mut FormatCounters) {
-        let mut number = itoa::Buffer::new();
-        out.extend_from_slice(&self.head);
-        event.kind.write_event_id(out);
-        out.extend_from_slice(&self.after_id);
-        out.extend_from_slice(match event.kind {
-            EventKind::Audit { .. } => b"cat=audit_journal",
-            EventKind::Agent(_) => b"cat=agent",
-        });
-        if let Some(milliseconds) = clock::epoch_milliseconds(event.time_us) {
-            out.extend_from_slice(&self.names.dev_time);
-            out.extend_from_slice(number.format(milliseconds).as_bytes());
-        }
-        out.extend_from_slice(&self.names.sev);
-        out.extend_from_slice(number.format(event.severity.get()).as_bytes());
-        if !event.name.is_empty() {
-            out.extend_from_slice(&self.names.name);
-            self.value.write(event.name.as_bytes(), out, counters);
-        }
-        out.extend_from_slice(&self.names.id);
-        self.value.write(event.id_prefix.as_bytes(), out, counters);
-        out.extend_from_slice(number.format(event.sequence).as_bytes());
-        out.extend_from_slice(&self.names.sequence);
-        out.extend_from_slice(number.format(event.sequence).as_bytes());
-        out.extend_from_slice(&self.partition);
     }
 }
 

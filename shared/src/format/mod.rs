@@ -12,11 +12,13 @@
 mod cef;
 mod clock;
 mod escape;
+mod head;
 mod header;
 mod key;
 mod leef;
 mod rfc3164;
 mod rfc5424;
+mod sink;
 
 #[cfg(test)]
 mod tests;
@@ -99,6 +101,8 @@ pub fn check_delimiter(delimiter: char) -> Result<u8, FormatError> {
 pub struct Formatter {
     header: header::HeaderWriter,
     payload: Payload,
+    blocks: head::BlockCache,
+    sink: sink::Sink,
     counters: FormatCounters,
 }
 
@@ -145,19 +149,33 @@ impl Formatter {
         Ok(Self {
             header: header::HeaderWriter::new(&style, &ctx.partition),
             payload,
+            blocks: head::BlockCache::new(),
+            sink: sink::Sink::new(),
             counters: FormatCounters::default(),
         })
     }
 
     /// Appends one complete message, header and payload, without transport framing.
     pub fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
-        self.header.write(event, out);
-        match &mut self.payload {
-            Payload::StructuredData(writer) => writer.write(event, out, &mut self.counters),
-            Payload::Pairs(writer) => writer.write(event, out, &mut self.counters),
-            Payload::Cef(writer) => writer.write(event, out, &mut self.counters),
-            Payload::Leef(writer) => writer.write(event, out, &mut self.counters),
+        let Self { header, payload, blocks, sink, counters } = self;
+        sink.clear();
+        header.put_start(event, sink);
+        sink.put(blocks.get(event, |block| {
+            header.write_end(event, block);
+            match &*payload {
+                Payload::StructuredData(writer) => writer.write_block(event, block),
+                Payload::Pairs(writer) => writer.write_block(event, block),
+                Payload::Cef(writer) => writer.write_block(event, block),
+                Payload::Leef(writer) => writer.write_block(event, block),
+            }
+        }));
+        match payload {
+            Payload::StructuredData(writer) => writer.put(event, sink, counters),
+            Payload::Pairs(writer) => writer.put(event, sink, counters),
+            Payload::Cef(writer) => writer.put(event, sink, counters),
+            Payload::Leef(writer) => writer.put(event, sink, counters),
         }
+        out.extend_from_slice(sink.as_bytes());
     }
 
     /// What had to be changed in values so far.

@@ -1,9 +1,11 @@
 //! The text of an RFC 3164 message: `muster: event="AF_A" … user="BOB"`. Values stand in quotes; a quote
 //! or backslash in a value gets a backslash.
 
-use super::escape::{Escape, cut};
+use super::escape::Escape;
+use super::head::IdPrefix;
 use super::key::{Around, KeyTable};
 use super::rfc5424::{HEAD, naming, partition_params, write_head};
+use super::sink::Sink;
 use super::{APP_NAME, FormatContext, FormatCounters};
 use crate::event::Event;
 
@@ -14,6 +16,7 @@ pub(super) struct PairWriter {
     partition: Vec<u8>,
     value: Escape,
     keys: KeyTable,
+    id: IdPrefix,
 }
 
 impl PairWriter {
@@ -24,41 +27,62 @@ impl PairWriter {
             partition: partition_params(&ctx.partition, &value),
             value,
             keys: KeyTable::new(Around { before: b" ", delimiter: None, after: b"=\"" }, &HEAD, naming),
+            id: IdPrefix::default(),
         }
     }
 
-    pub(super) fn write(&mut self, event: &Event, out: &mut Vec<u8>, counters: &mut FormatCounters) {
-        out.extend_from_slice(&self.tag);
-        write_head(event, &self.value, out, counters);
-        out.extend_from_slice(&self.partition);
-        write_fields(event, &mut self.keys, &self.value, out, counters);
+    /// Appends what depends on kind, severity and name of the event only.
+    pub(super) fn write_block(&self, event: &Event, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.tag);
+        write_head(event, &self.value, block);
+    }
+
+    /// Appends the rest of the text.
+    pub(super) fn put(&mut self, event: &Event, sink: &mut Sink, counters: &mut FormatCounters) {
+        put_identity(event, &mut self.id, &self.value, &self.partition, sink);
+        put_fields(event, &mut self.keys, &self.value, sink, counters);
     }
 }
 
+/// Appends the pairs that tell one event from another and its partition.
+pub(super) fn put_identity(
+    event: &Event,
+    id: &mut IdPrefix,
+    value: &Escape,
+    partition: &[u8],
+    sink: &mut Sink,
+) {
+    id.put(event, b" event_id=\"", value, sink);
+    sink.put(b"\" sequence=\"");
+    sink.put_number(event.sequence);
+    sink.push(b'"');
+    sink.put(partition);
+}
+
 /// Appends ` key="value"` for every field and meaning.
-pub(super) fn write_fields(
+pub(super) fn put_fields(
     event: &Event,
     keys: &mut KeyTable,
     value: &Escape,
-    out: &mut Vec<u8>,
+    sink: &mut Sink,
     counters: &mut FormatCounters,
 ) {
     let clean = value.is_clean(event.all_text().as_bytes());
     keys.begin();
     for field in event.fields() {
         let Some(key) = keys.field(field.id).copied() else { continue };
-        let text = cut(event.text(field), key.limit, counters);
-        keys.write(key.value, out);
+        let text = event.text(field);
+        keys.put(key.value, sink);
         if clean {
-            out.extend_from_slice(text.as_bytes());
+            sink.put(text.as_bytes());
         } else {
-            value.write(text.as_bytes(), out, counters);
+            value.put(text.as_bytes(), sink, counters);
         }
-        out.push(b'"');
+        sink.push(b'"');
         if let Some(meaning) = field.meaning {
-            keys.write(key.meaning, out);
-            value.write(meaning.as_bytes(), out, counters);
-            out.push(b'"');
+            keys.put(key.meaning, sink);
+            value.put(meaning.as_bytes(), sink, counters);
+            sink.push(b'"');
         }
     }
 }

@@ -1,11 +1,13 @@
 //! RFC 5424 with structured data: `[muster@32473 event="AF_A" …][meta sequenceId="1"] text for people`.
 
 use super::escape::Escape;
+use super::head::IdPrefix;
 use super::header::BOM;
 use super::key::{Around, KeyTable, Naming};
-use super::rfc3164::write_fields;
+use super::rfc3164::{put_fields, put_identity};
+use super::sink::Sink;
 use super::{APP_NAME, ENTERPRISE_NUMBER, FormatContext, FormatCounters};
-use crate::event::{Event, EventKind, FieldDef, FieldId, field};
+use crate::event::{Event, FieldDef, FieldId, field};
 use crate::partition::Partition;
 
 /// Most characters of a keyword: RFC 5424 allows 32, and two digits may follow where a keyword repeats.
@@ -36,6 +38,7 @@ pub(super) struct StructuredDataWriter {
     value: Escape,
     text: Escape,
     keys: KeyTable,
+    id: IdPrefix,
     bom: bool,
     sequence_id: u32,
 }
@@ -49,35 +52,43 @@ impl StructuredDataWriter {
             value,
             text: Escape::controls(),
             keys: KeyTable::new(Around { before: b" ", delimiter: None, after: b"=\"" }, &HEAD, naming),
+            id: IdPrefix::default(),
             bom,
             sequence_id: 0,
         }
     }
 
-    pub(super) fn write(&mut self, event: &Event, out: &mut Vec<u8>, counters: &mut FormatCounters) {
-        out.extend_from_slice(&self.open);
-        write_head(event, &self.value, out, counters);
-        out.extend_from_slice(&self.partition);
-        write_fields(event, &mut self.keys, &self.value, out, counters);
+    /// Appends what depends on kind, severity and name of the event only.
+    pub(super) fn write_block(&self, event: &Event, block: &mut Vec<u8>) {
+        block.extend_from_slice(&self.open);
+        write_head(event, &self.value, block);
+    }
+
+    /// Appends the rest of structured data, and the text.
+    pub(super) fn put(&mut self, event: &Event, sink: &mut Sink, counters: &mut FormatCounters) {
+        put_identity(event, &mut self.id, &self.value, &self.partition, sink);
+        put_fields(event, &mut self.keys, &self.value, sink, counters);
         self.sequence_id = if self.sequence_id >= MAX_SEQUENCE_ID { 1 } else { self.sequence_id + 1 };
-        out.extend_from_slice(b"][meta sequenceId=\"");
-        out.extend_from_slice(itoa::Buffer::new().format(self.sequence_id).as_bytes());
-        out.extend_from_slice(b"\"] ");
+        sink.put(b"][meta sequenceId=\"");
+        sink.put_number(self.sequence_id);
+        sink.put(b"\"] ");
         if self.bom {
-            out.extend_from_slice(BOM);
+            sink.put(BOM);
         }
         // What had to be replaced was counted in the structured data already.
-        self.write_text(event, out);
+        self.put_text(event, sink);
     }
 
     /// Name and the fields that a person asks for first: `Authority failure: user BOB, object PAYROLL/EMP *FILE`.
-    fn write_text(&self, event: &Event, out: &mut Vec<u8>) {
+    fn put_text(&self, event: &Event, sink: &mut Sink) {
         let mut ignored = FormatCounters::default();
-        let mut put = |text: &str, out: &mut Vec<u8>| self.text.write(text.as_bytes(), out, &mut ignored);
+        let mut put = |text: &str, sink: &mut Sink| self.text.put(text.as_bytes(), sink, &mut ignored);
         if event.name.is_empty() {
-            event.kind.write_event_id(out);
+            let mut id = Vec::new();
+            event.kind.write_event_id(&mut id);
+            sink.put(&id);
         } else {
-            put(event.name, out);
+            put(event.name, sink);
         }
         let mut separator = ": ";
         for part in PARTS {
@@ -86,11 +97,11 @@ impl StructuredDataWriter {
             if values.peek().is_none() {
                 continue;
             }
-            out.extend_from_slice(separator.as_bytes());
-            out.extend_from_slice(part.label.as_bytes());
+            sink.put(separator.as_bytes());
+            sink.put(part.label.as_bytes());
             for (position, (before, value)) in values.enumerate() {
-                out.extend_from_slice(if position == 0 { " " } else { before }.as_bytes());
-                put(value, out);
+                sink.put(if position == 0 { " " } else { before }.as_bytes());
+                put(value, sink);
             }
             separator = ", ";
         }
@@ -120,27 +131,19 @@ const PARTS: [Part; 8] = [
     Part { label: "message", fields: &[(" ", field::MESSAGE)] },
 ];
 
-/// Appends the pairs that every message has, each with a blank before it.
-pub(super) fn write_head(event: &Event, value: &Escape, out: &mut Vec<u8>, counters: &mut FormatCounters) {
-    let mut number = itoa::Buffer::new();
-    out.extend_from_slice(b" event=\"");
-    event.kind.write_event_id(out);
+/// Appends the pairs that depend on kind, severity and name of the event only, each with a blank before it.
+pub(super) fn write_head(event: &Event, value: &Escape, block: &mut Vec<u8>) {
+    block.extend_from_slice(b" event=\"");
+    event.kind.write_event_id(block);
     if !event.name.is_empty() {
-        out.extend_from_slice(b"\" event_name=\"");
-        value.write(event.name.as_bytes(), out, counters);
+        block.extend_from_slice(b"\" event_name=\"");
+        block.extend_from_slice(&value.apply(event.name));
     }
-    out.extend_from_slice(match event.kind {
-        EventKind::Audit { .. } => b"\" category=\"audit_journal",
-        EventKind::Agent(_) => b"\" category=\"agent",
-    });
-    out.extend_from_slice(b"\" severity=\"");
-    out.extend_from_slice(number.format(event.severity.get()).as_bytes());
-    out.extend_from_slice(b"\" event_id=\"");
-    value.write(event.id_prefix.as_bytes(), out, counters);
-    out.extend_from_slice(number.format(event.sequence).as_bytes());
-    out.extend_from_slice(b"\" sequence=\"");
-    out.extend_from_slice(number.format(event.sequence).as_bytes());
-    out.push(b'"');
+    block.extend_from_slice(b"\" category=\"");
+    block.extend_from_slice(event.kind.source().as_str().as_bytes());
+    block.extend_from_slice(b"\" severity=\"");
+    block.extend_from_slice(itoa::Buffer::new().format(event.severity.get()).as_bytes());
+    block.push(b'"');
 }
 
 /// What says which partition it is.

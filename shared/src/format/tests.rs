@@ -119,14 +119,13 @@ fn golden_lines() {
 fn options_change_what_they_say() {
     let event = heartbeat();
     let cef = FormatSpec { cef_space: true, utc: true, facility: Some(4), ..spec(FormatKind::Cef, None) };
-    let start =
-        "<38>Jan  1 00:00:00 prod01 CEF:0|Muster|IBM i|0.1.0|MUSTER_HEARTBEAT|Agent heartbeat|1| rt=17672";
+    let start = "<38>Jan  1 00:00:00 prod01 CEF:0|Muster|IBM i|0.1.0|MUSTER_HEARTBEAT|Agent heartbeat|1| cat=agent rt=17672";
     assert!(line(&cef, &event).starts_with(start), "{}", line(&cef, &event));
 
     let unit = FormatSpec { leef_delimiter: Some('\u{1f}'), ..spec(FormatKind::Leef2, None) };
-    assert!(
-        line(&unit, &event).contains("|MUSTER_HEARTBEAT|x1F|cat=agent\u{1f}devTime=1767225600000\u{1f}sev=1")
-    );
+    assert!(line(&unit, &event).contains(
+        "|MUSTER_HEARTBEAT|x1F|cat=agent\u{1f}sev=1\u{1f}eventName=Agent heartbeat\u{1f}devTime=1767225600000"
+    ));
 
     let syslog = FormatSpec { bom: true, ..spec(FormatKind::Syslog, None) };
     assert!(line(&syslog, &event).ends_with("[meta sequenceId=\"1\"] \u{feff}Agent heartbeat"));
@@ -184,7 +183,7 @@ fn times_that_cannot_be_written_are_left_out() {
     event.time_us = i64::MIN;
     assert!(line(&spec(FormatKind::Syslog, None), &event).starts_with("<110>1 - prod01.example.com muster"));
     assert!(!line(&spec(FormatKind::Leef2, None), &event).contains("devTime"));
-    assert!(line(&spec(FormatKind::Cef, None), &event).contains("|1|cat=agent "));
+    assert!(line(&spec(FormatKind::Cef, None), &event).contains("|1|cat=agent externalId="));
 }
 
 #[test]
@@ -198,7 +197,7 @@ fn severities_reach_each_format() {
             assert!(line(&spec(kind, None), &event).starts_with(&format!("<{pri}>")), "{severity}");
         }
         assert!(line(&spec(FormatKind::Leef2, None), &event).contains(&format!("^sev={sev}^")));
-        assert!(line(&spec(FormatKind::Cef, None), &event).contains(&format!("|{sev}|rt=")));
+        assert!(line(&spec(FormatKind::Cef, None), &event).contains(&format!("|{sev}|cat=")));
     }
 }
 

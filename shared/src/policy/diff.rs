@@ -306,3 +306,124 @@ fn asks_severity(spec: &PolicySpec) -> bool {
         || spec.rules.iter().any(|r| asks(&r.when))
         || spec.routes.values().any(|r| asks(&r.when))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::parse_effective;
+
+    fn effective(spec: &str) -> EffectivePolicy {
+        parse_effective(&format!("{{spec: {{{spec}}}}}")).unwrap()
+    }
+
+    const A: &str = "destinations: {a: {transport: {kind: udp, address: 'a:514'}}}";
+
+    #[test]
+    fn changes_are_named_by_path() {
+        let cases: [(&str, &str, &str); 8] = [
+            ("", "", ""),
+            (
+                A,
+                "destinations: {a: {transport: {kind: udp, address: 'b:514'}}}",
+                "~ spec.destinations.a.transport.address: \"a:514\" -> \"b:514\"\n",
+            ),
+            (
+                "rules: [{name: r, action: drop}]",
+                "",
+                "- spec.rules[r]: {\"action\":\"drop\",\"match\":{},\"name\":\"r\"}\n",
+            ),
+            (
+                "rules: [{name: r, match: {users: [A, B]}, action: drop}]",
+                "rules: [{name: r, match: {users: [B, C]}, action: keep}]",
+                "~ spec.rules[r].action: \"drop\" -> \"keep\"\n- spec.rules[r].match.users[0]: \"A\"\n+ spec.rules[r].match.users[1]: \"C\"\n",
+            ),
+            (
+                "rules: [{name: r, action: drop}, {name: s, action: keep}]",
+                "rules: [{name: s, action: keep}, {name: r, action: drop}]",
+                "~ spec.rules[s]: moved from position 1 to 0\n~ spec.rules[r]: moved from position 0 to 1\n",
+            ),
+            (
+                "rules: [{name: r, action: keep}]",
+                "rules: [{name: new, action: keep}, {name: r, action: keep}]",
+                "+ spec.rules[new]: {\"action\":\"keep\",\"match\":{},\"name\":\"new\"}\n",
+            ),
+            (
+                "exclude: [{users: [A]}]",
+                "exclude: [{users: [A]}, {users: [B]}]",
+                "+ spec.exclude[1]: {\"users\":[\"B\"]}\n",
+            ),
+            (
+                "severities: [{match: {users: [A]}, severity: 3}]",
+                "severities: [{match: {users: [A]}, severity: 4}]",
+                "- spec.severities[0]: {\"match\":{\"users\":[\"A\"]},\"severity\":3}\n+ spec.severities[0]: {\"match\":{\"users\":[\"A\"]},\"severity\":4}\n",
+            ),
+        ];
+        for (old, new, expected) in cases {
+            assert_eq!(render(&diff_effective(&effective(old), &effective(new))), expected, "{old} / {new}");
+        }
+    }
+
+    #[test]
+    fn narrowing_is_noticed() {
+        let rule = |name: &str, user: &str, action: &str| {
+            format!("{{name: {name}, match: {{users: [{user}]}}, action: {action}}}")
+        };
+        let rules = |list: &[String]| format!("rules: [{}]", list.join(", "));
+        let two = "destinations: {a: {transport: {kind: udp, address: 'a:514'}}, b: {transport: {kind: udp, address: 'b:514'}}}";
+        let source = "sources: {audit: {kind: audit_journal}}";
+        let cases: Vec<(String, String, &[&str])> = vec![
+            (A.into(), A.into(), &[]),
+            (A.into(), two.into(), &[]),
+            (two.into(), A.into(), &["destination b is left"]),
+            (
+                A.into(),
+                "destinations: {a: {transport: {kind: tcp, address: 'x:1'}}}".into(),
+                &["destination a leaves a:514 for x:1"],
+            ),
+            (
+                A.into(),
+                "destinations: {a: {transport: {kind: tcp, address: 'a:514'}, format: {kind: cef}}}".into(),
+                &[],
+            ),
+            (source.into(), String::new(), &["source audit is no longer collected"]),
+            (
+                source.into(),
+                "sources: {audit: {kind: audit_journal, entry_types: [AF]}}".into(),
+                &["source audit fetches fewer entry types"],
+            ),
+            ("sources: {audit: {kind: audit_journal, entry_types: [AF]}}".into(), source.into(), &[]),
+            (String::new(), "exclude: [{users: [A]}]".into(), &["exclude[0] is new or changed"]),
+            ("exclude: [{users: [A]}]".into(), String::new(), &[]),
+            (String::new(), rules(&[rule("r", "A", "drop")]), &["rule r drops and is new or changed"]),
+            (rules(&[rule("r", "A", "drop")]), String::new(), &[]),
+            (rules(&[rule("r", "A", "drop")]), rules(&[rule("k", "A", "keep"), rule("r", "A", "drop")]), &[]),
+            (
+                rules(&[rule("k", "A", "keep"), rule("r", "A*", "drop")]),
+                rules(&[rule("r", "A*", "drop")]),
+                &["rule k, which keeps, is gone or changed"],
+            ),
+            (
+                rules(&[rule("k", "A", "keep"), rule("r", "A*", "drop")]),
+                rules(&[rule("r", "A*", "drop"), rule("k", "A", "keep")]),
+                &["the order of the rules changes"],
+            ),
+            (
+                two.into(),
+                format!(
+                    "{two}, routes: {{r: {{match: {{users: [A]}}, destinations: [a]}}, s: {{destinations: [b]}}}}"
+                ),
+                &["fewer events are routed to destination a"],
+            ),
+            (format!("{two}, routes: {{r: {{match: {{users: [A]}}, destinations: [a]}}}}"), two.into(), &[]),
+            ("severities: [{match: {users: [A]}, severity: 3}]".into(), String::new(), &[]),
+            (
+                "severities: [{match: {users: [A]}, severity: 3}], exclude: [{max_severity: 2}]".into(),
+                "exclude: [{max_severity: 2}]".into(),
+                &["severities change, and a filter or route asks for the severity"],
+            ),
+        ];
+        for (old, new, expected) in cases {
+            assert_eq!(narrows(&effective(&old), &effective(&new)), expected, "{old} / {new}");
+        }
+    }
+}

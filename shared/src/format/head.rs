@@ -1,0 +1,85 @@
+//! Pieces that vary seldom, kept ready: one block per kind of event, and the front part of the stable id.
+
+use super::escape::Escape;
+use super::sink::Sink;
+use crate::event::{Event, EventKind};
+use crate::severity::Severity;
+use std::sync::Arc;
+
+/// Number of blocks kept. A busy partition writes some thirty kinds of event; two that share a place cost
+/// a rebuild, nothing else.
+const PLACES: usize = 256;
+
+/// What a block depends on.
+#[derive(Debug, Clone, Copy)]
+struct BlockKey {
+    kind: EventKind,
+    severity: Severity,
+    name: &'static str,
+}
+
+/// Blocks of text by kind, severity and name of the event.
+#[derive(Debug)]
+pub(super) struct BlockCache {
+    places: Vec<Option<(BlockKey, Vec<u8>)>>,
+}
+
+impl BlockCache {
+    pub(super) fn new() -> Self {
+        Self { places: vec![None; PLACES] }
+    }
+
+    /// The block of an event; `build` writes it where it is not there.
+    pub(super) fn get(&mut self, event: &Event, build: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
+        let place = &mut self.places[place(event)];
+        let hit = place.as_ref().is_some_and(|(key, _)| {
+            key.kind == event.kind
+                && key.severity == event.severity
+                && key.name.len() == event.name.len()
+                && (std::ptr::eq(key.name, event.name) || key.name == event.name)
+        });
+        if !hit {
+            *place = None;
+        }
+        let (_, block) = place.get_or_insert_with(|| {
+            let mut block = Vec::with_capacity(128);
+            build(&mut block);
+            (BlockKey { kind: event.kind, severity: event.severity, name: event.name }, block)
+        });
+        block
+    }
+}
+
+fn place(event: &Event) -> usize {
+    let severity = usize::from(event.severity.get());
+    let kind = match event.kind {
+        EventKind::Audit { code, entry_type: [a, b], subtype } => {
+            usize::from(code) ^ (usize::from(a) * 37) ^ (usize::from(b) * 5) ^ (usize::from(subtype) * 19)
+        }
+        EventKind::Agent(event) => event as usize,
+    };
+    (kind + severity * 61) % PLACES
+}
+
+/// The front part of the stable id behind its key, escaped: the same for all entries of a journal receiver.
+#[derive(Debug, Default)]
+pub(super) struct IdPrefix {
+    prefix: Option<Arc<str>>,
+    text: Vec<u8>,
+}
+
+impl IdPrefix {
+    /// Appends `key` and the id of an event: prefix and sequence number.
+    pub(super) fn put(&mut self, event: &Event, key: &[u8], value: &Escape, sink: &mut Sink) {
+        let known = self
+            .prefix
+            .as_ref()
+            .is_some_and(|prefix| Arc::ptr_eq(prefix, &event.id_prefix) || *prefix == event.id_prefix);
+        if !known {
+            self.text = [key, &value.apply(&event.id_prefix)].concat();
+            self.prefix = Some(Arc::clone(&event.id_prefix));
+        }
+        sink.put(&self.text);
+        sink.put_number(event.sequence);
+    }
+}
