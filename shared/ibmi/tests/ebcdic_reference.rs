@@ -115,6 +115,7 @@ fn code_points(utf32: &[u8]) -> Vec<u32> {
     utf32.chunks_exact(4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
+#[expect(clippy::disallowed_methods, reason = "the references are programs")]
 /// Runs a program over `input`; `None` if it refuses the input. A missing program fails the test.
 fn run(program: &str, package: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
     let child = Command::new(program)

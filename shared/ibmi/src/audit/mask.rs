@@ -27,6 +27,24 @@ const SPECIAL: [&[u8]; 9] =
 /// Parts of a parameter name that make its value a secret.
 const SPEAKING: [&[u8]; 6] = [b"PASSWORD", b"PASSWD", b"PASSPHRASE", b"PASSCODE", b"PWD", b"SECRET"];
 
+/// Three letters of each word that [`Scan::word`] acts upon, in upper-case EBCDIC: PWD, PASsword, SECret,
+/// uSRPrf, identifIED, uSINg. Most commands have none of them and need no closer look.
+const HINTS: [[u8; 3]; 6] = [
+    [0xD7, 0xE6, 0xC4],
+    [0xD7, 0xC1, 0xE2],
+    [0xE2, 0xC5, 0xC3],
+    [0xE2, 0xD9, 0xD7],
+    [0xC9, 0xC5, 0xC4],
+    [0xE2, 0xC9, 0xD5],
+];
+
+/// A letter in upper case: in EBCDIC the bit of 0x40 is all that differs.
+const UPPER: u8 = 0x40;
+
+fn has_hint(bytes: &[u8]) -> bool {
+    bytes.windows(3).any(|three| HINTS.contains(&[three[0] | UPPER, three[1] | UPPER, three[2] | UPPER]))
+}
+
 /// Whether a stretch of undecoded bytes has an opening parenthesis, an equals sign or a quote at all. EBCDIC,
 /// the same in every page.
 pub(crate) fn may_hold_secrets(data: &[u8], stretch: Range<usize>) -> bool {
@@ -48,6 +66,9 @@ pub(crate) fn decode_masked(page: &CodePage, bytes: &[u8], out: &mut String) -> 
 
 /// Places of all passwords in EBCDIC text. One byte is one character, so places are the same in both.
 pub(crate) fn find(page: &CodePage, bytes: &[u8]) -> Secrets {
+    if !has_hint(bytes) {
+        return Secrets::new();
+    }
     let ascii = |byte: &u8| u8::try_from(page.char_of(*byte)).map_or(0xFF, |c| c.to_ascii_uppercase());
     let text: Vec<u8> = bytes.iter().map(ascii).collect();
     Scan { text: &text, at: 0, after_connect: false, secrets: Secrets::new() }.run()
@@ -283,6 +304,11 @@ mod tests {
                 prop_assert!(secret.start >= at && secret.end <= bytes.len() && secret.start < secret.end);
                 at = secret.end;
             }
+        }
+
+        #[test]
+        fn the_hints_leave_nothing_out(command in "[A-Ca-c ]{0,9}(PASSWORD|newpwd|Secret|PASSPHRASE|PASSCODE|passwd)[(=]x[A-C]{1,9}[) ]") {
+            prop_assert!(!find(code_page(37).unwrap(), &invariant_bytes(&command)).is_empty());
         }
 
         #[test]

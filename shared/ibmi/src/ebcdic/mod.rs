@@ -13,6 +13,9 @@ pub const CCSID_HEX: u16 = 65_535;
 /// The blank of all EBCDIC pages.
 pub const BLANK: u8 = 0x40;
 
+/// Length of a short field.
+const SHORT: usize = 16;
+
 /// Bytes that one step of [`CodePage::decode_into`] translates.
 const STEP: usize = 64;
 
@@ -49,17 +52,26 @@ impl CodePage {
 
     /// Appends the text of `bytes`, blanks included.
     pub fn decode_into(&self, bytes: &[u8], out: &mut String) {
-        let mut buffer = [0_u8; STEP];
+        // Most fields are names of ten characters.
+        if bytes.len() <= SHORT {
+            return self.decode_step::<SHORT>(bytes, out);
+        }
         for chunk in bytes.chunks(STEP) {
-            let mut seen = 0;
-            for (to, from) in buffer.iter_mut().zip(chunk) {
-                *to = self.ascii[usize::from(*from)];
-                seen |= *to;
-            }
-            match std::str::from_utf8(&buffer[..chunk.len()]) {
-                Ok(text) if seen < 0x80 => out.push_str(text),
-                _ => out.extend(chunk.iter().map(|byte| self.chars[usize::from(*byte)])),
-            }
+            self.decode_step::<STEP>(chunk, out);
+        }
+    }
+
+    /// Appends at most `N` bytes: as a whole if all of them are ASCII, else one by one.
+    fn decode_step<const N: usize>(&self, bytes: &[u8], out: &mut String) {
+        let mut buffer = [0_u8; N];
+        let mut seen = 0;
+        for (to, from) in buffer.iter_mut().zip(bytes) {
+            *to = self.ascii[usize::from(*from)];
+            seen |= *to;
+        }
+        match std::str::from_utf8(&buffer[..bytes.len()]) {
+            Ok(text) if seen < 0x80 => out.push_str(text),
+            _ => out.extend(bytes.iter().map(|byte| self.chars[usize::from(*byte)])),
         }
     }
 
