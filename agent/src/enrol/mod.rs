@@ -252,3 +252,6 @@ fn pem_text(der: &[u8]) -> String {
     text.push_str("-----END CERTIFICATE-----\n");
     text
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,13 +133,15 @@ fn alerted(url: &str, alert: AlertDescription) -> Failure {
     match alert {
         AlertDescription::CertificateExpired => refused("it has expired"),
         AlertDescription::CertificateRevoked => refused("it was revoked"),
-        AlertDescription::UnknownCA => refused("another authority signed it"),
+        // The second comes when the authority has the same name but another key: a controller set up anew.
+        AlertDescription::UnknownCA | AlertDescription::DecryptError => {
+            refused("another authority signed it")
+        }
         AlertDescription::CertificateRequired
         | AlertDescription::BadCertificate
         | AlertDescription::CertificateUnknown
         | AlertDescription::UnsupportedCertificate
-        | AlertDescription::AccessDenied
-        | AlertDescription::DecryptError => refused("it is unknown or not valid there"),
+        | AlertDescription::AccessDenied => refused("it is unknown or not valid there"),
         other => Failure::Protocol(format!("controller at {url} ended TLS with alert {other:?}")),
     }
 }

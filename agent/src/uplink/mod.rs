@@ -16,6 +16,8 @@ pub mod offer;
 pub mod pace;
 pub mod report;
 pub mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 pub mod transport;
 

@@ -1,19 +1,19 @@
 //! The actor that keeps the connection to the controller: it carries out what [`State`] decides, says what
 //! [`Reporter`] has to say when [`Pace`] asks for it, and hands offers on.
 
-use super::describe::{self, AgentFacts};
-use super::endpoint::Endpoint;
-use super::failure::{Failure, retry_after_nanoseconds, tidy};
-use super::offer;
-use super::pace::Pace;
-use super::report::{Extras, Parts, Reporter};
-use super::state::{Event, State, Step, Surroundings};
-use super::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, LinkTask, TransportKind};
-use super::{
+use crate::health::{HealthSink, HealthState};
+use crate::uplink::describe::{self, AgentFacts};
+use crate::uplink::endpoint::Endpoint;
+use crate::uplink::failure::{Failure, retry_after_nanoseconds, tidy};
+use crate::uplink::offer;
+use crate::uplink::pace::Pace;
+use crate::uplink::report::{Extras, Parts, Reporter};
+use crate::uplink::state::{Event, State, Step, Surroundings};
+use crate::uplink::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, LinkTask, TransportKind};
+use crate::uplink::{
     DescribePartition, Disconnect, GetUplinkState, PolicyHandler, PolicyOffer, PolicyReport, PolicyVerdict,
     RatesProvider, ReportHealth, UplinkState,
 };
-use crate::health::{HealthSink, HealthState};
 use actix::fut::ActorFutureExt;
 use actix::{
     Actor, ActorContext, AsyncContext, Context, Handler, ResponseActFuture, SpawnHandle, StreamHandler,
@@ -642,3 +642,6 @@ impl Handler<Disconnect> for Uplink {
 fn milliseconds(time: Timestamp) -> u64 {
     u64::try_from(time.as_millisecond()).unwrap_or(0)
 }
+
+#[cfg(test)]
+mod tests;
