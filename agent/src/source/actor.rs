@@ -99,6 +99,10 @@ pub struct SourceTask {
     pub health: Arc<dyn HealthSink + Send + Sync>,
     /// Stamped at every completed step.
     pub progress: Progress,
+    /// Cancelled to stop the loop.
+    pub stop: CancellationToken,
+    /// Cancelled when the loop has ended, however it ended.
+    pub ended: CancellationToken,
     /// Pause between polls when idle.
     pub poll_interval: Duration,
     /// Entries asked for in one call: what a "full" reply means.
@@ -108,16 +112,12 @@ pub struct SourceTask {
 /// Runs a [`SourceTask`] until it is stopped.
 pub struct SourceActor {
     task: Option<SourceTask>,
-    stop: CancellationToken,
 }
 
 impl SourceActor {
     /// Starts the actor on `arbiter`; `make` runs there, since sources are not moved between threads.
-    pub fn start_on(
-        arbiter: &ArbiterHandle,
-        make: impl FnOnce() -> SourceTask + Send + 'static,
-    ) -> Addr<Self> {
-        Self::start_in_arbiter(arbiter, |_| Self { task: Some(make()), stop: CancellationToken::new() })
+    pub fn start_on(arbiter: &ArbiterHandle, make: impl FnOnce() -> SourceTask + Send + 'static) -> Addr<Self> {
+        Self::start_in_arbiter(arbiter, |_| Self { task: Some(make()) })
     }
 }
 
@@ -126,8 +126,9 @@ impl Actor for SourceActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(task) = self.task.take() else { return };
-        let stop = self.stop.clone();
+        let (stop, ended) = (task.stop.clone(), task.ended.clone().drop_guard());
         let work = async move {
+            let _ended = ended;
             let mut run = Loop::new(task);
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -135,19 +136,6 @@ impl Actor for SourceActor {
             }
         };
         ctx.spawn(work.into_actor(self).map(|(), _, ctx| ctx.stop()));
-    }
-}
-
-/// Stops the source; what was read and not yet sent is read again later.
-#[derive(Debug, Message)]
-#[rtype(result = "()")]
-pub struct StopSource;
-
-impl Handler<StopSource> for SourceActor {
-    type Result = ();
-    fn handle(&mut self, _: StopSource, ctx: &mut Self::Context) {
-        self.stop.cancel();
-        ctx.stop();
     }
 }
 
@@ -357,14 +345,7 @@ impl Loop {
             "entries lost: sequence {range} of receiver {}: {}; keep receivers longer than the agent may be down",
             gap.receiver, gap.reason
         );
-        warn!(
-            source = self.task.name,
-            receiver = gap.receiver,
-            from = gap.from,
-            to = gap.to,
-            reason = gap.reason,
-            "entries lost before they could be read"
-        );
+        warn!(source = self.task.name, receiver = gap.receiver, from = gap.from, to = gap.to, reason = gap.reason, "entries lost before they could be read");
         self.gap_until = Some((self.clock.elapsed() + GAP_SHOWN_FOR, reason));
         self.report_healthy();
     }

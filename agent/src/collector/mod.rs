@@ -1,0 +1,160 @@
+//! The collector: the supervising actor that runs a policy.
+//!
+//! It owns sources, destinations and the lanes between them, replaces children that die or freeze, stores
+//! committed cursors, and changes from one policy to the next. What does not change goes on: a policy
+//! that differs only in filters, routes and severities is exchanged under running sources; a destination
+//! whose settings stay keeps its connection.
+
+mod facts;
+mod launch;
+mod running;
+
+pub use facts::FactsBook;
+pub use launch::Environment;
+pub use running::prepare;
+
+use crate::health::HealthSink;
+use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
+use crate::supervisor::Children;
+use actix::prelude::*;
+use muster_shared::policy::model::EffectivePolicy;
+use running::{Prepared, Running};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tracing::{info, warn};
+
+/// Pause between two rounds of supervision.
+const SUPERVISE_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause between two stores of committed cursors: what a crash repeats beyond the replay window.
+const STORE_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs a policy; see the module.
+pub struct Collector {
+    env: Arc<Environment>,
+    clock: Instant,
+    children: Children,
+    running: Running,
+    /// A change of policy is under way: supervision and the next change wait for it.
+    changing: bool,
+}
+
+/// Runs this policy instead of the present one. Answers when every actor of it is started, or with the
+/// reason why it cannot run; then the present one goes on.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), String>")]
+pub struct Apply(pub EffectivePolicy);
+
+/// Stops everything: sources first, then destinations, which flush what they hold. Stores the cursors.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Shutdown;
+
+/// Asks for what `show-state` shows.
+#[derive(Debug, Message)]
+#[rtype(result = "Overview")]
+pub struct GetOverview;
+
+/// Answer to [`GetOverview`].
+#[derive(Debug, Default, MessageResponse)]
+pub struct Overview {
+    /// Revision in force.
+    pub revision: u64,
+    /// Sources by name.
+    pub sources: BTreeMap<String, SourceStatus>,
+    /// Destinations by name.
+    pub destinations: BTreeMap<String, DestinationStatus>,
+    /// Cursors by lane.
+    pub cursors: Vec<CursorStatus>,
+}
+
+impl Collector {
+    /// A collector without a policy.
+    #[must_use]
+    pub fn new(env: Arc<Environment>) -> Self {
+        let running = Running::new(&env);
+        Self { env, clock: Instant::now(), children: Children::default(), running, changing: false }
+    }
+
+    fn supervise(&mut self) {
+        if !self.changing {
+            let health: &dyn HealthSink = self.env.health.as_ref();
+            self.children.check(self.clock.elapsed(), health);
+        }
+    }
+
+    fn store_cursors(&mut self) {
+        if let Err(error) = self.running.store_cursors() {
+            let reason = format!("{error}; events may be sent twice after a restart; free space or mend the folder");
+            warn!(%error, "cursors cannot be stored");
+            self.env.health.report("state", crate::health::HealthState::Failed, &reason);
+        } else {
+            self.env.health.report("state", crate::health::HealthState::Healthy, "");
+        }
+    }
+
+    /// Second half of a change: everything that has to stop is stopped.
+    fn go_on(&mut self, prepared: Prepared) {
+        let revision = prepared.policy.revision;
+        self.running.start(&self.env, &mut self.children, prepared);
+        info!(revision, "policy in force");
+    }
+}
+
+impl Actor for Collector {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(SUPERVISE_EVERY, |collector, _| collector.supervise());
+        ctx.run_interval(STORE_EVERY, |collector, _| collector.store_cursors());
+    }
+}
+
+impl Handler<Apply> for Collector {
+    type Result = ResponseActFuture<Self, Result<(), String>>;
+
+    fn handle(&mut self, Apply(policy): Apply, _: &mut Self::Context) -> Self::Result {
+        if self.changing {
+            let busy = "another change of policy is under way; this one must be offered again".to_owned();
+            return Box::pin(fut::ready(Err(busy)));
+        }
+        let prepared = match prepare(&self.env, policy) {
+            Ok(prepared) => prepared,
+            Err(reason) => return Box::pin(fut::ready(Err(reason))),
+        };
+        if self.running.exchange_filters(&self.env, &prepared) {
+            info!(revision = prepared.policy.revision, "policy in force, filters exchanged");
+            return Box::pin(fut::ready(Ok(())));
+        }
+        self.changing = true;
+        let stopped = self.running.stop_for(&mut self.children, &prepared);
+        Box::pin(stopped.into_actor(self).map(|(), collector, _| {
+            collector.store_cursors();
+            collector.go_on(prepared);
+            collector.changing = false;
+            Ok(())
+        }))
+    }
+}
+
+impl Handler<Shutdown> for Collector {
+    type Result = ResponseActFuture<Self, ()>;
+
+    fn handle(&mut self, _: Shutdown, _: &mut Self::Context) -> Self::Result {
+        self.changing = true;
+        let stopped = self.running.stop_all(&mut self.children);
+        Box::pin(stopped.into_actor(self).map(|(), collector, _| {
+            collector.store_cursors();
+            info!("collection stopped");
+        }))
+    }
+}
+
+impl Handler<GetOverview> for Collector {
+    type Result = Overview;
+
+    fn handle(&mut self, _: GetOverview, _: &mut Self::Context) -> Overview {
+        self.running.overview(&self.env)
+    }
+}
