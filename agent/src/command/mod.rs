@@ -1,0 +1,58 @@
+//! The subcommands of `muster-agent`.
+
+pub mod check;
+pub mod enrol;
+pub mod run;
+pub mod send_test;
+pub mod show;
+
+use crate::config::{Config, LogFormat};
+use crate::uplink::describe::AgentFacts;
+use anyhow::Context;
+use std::path::Path;
+
+/// Exit code of wrong usage or configuration.
+pub const EXIT_CONFIG: u8 = 2;
+/// Exit code of a check that found something.
+pub const EXIT_CHECK: u8 = 3;
+
+/// Version of this program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Makes the state directory, for the agent only.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_state_dir(path: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(path).with_context(|| format!("cannot make the state directory {}", path.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+            .with_context(|| format!("cannot restrict the state directory {} to its owner", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Starts logging to standard error.
+pub fn start_log(config: &Config) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Fails only when a log is set up already, which is as well.
+    let _ = match config.log_format {
+        LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
+
+/// What the agent tells a controller of itself.
+#[must_use]
+pub fn agent_facts(config: &Config, book: &crate::collector::FactsBook) -> AgentFacts {
+    AgentFacts {
+        version: VERSION.to_owned(),
+        host_name: config.host.clone(),
+        os_type: std::env::consts::OS.to_owned(),
+        partition: book.known().then(|| (*book.get()).clone()),
+    }
+}
