@@ -2,7 +2,7 @@
 
 use super::launch::{self, DestinationHandle, Environment, SourceHandle};
 use super::Overview;
-use crate::destination::config::DestinationConfig;
+use crate::destination::DestinationConfig;
 use crate::lane::Lane;
 use crate::pipeline::Output;
 use crate::source::actor::{LaneSlot, Mailbox};
@@ -117,11 +117,10 @@ impl Running {
 
     /// Stops every source, and the destinations that the new policy does not keep as they are.
     pub fn stop_for(&mut self, children: &mut Children, prepared: &Prepared) -> LocalBoxFuture<'static, ()> {
-        let lanes_stay = self.lane_keys(&self.spec) == self.lane_keys(&prepared.policy.spec);
         let gone: Vec<String> = self
             .destinations
             .iter()
-            .filter(|(name, handle)| !lanes_stay || prepared.destinations.get(*name) != Some(&handle.config))
+            .filter(|(name, handle)| prepared.destinations.get(*name) != Some(&handle.config))
             .map(|(name, _)| name.clone())
             .collect();
         self.stop(children, gone)
@@ -189,15 +188,22 @@ impl Running {
             });
         }
         for (name, config) in prepared.destinations {
-            if !self.destinations.contains_key(&name) {
-                self.start_destination(env, children, config);
+            let lanes = self.lanes_of(&name);
+            match self.destinations.get_mut(&name) {
+                Some(handle) => handle.set_lanes(lanes),
+                None => self.start_destination(env, children, config, lanes),
             }
         }
-        let configs: Vec<DestinationConfig> =
-            self.destinations.values().map(|handle| handle.config.clone()).collect();
+        let configs = self.destinations.values().map(|handle| handle.config.clone()).collect();
+        let configs: Arc<Vec<DestinationConfig>> = Arc::new(configs);
         for (name, spec) in self.spec.sources.clone() {
             self.start_source(env, children, &name, &spec, &configs);
         }
+    }
+
+    fn lanes_of(&self, destination: &str) -> Vec<Arc<Lane>> {
+        let of = self.lanes.iter().filter(|(key, _)| key.destination == destination);
+        of.map(|(_, lane)| Arc::clone(lane)).collect()
     }
 
     fn forget_unnamed(&self, env: &Environment) {
@@ -218,16 +224,16 @@ impl Running {
         }
     }
 
-    fn start_destination(&mut self, env: &Arc<Environment>, children: &mut Children, config: DestinationConfig) {
-        let lanes: Vec<Arc<Lane>> = self
-            .lanes
-            .iter()
-            .filter(|(key, _)| key.destination == config.name.as_str())
-            .map(|(_, lane)| Arc::clone(lane))
-            .collect();
-        let handle = DestinationHandle::new(config, lanes);
+    fn start_destination(
+        &mut self,
+        env: &Arc<Environment>,
+        children: &mut Children,
+        config: DestinationConfig,
+        lanes: Vec<Arc<Lane>>,
+    ) {
+        let handle = DestinationHandle::new(env, config, lanes);
         let component = handle.config.component();
-        let factory = handle.factory(Arc::clone(env));
+        let factory = handle.factory(env.destination_arbiter.clone());
         self.destinations.insert(handle.config.name.clone(), handle);
         children.add(Child::start(&component, PATIENCE, factory));
     }
@@ -238,7 +244,7 @@ impl Running {
         children: &mut Children,
         name: &str,
         spec: &SourceSpec,
-        configs: &[DestinationConfig],
+        configs: &Arc<Vec<DestinationConfig>>,
     ) {
         let key = launch::source_key(spec);
         let slots: Vec<LaneSlot> = configs
@@ -259,7 +265,7 @@ impl Running {
             slots,
             wake,
             policy: Arc::clone(&self.compiled),
-            configs: configs.to_vec(),
+            configs: Arc::clone(configs),
             ended: Arc::new(ArcSwap::from_pointee(CancellationToken::new())),
         };
         let factory = handle.factory(Arc::clone(env));

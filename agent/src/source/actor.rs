@@ -126,14 +126,10 @@ impl Actor for SourceActor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         let Some(task) = self.task.take() else { return };
-        let (stop, ended) = (task.stop.clone(), task.ended.clone().drop_guard());
+        let ended = task.ended.clone().drop_guard();
         let work = async move {
             let _ended = ended;
-            let mut run = Loop::new(task);
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = run.run() => {}
-            }
+            Loop::new(task).run().await;
         };
         ctx.spawn(work.into_actor(self).map(|(), _, ctx| ctx.stop()));
     }
@@ -164,12 +160,9 @@ impl Loop {
         let mut reconnect = Reconnect::new();
         self.task.health.report(&self.component, HealthState::Starting, "connecting to the partition");
         loop {
-            let error = match (self.task.connect)().await {
-                Ok(mut connected) => {
-                    info!(source = self.task.name, "source started");
-                    self.work(&mut connected, &mut reconnect).await
-                }
-                Err(error) => error,
+            let error = match self.connect_and_work(&mut reconnect).await {
+                Stop::Asked => return,
+                Stop::Failed(error) => error,
             };
             let wait = match &error {
                 SourceError::Host(host) => {
@@ -181,55 +174,67 @@ impl Loop {
             warn!(source = self.task.name, error = %error, wait_ms = wait.as_millis() as u64, "source cannot read");
             let reason = format!("{error}; next try in {} s", wait.as_secs().max(1));
             self.task.health.report(&self.component, HealthState::Failed, &reason);
-            self.sleep_stamping(wait).await;
-        }
-    }
-
-    /// Reads until something fails.
-    async fn work(&mut self, connected: &mut Connected, reconnect: &mut Reconnect) -> SourceError {
-        loop {
-            self.task.progress.stamp();
-            match self.step(connected).await {
-                Ok(()) => reconnect.succeeded(),
-                Err(error) => return error,
+            if self.sleep_stamping(wait).await.is_err() {
+                return;
             }
         }
     }
 
-    async fn step(&mut self, connected: &mut Connected) -> Result<(), SourceError> {
+    async fn connect_and_work(&mut self, reconnect: &mut Reconnect) -> Stop {
+        let stop = self.task.stop.clone();
+        let connecting = (self.task.connect)();
+        let mut connected = match unless(&stop, connecting).await {
+            Ok(Ok(connected)) => connected,
+            Ok(Err(error)) => return Stop::Failed(error),
+            Err(Stopped) => return Stop::Asked,
+        };
+        info!(source = self.task.name, "source started");
+        loop {
+            self.task.progress.stamp();
+            match self.step(&mut connected).await {
+                Ok(()) => reconnect.succeeded(),
+                Err(stop) => return stop,
+            }
+        }
+    }
+
+    /// One turn. Only waiting is cut short by a stop: a batch that was read is also delivered, so that
+    /// the lanes' accounts stay right.
+    async fn step(&mut self, connected: &mut Connected) -> Result<(), Stop> {
         let now = self.clock.elapsed();
+        let stop = self.task.stop.clone();
         let (views, epochs) = self.views();
         match turn::next(&views, now) {
-            Turn::Start(members) => self.start(connected, &members).await,
+            Turn::Start(members) => unless(&stop, self.start(connected, &members)).await??,
             Turn::Read { members, from, until } => {
                 self.turn += 1;
                 for &member in &members {
                     self.times[member].served = self.turn;
                 }
-                let targets: Vec<Target> = members
-                    .iter()
-                    .map(|&member| Target {
-                        lane: Arc::clone(&self.task.lanes[member].lane),
-                        epoch: epochs[member],
-                        destination: self.task.lanes[member].destination,
-                    })
-                    .collect();
+                let targets = self.targets(&members, &epochs);
                 let prefetch = members.len() == self.task.lanes.len();
-                let read = connected.source.read(&from, until.as_ref(), prefetch).await?;
-                self.take(connected, read, &members, &targets).await
+                let read = unless(&stop, connected.source.read(&from, until.as_ref(), prefetch)).await??;
+                self.take(connected, read, &members, &targets).await?;
             }
             Turn::Wait(at) => {
                 self.report_healthy();
-                self.sleep_or_wake(at.saturating_sub(now).min(LONGEST_WAIT)).await;
-                Ok(())
+                unless(&stop, self.sleep_or_wake(at.saturating_sub(now).min(LONGEST_WAIT))).await?;
             }
             Turn::Blocked => {
                 // Destinations report their own trouble; the source itself is well.
                 self.report_healthy();
-                self.sleep_or_wake(LONGEST_WAIT).await;
-                Ok(())
+                unless(&stop, self.sleep_or_wake(LONGEST_WAIT)).await?;
             }
         }
+        Ok(())
+    }
+
+    fn targets(&self, members: &[usize], epochs: &[u64]) -> Vec<Target> {
+        let target = |&member: &usize| {
+            let slot = &self.task.lanes[member];
+            Target { lane: Arc::clone(&slot.lane), epoch: epochs[member], destination: slot.destination }
+        };
+        members.iter().map(target).collect()
     }
 
     fn views(&self) -> (Vec<LaneView>, Vec<u64>) {
@@ -368,11 +373,44 @@ impl Loop {
         }
     }
 
-    async fn sleep_stamping(&self, wait: Duration) {
+    async fn sleep_stamping(&self, wait: Duration) -> Result<(), Stopped> {
         let end = Instant::now() + wait;
         while Instant::now() < end {
             self.task.progress.stamp();
-            tokio::time::sleep_until(end.min(Instant::now() + LONGEST_WAIT)).await;
+            let nap = tokio::time::sleep_until(end.min(Instant::now() + LONGEST_WAIT));
+            unless(&self.task.stop, nap).await?;
         }
+        Ok(())
+    }
+}
+
+/// Why the loop does not go on with this connection.
+enum Stop {
+    /// It was asked to.
+    Asked,
+    /// Reading failed.
+    Failed(SourceError),
+}
+
+impl From<SourceError> for Stop {
+    fn from(error: SourceError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// The source was asked to stop.
+struct Stopped;
+
+impl From<Stopped> for Stop {
+    fn from(_: Stopped) -> Self {
+        Self::Asked
+    }
+}
+
+/// Waits for `work`, but not longer than until the source is asked to stop.
+async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Stopped> {
+    tokio::select! {
+        () = stop.cancelled() => Err(Stopped),
+        done = work => Ok(done),
     }
 }

@@ -1,0 +1,303 @@
+//! How sources and destinations are started, each by a factory that its supervision calls again.
+
+use super::FactsBook;
+use crate::config::Config;
+use crate::destination::DestinationConfig;
+use crate::destination::actor::{Destination, DestinationActor, DestinationParts, STOP_LIMIT, SetLanes, Stop};
+use crate::destination::heartbeat::{HeartbeatFacts, HeartbeatSource};
+use crate::destination::stats::Stats;
+use crate::health::HealthBook;
+use crate::host::{facts, mapepire};
+use crate::lane::Lane;
+use crate::pipeline::{Output, Pipeline};
+use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask};
+use crate::source::audit_journal::{AuditJournal, AuditJournalConfig};
+use crate::source::{Source, SourceError};
+use crate::state::CursorStore;
+use crate::supervisor::{Factory, Progress, Running};
+use crate::telemetry::Telemetry;
+use actix::prelude::*;
+use arc_swap::ArcSwap;
+use muster_shared::format::FormatContext;
+use muster_shared::policy::CompiledPolicy;
+use muster_shared::policy::model::{AuditJournalSpec, SourceSpec};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// What sources and destinations share.
+pub struct Environment {
+    /// The local configuration.
+    pub config: Config,
+    /// Facts of the partition.
+    pub facts: FactsBook,
+    /// Health of all components.
+    pub health: Arc<HealthBook>,
+    /// Counters.
+    pub telemetry: Telemetry,
+    /// Committed cursors on disk.
+    pub store: CursorStore,
+    /// Folder of local secrets.
+    pub secrets_dir: PathBuf,
+    /// Version of this program.
+    pub version: String,
+    /// Policy revision in force.
+    pub revision: AtomicU64,
+    /// Thread of the sources.
+    pub source_arbiter: ArbiterHandle,
+    /// Thread of the destinations.
+    pub destination_arbiter: ArbiterHandle,
+}
+
+impl Environment {
+    fn format_context(&self) -> FormatContext {
+        FormatContext { partition: self.facts.get(), product_version: self.version.clone() }
+    }
+}
+
+impl HeartbeatSource for Environment {
+    fn facts(&self) -> Option<HeartbeatFacts> {
+        self.facts.known().then(|| HeartbeatFacts {
+            context: self.format_context(),
+            policy_revision: self.revision.load(Ordering::Relaxed),
+            dropped: self.telemetry.dropped(),
+            lag_ms: Some(self.telemetry.lag_ms()),
+        })
+    }
+}
+
+/// Kind and object of a source, under which its cursors are kept.
+pub fn source_key(spec: &SourceSpec) -> String {
+    match spec {
+        SourceSpec::AuditJournal(spec) => format!("audit_journal:{}", spec.journal.to_uppercase()),
+    }
+}
+
+/// Checks a source's settings without connecting.
+pub fn check_source(spec: &AuditJournalSpec) -> Result<(), String> {
+    AuditJournalConfig::build(spec).map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// A destination that runs.
+pub struct DestinationHandle {
+    /// Its settings.
+    pub config: DestinationConfig,
+    /// Its lanes.
+    pub lanes: Vec<Arc<Lane>>,
+    /// Where sources send.
+    pub mailbox: Arc<Mailbox>,
+    parts: DestinationParts,
+    address: Arc<Mutex<Option<Addr<DestinationActor>>>>,
+}
+
+impl DestinationHandle {
+    /// The parts of a destination; the factory starts it.
+    pub fn new(env: &Arc<Environment>, config: DestinationConfig, lanes: Vec<Arc<Lane>>) -> Self {
+        let health: Arc<HealthBook> = Arc::clone(&env.health);
+        let facts: Arc<Environment> = Arc::clone(env);
+        let parts = DestinationParts::new(config.clone(), lanes.clone(), health, facts);
+        Self { config, lanes, mailbox: Arc::default(), parts, address: Arc::default() }
+    }
+
+    /// Makes its actor, now and after each death.
+    pub fn factory(&self, arbiter: ArbiterHandle) -> Factory {
+        let (parts, mailbox, address) = (self.parts.clone(), Arc::clone(&self.mailbox), Arc::clone(&self.address));
+        Box::new(move || {
+            let actor = Destination::start_in(parts.clone(), &arbiter);
+            mailbox.set(actor.clone().recipient());
+            *address.lock().unwrap_or_else(PoisonError::into_inner) = Some(actor.clone());
+            Box::new(RunningDestination(actor))
+        })
+    }
+
+    /// Its figures.
+    pub fn stats(&self) -> Arc<Stats> {
+        self.parts.stats()
+    }
+
+    fn address(&self) -> Option<Addr<DestinationActor>> {
+        self.address.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Joins it to other lanes.
+    pub fn set_lanes(&mut self, lanes: Vec<Arc<Lane>>) {
+        self.lanes.clone_from(&lanes);
+        if let Some(address) = self.address() {
+            address.do_send(SetLanes(lanes));
+        }
+    }
+
+    /// Flushes and ends it.
+    pub fn stop(&self) -> impl Future<Output = ()> + 'static {
+        let address = self.address();
+        async move {
+            if let Some(address) = address {
+                // An error means that it has ended already.
+                let _ = address.send(Stop { limit: STOP_LIMIT }).await;
+            }
+        }
+    }
+}
+
+struct RunningDestination(Addr<DestinationActor>);
+
+impl Running for RunningDestination {
+    fn alive(&self) -> bool {
+        self.0.connected()
+    }
+    // Its link waits for the network in many places, each with a deadline of its own.
+    fn idle_for(&self) -> Option<Duration> {
+        None
+    }
+    fn stop(&self) {}
+}
+
+/// A source that runs.
+pub struct SourceHandle {
+    /// Name in the policy.
+    pub name: String,
+    /// Its settings.
+    pub spec: SourceSpec,
+    /// Its lanes.
+    pub slots: Vec<LaneSlot>,
+    /// Wakes its loop.
+    pub wake: Arc<Notify>,
+    /// The policy in force.
+    pub policy: Arc<ArcSwap<CompiledPolicy>>,
+    /// All destinations, in the policy's order.
+    pub configs: Arc<Vec<DestinationConfig>>,
+    /// Cancelled when the present actor's loop has ended.
+    pub ended: Arc<ArcSwap<CancellationToken>>,
+}
+
+impl SourceHandle {
+    /// Cancelled when its loop has ended.
+    pub fn ended(&self) -> CancellationToken {
+        CancellationToken::clone(&self.ended.load())
+    }
+
+    /// Makes its actor, now and after each death.
+    pub fn factory(&self, env: Arc<Environment>) -> Factory {
+        let (name, spec, slots) = (self.name.clone(), self.spec.clone(), self.slots.clone());
+        let (wake, policy, configs) = (Arc::clone(&self.wake), Arc::clone(&self.policy), Arc::clone(&self.configs));
+        let current = Arc::clone(&self.ended);
+        Box::new(move || {
+            let progress = Progress::new();
+            let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+            current.store(Arc::new(ended.clone()));
+            let SourceSpec::AuditJournal(journal) = spec.clone();
+            let seed = TaskSeed {
+                env: Arc::clone(&env),
+                name: name.clone(),
+                key: source_key(&spec),
+                journal,
+                slots: slots.clone(),
+                wake: Arc::clone(&wake),
+                policy: Arc::clone(&policy),
+                configs: Arc::clone(&configs),
+                progress: progress.clone(),
+                stop: stop.clone(),
+                ended,
+            };
+            let actor = SourceActor::start_on(&env.source_arbiter, move || seed.task());
+            Box::new(RunningSource { actor, progress, stop })
+        })
+    }
+}
+
+struct RunningSource {
+    actor: Addr<SourceActor>,
+    progress: Progress,
+    stop: CancellationToken,
+}
+
+impl Running for RunningSource {
+    fn alive(&self) -> bool {
+        self.actor.connected()
+    }
+    fn idle_for(&self) -> Option<Duration> {
+        Some(self.progress.age())
+    }
+    fn stop(&self) {
+        self.stop.cancel();
+    }
+}
+
+/// What crosses to the sources' thread, where the task is made.
+struct TaskSeed {
+    env: Arc<Environment>,
+    name: String,
+    key: String,
+    journal: AuditJournalSpec,
+    slots: Vec<LaneSlot>,
+    wake: Arc<Notify>,
+    policy: Arc<ArcSwap<CompiledPolicy>>,
+    configs: Arc<Vec<DestinationConfig>>,
+    progress: Progress,
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl TaskSeed {
+    fn task(self) -> SourceTask {
+        let counters = self.env.telemetry.source(&self.name);
+        let recipe = Arc::new(Recipe {
+            env: Arc::clone(&self.env),
+            name: self.name.clone(),
+            key: self.key,
+            journal: self.journal.clone(),
+            policy: Arc::clone(&self.policy),
+            configs: self.configs,
+        });
+        let connect: Connect = Box::new(move || {
+            let recipe = Arc::clone(&recipe);
+            Box::pin(async move { recipe.connect().await })
+        });
+        SourceTask {
+            name: self.name,
+            connect,
+            lanes: self.slots,
+            wake: self.wake,
+            policy: self.policy,
+            counters,
+            health: self.env.health.clone(),
+            progress: self.progress,
+            stop: self.stop,
+            ended: self.ended,
+            poll_interval: Duration::from_millis(self.journal.poll_interval_ms),
+            batch_rows: self.journal.batch_rows as usize,
+        }
+    }
+}
+
+/// How a source is connected.
+struct Recipe {
+    env: Arc<Environment>,
+    name: String,
+    key: String,
+    journal: AuditJournalSpec,
+    policy: Arc<ArcSwap<CompiledPolicy>>,
+    configs: Arc<Vec<DestinationConfig>>,
+}
+
+impl Recipe {
+    async fn connect(&self) -> Result<Connected, SourceError> {
+        let (source, _) = connect_source(&self.env, &self.journal).await?;
+        let context = self.env.format_context();
+        let outputs: Result<Vec<Output>, _> =
+            self.configs.iter().map(|config| Output::new(config, &context)).collect();
+        let outputs = outputs.map_err(|error| SourceError::Setup(error.to_string()))?;
+        let pipeline = Pipeline::new(
+            &self.name,
+            &self.key,
+            Arc::clone(&context.partition),
+            self.policy.load_full(),
+            outputs,
+            self.env.telemetry.source(&self.name),
+        );
+        Ok(Connected { source, pipeline })
+    }
+}
