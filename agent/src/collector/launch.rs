@@ -13,7 +13,7 @@ use crate::pipeline::{Output, Pipeline};
 use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask};
 use crate::source::audit_journal::{AuditJournal, AuditJournalConfig};
 use crate::source::{Source, SourceError};
-use crate::state::CursorStore;
+use crate::state::{CursorKeeper, Loaded};
 use crate::supervisor::{Factory, Progress, Running};
 use crate::telemetry::Telemetry;
 use actix::prelude::*;
@@ -38,8 +38,10 @@ pub struct Environment {
     pub health: Arc<HealthBook>,
     /// Counters.
     pub telemetry: Telemetry,
-    /// Committed cursors on disk.
-    pub store: CursorStore,
+    /// Cursors as they were found at the start.
+    pub loaded: Loaded,
+    /// The actor that stores them.
+    pub keeper: Addr<CursorKeeper>,
     /// Folder of local secrets.
     pub secrets_dir: PathBuf,
     /// Version of this program.

@@ -14,6 +14,7 @@ pub use launch::Environment;
 pub use running::prepare;
 
 use crate::health::HealthSink;
+use crate::state::Flush;
 use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
 use crate::supervisor::Children;
 use actix::prelude::*;
@@ -26,9 +27,6 @@ use tracing::{info, warn};
 
 /// Pause between two rounds of supervision.
 const SUPERVISE_EVERY: Duration = Duration::from_secs(1);
-
-/// Pause between two stores of committed cursors: what a crash repeats beyond the replay window.
-const STORE_EVERY: Duration = Duration::from_millis(250);
 
 /// Runs a policy; see the module.
 pub struct Collector {
@@ -84,16 +82,6 @@ impl Collector {
         }
     }
 
-    fn store_cursors(&mut self) {
-        if let Err(error) = self.running.store_cursors() {
-            let reason = format!("{error}; events may be sent twice after a restart; free space or mend the folder");
-            warn!(%error, "cursors cannot be stored");
-            self.env.health.report("state", crate::health::HealthState::Failed, &reason);
-        } else {
-            self.env.health.report("state", crate::health::HealthState::Healthy, "");
-        }
-    }
-
     /// Second half of a change: everything that has to stop is stopped.
     fn go_on(&mut self, prepared: Prepared) {
         let revision = prepared.policy.revision;
@@ -107,7 +95,6 @@ impl Actor for Collector {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(SUPERVISE_EVERY, |collector, _| collector.supervise());
-        ctx.run_interval(STORE_EVERY, |collector, _| collector.store_cursors());
     }
 }
 
@@ -130,7 +117,6 @@ impl Handler<Apply> for Collector {
         self.changing = true;
         let stopped = self.running.stop_for(&mut self.children, &prepared);
         Box::pin(stopped.into_actor(self).map(|(), collector, _| {
-            collector.store_cursors();
             collector.go_on(prepared);
             collector.changing = false;
             Ok(())
@@ -144,10 +130,16 @@ impl Handler<Shutdown> for Collector {
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) -> Self::Result {
         self.changing = true;
         let stopped = self.running.stop_all(&mut self.children);
-        Box::pin(stopped.into_actor(self).map(|(), collector, _| {
-            collector.store_cursors();
-            info!("collection stopped");
-        }))
+        let keeper = self.running.keeper();
+        let stored = async move {
+            stopped.await;
+            match keeper.send(Flush).await {
+                Ok(Ok(())) => info!("collection stopped, cursors stored"),
+                Ok(Err(error)) => warn!(error, "collection stopped, cursors not stored: events will be sent again"),
+                Err(_) => warn!("collection stopped, the keeper of cursors had ended before"),
+            }
+        };
+        Box::pin(stored.into_actor(self))
     }
 }
 

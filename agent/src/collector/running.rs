@@ -4,10 +4,13 @@ use super::launch::{self, DestinationHandle, Environment, SourceHandle};
 use super::Overview;
 use crate::destination::DestinationConfig;
 use crate::lane::Lane;
+use crate::state::{CursorKeeper, Watch};
 use crate::pipeline::Output;
 use crate::source::actor::{LaneSlot, Mailbox};
 use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
 use crate::supervisor::{Child, Children};
+use crate::telemetry::DestinationFigures;
+use actix::Addr;
 use arc_swap::ArcSwap;
 use futures_util::future::{LocalBoxFuture, join_all};
 use muster_shared::cursor::{Cursor, CursorKey};
@@ -73,7 +76,9 @@ pub struct Running {
     lanes: BTreeMap<CursorKey, Arc<Lane>>,
     /// One per source key; the lanes of a source wake its loop through it.
     wakes: BTreeMap<String, Arc<Notify>>,
-    store: launch::Store,
+    /// Cursors of lanes that are not run at the moment, from disk or from before.
+    parked: BTreeMap<CursorKey, Cursor>,
+    keeper: Addr<CursorKeeper>,
 }
 
 impl Running {
@@ -89,7 +94,8 @@ impl Running {
             destinations: BTreeMap::new(),
             lanes: BTreeMap::new(),
             wakes: BTreeMap::new(),
-            store: env.store.clone(),
+            parked: env.loaded.cursors().clone(),
+            keeper: env.keeper.clone(),
         }
     }
 
@@ -179,14 +185,17 @@ impl Running {
         self.adopt(env, &prepared);
         self.forget_unnamed(env);
         let wanted = self.lane_keys(&self.spec);
-        self.lanes.retain(|key, _| wanted.contains(key));
+        for (key, lane) in self.lanes.extract_if(.., |key, _| !wanted.contains(key)) {
+            self.parked.extend(lane.committed().map(|cursor| (key, cursor)));
+        }
         for key in wanted {
             let wake = Arc::clone(self.wakes.entry(key.source.to_string()).or_default());
-            let store = &self.store;
+            let parked = &self.parked;
             self.lanes.entry(key).or_insert_with_key(|key| {
-                Arc::new(Lane::with_wake(key.clone(), store.get(key), wake))
+                Arc::new(Lane::with_wake(key.clone(), parked.get(key).cloned(), wake))
             });
         }
+        self.keeper.do_send(Watch(self.lanes.values().cloned().collect()));
         for (name, config) in prepared.destinations {
             let lanes = self.lanes_of(&name);
             match self.destinations.get_mut(&name) {
@@ -194,6 +203,10 @@ impl Running {
                 None => self.start_destination(env, children, config, lanes),
             }
         }
+        let figures = self.destinations.iter().map(|(name, handle)| {
+            (name.clone(), DestinationFigures { stats: handle.stats(), lanes: handle.lanes.clone() })
+        });
+        env.telemetry.set_destinations(figures.collect());
         let configs = self.destinations.values().map(|handle| handle.config.clone()).collect();
         let configs: Arc<Vec<DestinationConfig>> = Arc::new(configs);
         for (name, spec) in self.spec.sources.clone() {
@@ -254,7 +267,7 @@ impl Running {
                 let key = CursorKey { source: key.as_str().into(), destination: config.name.as_str().into() };
                 let mailbox: Arc<Mailbox> = Arc::clone(&self.destinations.get(&config.name)?.mailbox);
                 let lane = Arc::clone(self.lanes.get(&key)?);
-                Some(LaneSlot { lane, destination: index, mailbox, lost: self.store.is_lost() })
+                Some(LaneSlot { lane, destination: index, mailbox, lost: env.loaded.lost() })
             })
             .collect();
         env.telemetry.source(name).set_rules(self.compiled.load().rule_names());
@@ -273,14 +286,9 @@ impl Running {
         self.sources.insert(name.to_owned(), handle);
     }
 
-    /// Stores the committed cursors that changed.
-    pub fn store_cursors(&mut self) -> Result<(), launch::StoreError> {
-        let committed: Vec<(CursorKey, Cursor)> = self
-            .lanes
-            .iter()
-            .filter_map(|(key, lane)| Some((key.clone(), lane.committed()?)))
-            .collect();
-        self.store.save(&committed)
+    /// The actor that stores cursors.
+    pub fn keeper(&self) -> Addr<CursorKeeper> {
+        self.keeper.clone()
     }
 
     /// For `show-state` and the uplink.

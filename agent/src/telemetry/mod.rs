@@ -1,13 +1,27 @@
 //! What is counted: one registry that heartbeats, the uplink and `show-state` read.
 
+use crate::destination::stats::Stats;
+use crate::lane::Lane;
 use crate::pipeline::{CountersSnapshot, SourceCounters};
+use crate::uplink::RatesSnapshot;
+use muster_proto::session::rates::{DestinationRates, SourceRates};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counters of all sources, by name. They outlive a restart of the source's actor.
+/// Where the figures of one destination are.
+#[derive(Debug, Clone)]
+pub struct DestinationFigures {
+    /// Its own figures.
+    pub stats: Arc<Stats>,
+    /// Its lanes, which count what is sent again.
+    pub lanes: Vec<Arc<Lane>>,
+}
+
+/// Counters of all sources and destinations, by name. They outlive a restart of the actors.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     sources: Mutex<BTreeMap<String, Arc<SourceCounters>>>,
+    destinations: Mutex<BTreeMap<String, DestinationFigures>>,
 }
 
 impl Telemetry {
@@ -26,6 +40,20 @@ impl Telemetry {
         self.lock().remove(name);
     }
 
+    /// The destinations of the policy in force.
+    pub fn set_destinations(&self, destinations: BTreeMap<String, DestinationFigures>) {
+        *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = destinations;
+    }
+
+    /// All counters as the controller gets them; `now_ms` is milliseconds since 1970 UTC.
+    #[must_use]
+    pub fn rates(&self, now_ms: i64) -> RatesSnapshot {
+        let sources = self.snapshot().into_iter().map(|(name, counters)| (name, source_rates(counters)));
+        let destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let destinations = destinations.into_iter().map(|(name, of)| (name, destination_rates(&of, now_ms)));
+        RatesSnapshot { sources: sources.collect(), destinations: destinations.collect() }
+    }
+
     /// Counters of every source.
     #[must_use]
     pub fn snapshot(&self) -> BTreeMap<String, CountersSnapshot> {
@@ -42,5 +70,35 @@ impl Telemetry {
     #[must_use]
     pub fn lag_ms(&self) -> u64 {
         self.lock().values().map(|counters| counters.snapshot().lag_ms).max().unwrap_or(0)
+    }
+}
+
+fn source_rates(counters: CountersSnapshot) -> SourceRates {
+    let seen = counters.newest_us > 0;
+    SourceRates {
+        received: counters.received,
+        bytes: counters.bytes,
+        decoded_unknown: counters.unknown,
+        decoded_short: counters.short,
+        kept: counters.kept,
+        dropped: counters.dropped,
+        dropped_by_rule: counters.by_rule.into_iter().collect(),
+        lag_ms: seen.then_some(counters.lag_ms),
+        last_event_unix_ms: seen.then(|| (counters.newest_us / 1000).unsigned_abs()),
+    }
+}
+
+fn destination_rates(of: &DestinationFigures, now_ms: i64) -> DestinationRates {
+    let stats = of.stats.snapshot();
+    let newest_ms = stats.newest_us / 1000;
+    // While nothing waits there is no lag, however old the newest event is.
+    let lag = if stats.queued_bytes == 0 { 0 } else { (now_ms - newest_ms).max(0).unsigned_abs() };
+    DestinationRates {
+        delivered: stats.delivered,
+        replayed: of.lanes.iter().map(|lane| lane.replayed()).sum(),
+        bytes: stats.bytes,
+        queue_bytes: stats.queued_bytes as u64,
+        reconnects: stats.connections.saturating_sub(1),
+        lag_ms: (stats.newest_us > 0).then_some(lag),
     }
 }

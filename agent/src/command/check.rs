@@ -1,0 +1,111 @@
+//! `muster-agent check-config`: the configuration, and with `--connect` everything it points at.
+
+use crate::collector::{FactsBook, connect_source_once};
+use crate::config::Config;
+use crate::destination::DestinationConfig;
+use crate::destination::transport::connect;
+use crate::enrol::Identity;
+use crate::policy::store::PolicyStore;
+use muster_shared::policy::model::{EffectivePolicy, PolicySpec, SourceSpec};
+use std::path::Path;
+use std::time::Duration;
+
+/// Longest time for one connection.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Prints what was checked, one line each; true when all is well. (Loading the configuration has already
+/// checked it and the local policy.)
+///
+/// # Errors
+/// When the runtime cannot start.
+pub fn run(config: &Config, connect: bool) -> anyhow::Result<bool> {
+    println!("ok    configuration: partition {}:{} as {}", config.host, config.port, config.user);
+    let spec = policy_in_force(config);
+    match &spec {
+        Some(spec) => println!(
+            "ok    policy: {} source(s), {} destination(s), {} rule(s)",
+            spec.sources.len(),
+            spec.destinations.len(),
+            spec.rules.len() + spec.exclude.len()
+        ),
+        None if Identity::exists(&config.state_dir) => println!("      policy: none received from the controller yet"),
+        None => println!("      policy: none; enrol this agent or name one in [policy] file"),
+    }
+    if !connect {
+        return Ok(true);
+    }
+    actix_rt::System::new().block_on(async { Ok(check_connections(config, spec.as_ref()).await) })
+}
+
+/// The local policy, or the last good one of the controller.
+#[must_use]
+pub fn policy_in_force(config: &Config) -> Option<PolicySpec> {
+    if let Some((_, spec)) = &config.policy {
+        return Some(spec.clone());
+    }
+    let stored = PolicyStore::open(&config.state_dir).ok()?.load()?;
+    serde_json::from_slice::<EffectivePolicy>(&stored.body).ok().map(|policy| policy.spec)
+}
+
+async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
+    let mut well = true;
+    let journals: Vec<_> = spec
+        .map(|spec| spec.sources.values().map(|SourceSpec::AuditJournal(spec)| spec.clone()).collect())
+        .unwrap_or_default();
+    let journals = if journals.is_empty() { vec![muster_shared::policy::model::AuditJournalSpec::default()] } else { journals };
+    for journal in journals {
+        let checked = tokio::time::timeout(LIMIT, connect_source_once(config, &journal)).await;
+        let what = format!("partition {}:{}, journal {}", config.host, config.port, journal.journal);
+        match checked {
+            Ok(Ok(p)) => println!(
+                "ok    {what}: {} serial {} partition {} {}, CCSID {}, UTC offset {} s",
+                p.system_name, p.serial_number, p.partition_id, p.os_release, p.ccsid, p.utc_offset_seconds
+            ),
+            Ok(Err(error)) => {
+                well = false;
+                println!("FAIL  {what}: {error}");
+            }
+            Err(_) => {
+                well = false;
+                println!("FAIL  {what}: no answer within {} s", LIMIT.as_secs());
+            }
+        }
+    }
+    let secrets = config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets"));
+    for (name, spec) in spec.map(|spec| &spec.destinations).into_iter().flatten() {
+        well &= check_destination(name, spec, &secrets).await;
+    }
+    well
+}
+
+async fn check_destination(
+    name: &str,
+    spec: &muster_shared::policy::model::DestinationSpec,
+    secrets: &Path,
+) -> bool {
+    let config = match DestinationConfig::build(name, spec, secrets) {
+        Ok(config) => config,
+        Err(error) => {
+            println!("FAIL  {error}");
+            return false;
+        }
+    };
+    let what = format!("destination {name} ({} {})", config.transport.kind(), config.transport.address());
+    match connect(&config.transport, config.replay_window).await {
+        Ok(_) => {
+            let note = if config.transport.kind() == "UDP" { " (UDP: nobody can tell whether it arrives)" } else { "" };
+            println!("ok    {what}{note}");
+            true
+        }
+        Err(error) => {
+            println!("FAIL  {what}: {}", error.chain());
+            false
+        }
+    }
+}
+
+/// Facts known from an earlier run, for commands that format events.
+#[must_use]
+pub fn facts(config: &Config) -> FactsBook {
+    FactsBook::load(config)
+}

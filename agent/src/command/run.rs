@@ -1,0 +1,258 @@
+//! `muster-agent run`: wiring, from configuration to a running agent, and its end.
+
+use super::{VERSION, agent_facts, make_state_dir};
+use crate::collector::{Apply, Collector, Environment, FactsBook, GetOverview, Overview, Shutdown};
+use crate::config::Config;
+use crate::enrol::Identity;
+use crate::health::{HealthBook, HealthSink};
+use crate::policy::store::PolicyStore;
+use crate::policy::{ApplyPolicy, NoLimits, PolicyChange, PolicyKeeper};
+use crate::state::{CursorKeeper, CursorStore, StateDir};
+use crate::status::Status;
+use crate::telemetry::Telemetry;
+use crate::uplink::actor::{Uplink, UplinkSettings};
+use crate::uplink::transport::{Deadlines, TransportKind};
+use crate::uplink::{DescribePartition, Disconnect, PolicyHandler, ReportHealth};
+use actix::prelude::*;
+use anyhow::{Context as _, bail};
+use futures_util::future::LocalBoxFuture;
+use jiff::Timestamp;
+use muster_shared::policy::model::EffectivePolicy;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+/// Pause between two writes of the status file.
+const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause between heartbeats to the controller until it sets one.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Longest time for an orderly end; what is not stored by then is sent again after the next start.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
+
+/// Runs the agent until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// What keeps it from starting, and what to do.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    make_state_dir(&config.state_dir)?;
+    let identity = identity(&config)?;
+    let system = System::new();
+    system.block_on(async move {
+        let agent = Agent::start(config, identity).await?;
+        let signal = stop_signal().await;
+        info!(signal, "stopping");
+        agent.stop().await;
+        Ok(())
+    })
+}
+
+/// Identity of an enrolled agent; None for a stand-alone one.
+fn identity(config: &Config) -> anyhow::Result<Option<Identity>> {
+    let enrolled = Identity::exists(&config.state_dir);
+    match (enrolled, &config.policy) {
+        (true, None) => Ok(Some(Identity::load(&config.state_dir)?)),
+        (false, Some(_)) => Ok(None),
+        (true, Some((file, _))) => bail!(
+            "this agent is enrolled, and its configuration also names a local policy ({}): an enrolled agent \
+             runs the controller's policy; remove [policy] file, or use another state_dir to run stand-alone",
+            file.display()
+        ),
+        (false, None) => bail!(
+            "nothing to run: this agent is not enrolled and has no local policy. Enrol it with `muster-agent \
+             enrol --token-file FILE` (make a token with `muster token create`), or name a policy in [policy] file"
+        ),
+    }
+}
+
+async fn stop_signal() -> &'static str {
+    use tokio::signal::unix::{SignalKind, signal};
+    let interrupt = tokio::signal::ctrl_c();
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt => "SIGINT",
+        },
+        Err(_) => {
+            // Only Ctrl-C then; the service manager would kill, which loses nothing either.
+            let _ = interrupt.await;
+            "SIGINT"
+        }
+    }
+}
+
+struct Agent {
+    env: Arc<Environment>,
+    collector: Addr<Collector>,
+    uplink: Option<Addr<Uplink>>,
+    arbiters: [Arbiter; 2],
+    /// Holds the lock on the state directory.
+    _state: StateDir,
+}
+
+impl Agent {
+    async fn start(config: Config, identity: Option<Identity>) -> anyhow::Result<Self> {
+        let state = StateDir::open(&config.state_dir)?;
+        let (store, loaded) = CursorStore::open(&state);
+        for note in &loaded.notes {
+            warn!(note, "cursors");
+        }
+        let health: Arc<HealthBook> = Arc::default();
+        let keeper = CursorKeeper::new(Arc::new(Mutex::new(store)), Vec::new(), health.clone()).start();
+        let arbiters = [Arbiter::new(), Arbiter::new()];
+        let env = Arc::new(Environment {
+            facts: FactsBook::load(&config),
+            health,
+            telemetry: Telemetry::default(),
+            loaded,
+            keeper,
+            secrets_dir: config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets")),
+            version: VERSION.to_owned(),
+            revision: AtomicU64::new(0),
+            source_arbiter: arbiters[0].handle(),
+            destination_arbiter: arbiters[1].handle(),
+            config,
+        });
+        let collector = Collector::new(Arc::clone(&env)).start();
+        info!(version = VERSION, state_dir = %env.config.state_dir.display(), "agent starts");
+        let uplink = match &identity {
+            Some(identity) => Some(start_uplink(&env, &collector, identity)?),
+            None => {
+                start_local(&env, &collector).await?;
+                None
+            }
+        };
+        let agent_id = identity.map(|identity| identity.agent.to_string()).unwrap_or_default();
+        actix::spawn(write_status(Arc::clone(&env), collector.clone(), agent_id));
+        Ok(Self { env, collector, uplink, arbiters, _state: state })
+    }
+
+    /// Sources, then destinations, then the goodbye to the controller.
+    async fn stop(self) {
+        let orderly = async {
+            // An error means that the actor is gone already.
+            let _ = self.collector.send(Shutdown).await;
+            if let Some(uplink) = &self.uplink {
+                let _ = uplink.send(Disconnect).await;
+            }
+        };
+        if tokio::time::timeout(SHUTDOWN_LIMIT, orderly).await.is_err() {
+            warn!("not everything ended in time; what is not confirmed is sent again after the next start");
+        }
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        info!(state_dir = %self.env.config.state_dir.display(), "agent stopped");
+    }
+}
+
+async fn start_local(env: &Environment, collector: &Addr<Collector>) -> anyhow::Result<()> {
+    let Some((file, spec)) = &env.config.policy else { return Ok(()) };
+    let policy = EffectivePolicy { revision: 0, spec: spec.clone() };
+    let applied = collector.send(Apply(policy)).await.context("the collector ended at its start")?;
+    applied.map_err(|reason| anyhow::anyhow!("the policy {} cannot run: {reason}", file.display()))
+}
+
+/// The collector, as the policy keeper sees it.
+struct ApplyTo(Addr<Collector>);
+
+impl ApplyPolicy for ApplyTo {
+    fn apply(&self, change: PolicyChange) -> LocalBoxFuture<'static, Result<(), String>> {
+        let collector = self.0.clone();
+        let policy = EffectivePolicy::clone(&change.policy);
+        Box::pin(async move {
+            let answer = collector.send(Apply(policy)).await;
+            answer.unwrap_or_else(|_| Err("the agent is shutting down".to_owned()))
+        })
+    }
+}
+
+/// Health from the uplink and the policy keeper goes into the book like any other.
+struct Sink(Arc<HealthBook>);
+
+impl HealthSink for Sink {
+    fn report(&self, component: &str, state: crate::health::HealthState, reason: &str) {
+        self.0.report(component, state, reason);
+    }
+}
+
+fn start_uplink(env: &Arc<Environment>, collector: &Addr<Collector>, identity: &Identity) -> anyhow::Result<Addr<Uplink>> {
+    let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
+    let store = PolicyStore::open(&env.config.state_dir)?;
+    let supervisor = Rc::new(ApplyTo(collector.clone()));
+    let keeper = PolicyKeeper::new(store, Rc::new(NoLimits), supervisor, Rc::clone(&sink)).start();
+    let handler: Rc<dyn PolicyHandler> = Rc::new(keeper);
+    let settings = UplinkSettings {
+        agent: identity.agent,
+        boot: Uuid::new_v4(),
+        started: Timestamp::now(),
+        facts: agent_facts(&env.config, &env.facts),
+        endpoints: identity.endpoints()?,
+        kind: TransportKind::Websocket,
+        tls: identity.client_config()?,
+        certificate_expires: identity.expires(),
+        heartbeat: HEARTBEAT,
+        deadlines: Deadlines::default(),
+    };
+    let rates = {
+        let env = Arc::clone(env);
+        Box::new(move || env.telemetry.rates(Timestamp::now().as_millisecond()))
+    };
+    let uplink = Uplink::new(settings, handler, rates, sink).start();
+    actix::spawn(tell_uplink(Arc::clone(env), uplink.clone()));
+    Ok(uplink)
+}
+
+/// Passes on what the uplink should know, as it changes.
+async fn tell_uplink(env: Arc<Environment>, uplink: Addr<Uplink>) {
+    while uplink.connected() {
+        tokio::select! {
+            () = env.health.changed() => uplink.do_send(ReportHealth(env.health.snapshot())),
+            () = env.facts.changed() => uplink.do_send(DescribePartition((*env.facts.get()).clone())),
+        }
+    }
+}
+
+/// Keeps the status file.
+async fn write_status(env: Arc<Environment>, collector: Addr<Collector>, agent_id: String) {
+    let mut written: Option<Status> = None;
+    loop {
+        tokio::time::sleep(STATUS_EVERY).await;
+        let Ok(overview) = collector.send(GetOverview).await else { return };
+        let status = status(&env, &agent_id, overview);
+        let unchanged = written.as_ref().is_some_and(|before| {
+            Status { written: String::new(), ..before.clone() } == Status { written: String::new(), ..status.clone() }
+        });
+        if unchanged {
+            continue;
+        }
+        if let Err(error) = write(&status, &env.config.state_dir) {
+            warn!(%error, "status file cannot be written");
+        }
+        written = Some(status);
+    }
+}
+
+fn status(env: &Environment, agent_id: &str, overview: Overview) -> Status {
+    Status {
+        agent_id: agent_id.to_owned(),
+        version: VERSION.to_owned(),
+        pid: std::process::id(),
+        written: Timestamp::now().to_string(),
+        partition: (*env.facts.get()).clone(),
+        policy_revision: overview.revision,
+        health: env.health.snapshot(),
+        sources: overview.sources,
+        destinations: overview.destinations,
+        cursors: overview.cursors,
+    }
+}
+
+fn write(status: &Status, state_dir: &Path) -> std::io::Result<()> {
+    status.write(state_dir)
+}
