@@ -10,18 +10,20 @@
 //! continues later where it stood. Nothing is kept in memory for it: the partition is the buffer.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod collector;
+pub mod command;
+pub mod config;
 pub mod destination;
 pub mod enrol;
 pub mod health;
-
 pub mod host;
 pub mod lane;
-
-pub mod policy;
-pub mod state;
-
-pub mod uplink;
-
 pub mod pipeline;
+pub mod policy;
 pub mod source;
+pub mod state;
+pub mod status;
 pub mod supervisor;
+pub mod telemetry;
+pub mod uplink;

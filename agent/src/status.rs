@@ -120,7 +120,11 @@ impl Status {
 
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         let running = if self.is_running() { "running" } else { "not running" };
-        writeln!(out, "agent       {running} (pid {}), version {}, as of {}", self.pid, self.version, self.written)?;
+        writeln!(
+            out,
+            "agent       {running} (pid {}), version {}, as of {}",
+            self.pid, self.version, self.written
+        )?;
         let identity = if self.agent_id.is_empty() { "stand-alone" } else { &self.agent_id };
         writeln!(out, "identity    {identity}")?;
         let p = &self.partition;
@@ -157,7 +161,9 @@ impl Status {
         }
         for c in &self.cursors {
             let place = match &c.cursor {
-                Some(Cursor::Journal(j)) => format!("{}/{} {}", j.receiver.library, j.receiver.name, j.sequence),
+                Some(Cursor::Journal(j)) => {
+                    format!("{}/{} {}", j.receiver.library, j.receiver.name, j.sequence)
+                }
                 None => "not started".to_owned(),
             };
             writeln!(out, "cursor      {} -> {}: {place}", c.key.source, c.key.destination)?;

@@ -2,16 +2,17 @@
 
 use super::FactsBook;
 use crate::config::Config;
-use crate::destination::DestinationConfig;
-use crate::destination::actor::{Destination, DestinationActor, DestinationParts, STOP_LIMIT, SetLanes, Stop};
-use crate::destination::heartbeat::{HeartbeatFacts, HeartbeatSource};
-use crate::destination::stats::Stats;
+use crate::destination::{
+    Destination, DestinationActor, DestinationConfig, DestinationParts, HeartbeatFacts, HeartbeatSource,
+    STOP_LIMIT, SetLanes, Stats, Stop,
+};
 use crate::health::HealthBook;
-use crate::host::{facts, mapepire};
+use crate::host::facts;
+use crate::host::mapepire::Mapepire;
 use crate::lane::Lane;
 use crate::pipeline::{Output, Pipeline};
 use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask};
-use crate::source::audit_journal::{AuditJournal, AuditJournalConfig};
+use crate::source::audit_journal::{AuditJournal, Settings};
 use crate::source::{Source, SourceError};
 use crate::state::{CursorKeeper, Loaded};
 use crate::supervisor::{Factory, Progress, Running};
@@ -19,6 +20,7 @@ use crate::telemetry::Telemetry;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 use muster_shared::format::FormatContext;
+use muster_shared::partition::Partition;
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::model::{AuditJournalSpec, SourceSpec};
 use std::path::PathBuf;
@@ -72,19 +74,19 @@ impl HeartbeatSource for Environment {
 }
 
 /// Kind and object of a source, under which its cursors are kept.
-pub fn source_key(spec: &SourceSpec) -> String {
+pub(super) fn source_key(spec: &SourceSpec) -> String {
     match spec {
         SourceSpec::AuditJournal(spec) => format!("audit_journal:{}", spec.journal.to_uppercase()),
     }
 }
 
 /// Checks a source's settings without connecting.
-pub fn check_source(spec: &AuditJournalSpec) -> Result<(), String> {
-    AuditJournalConfig::build(spec).map(|_| ()).map_err(|error| error.to_string())
+pub(super) fn check_source(spec: &AuditJournalSpec) -> Result<(), String> {
+    Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// A destination that runs.
-pub struct DestinationHandle {
+pub(super) struct DestinationHandle {
     /// Its settings.
     pub config: DestinationConfig,
     /// Its lanes.
@@ -97,7 +99,7 @@ pub struct DestinationHandle {
 
 impl DestinationHandle {
     /// The parts of a destination; the factory starts it.
-    pub fn new(env: &Arc<Environment>, config: DestinationConfig, lanes: Vec<Arc<Lane>>) -> Self {
+    pub(super) fn new(env: &Arc<Environment>, config: DestinationConfig, lanes: Vec<Arc<Lane>>) -> Self {
         let health: Arc<HealthBook> = Arc::clone(&env.health);
         let facts: Arc<Environment> = Arc::clone(env);
         let parts = DestinationParts::new(config.clone(), lanes.clone(), health, facts);
@@ -105,8 +107,9 @@ impl DestinationHandle {
     }
 
     /// Makes its actor, now and after each death.
-    pub fn factory(&self, arbiter: ArbiterHandle) -> Factory {
-        let (parts, mailbox, address) = (self.parts.clone(), Arc::clone(&self.mailbox), Arc::clone(&self.address));
+    pub(super) fn factory(&self, arbiter: ArbiterHandle) -> Factory {
+        let (parts, mailbox, address) =
+            (self.parts.clone(), Arc::clone(&self.mailbox), Arc::clone(&self.address));
         Box::new(move || {
             let actor = Destination::start_in(parts.clone(), &arbiter);
             mailbox.set(actor.clone().recipient());
@@ -116,7 +119,7 @@ impl DestinationHandle {
     }
 
     /// Its figures.
-    pub fn stats(&self) -> Arc<Stats> {
+    pub(super) fn stats(&self) -> Arc<Stats> {
         self.parts.stats()
     }
 
@@ -125,7 +128,7 @@ impl DestinationHandle {
     }
 
     /// Joins it to other lanes.
-    pub fn set_lanes(&mut self, lanes: Vec<Arc<Lane>>) {
+    pub(super) fn set_lanes(&mut self, lanes: Vec<Arc<Lane>>) {
         self.lanes.clone_from(&lanes);
         if let Some(address) = self.address() {
             address.do_send(SetLanes(lanes));
@@ -133,7 +136,7 @@ impl DestinationHandle {
     }
 
     /// Flushes and ends it.
-    pub fn stop(&self) -> impl Future<Output = ()> + 'static {
+    pub(super) fn stop(&self) -> impl Future<Output = ()> + 'static {
         let address = self.address();
         async move {
             if let Some(address) = address {
@@ -158,7 +161,7 @@ impl Running for RunningDestination {
 }
 
 /// A source that runs.
-pub struct SourceHandle {
+pub(super) struct SourceHandle {
     /// Name in the policy.
     pub name: String,
     /// Its settings.
@@ -177,14 +180,15 @@ pub struct SourceHandle {
 
 impl SourceHandle {
     /// Cancelled when its loop has ended.
-    pub fn ended(&self) -> CancellationToken {
+    pub(super) fn ended(&self) -> CancellationToken {
         CancellationToken::clone(&self.ended.load())
     }
 
     /// Makes its actor, now and after each death.
-    pub fn factory(&self, env: Arc<Environment>) -> Factory {
+    pub(super) fn factory(&self, env: Arc<Environment>) -> Factory {
         let (name, spec, slots) = (self.name.clone(), self.spec.clone(), self.slots.clone());
-        let (wake, policy, configs) = (Arc::clone(&self.wake), Arc::clone(&self.policy), Arc::clone(&self.configs));
+        let (wake, policy, configs) =
+            (Arc::clone(&self.wake), Arc::clone(&self.policy), Arc::clone(&self.configs));
         let current = Arc::clone(&self.ended);
         Box::new(move || {
             let progress = Progress::new();
@@ -275,6 +279,31 @@ impl TaskSeed {
     }
 }
 
+/// Connects to the partition and reads its facts.
+async fn open_source(
+    config: &Config,
+    journal: &AuditJournalSpec,
+) -> Result<(Box<dyn Source>, Partition), SourceError> {
+    let mut host = Mapepire::new(config.mapepire())?;
+    let partition = facts::read(&mut host, config.ccsid).await?;
+    let source = AuditJournal::new(journal, Box::new(host), partition.utc_offset_seconds)?;
+    Ok((Box::new(source), partition))
+}
+
+/// Connects once, looks whether the journal can be read, and gives the partition's facts: for
+/// `check-config --connect`.
+///
+/// # Errors
+/// Why it cannot be read, and what to do.
+pub async fn connect_source_once(
+    config: &Config,
+    journal: &AuditJournalSpec,
+) -> Result<Partition, SourceError> {
+    let (mut source, partition) = open_source(config, journal).await?;
+    source.start(false).await?;
+    Ok(partition)
+}
+
 /// How a source is connected.
 struct Recipe {
     env: Arc<Environment>,
@@ -287,7 +316,8 @@ struct Recipe {
 
 impl Recipe {
     async fn connect(&self) -> Result<Connected, SourceError> {
-        let (source, _) = connect_source(&self.env, &self.journal).await?;
+        let (source, partition) = open_source(&self.env.config, &self.journal).await?;
+        self.env.facts.learn(partition);
         let context = self.env.format_context();
         let outputs: Result<Vec<Output>, _> =
             self.configs.iter().map(|config| Output::new(config, &context)).collect();

@@ -10,7 +10,7 @@ mod launch;
 mod running;
 
 pub use facts::FactsBook;
-pub use launch::Environment;
+pub use launch::{Environment, connect_source_once};
 pub use running::prepare;
 
 use crate::health::HealthSink;
@@ -135,7 +135,9 @@ impl Handler<Shutdown> for Collector {
             stopped.await;
             match keeper.send(Flush).await {
                 Ok(Ok(())) => info!("collection stopped, cursors stored"),
-                Ok(Err(error)) => warn!(error, "collection stopped, cursors not stored: events will be sent again"),
+                Ok(Err(error)) => {
+                    warn!(error, "collection stopped, cursors not stored: events will be sent again")
+                }
                 Err(_) => warn!("collection stopped, the keeper of cursors had ended before"),
             }
         };

@@ -1,12 +1,12 @@
 //! What runs: sources, destinations, lanes; and how one policy follows another.
 
-use super::launch::{self, DestinationHandle, Environment, SourceHandle};
 use super::Overview;
+use super::launch::{self, DestinationHandle, Environment, SourceHandle};
 use crate::destination::DestinationConfig;
 use crate::lane::Lane;
-use crate::state::{CursorKeeper, Watch};
 use crate::pipeline::Output;
 use crate::source::actor::{LaneSlot, Mailbox};
+use crate::state::{CursorKeeper, Watch};
 use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
 use crate::supervisor::{Child, Children};
 use crate::telemetry::DestinationFigures;
@@ -56,7 +56,8 @@ pub fn prepare(env: &Environment, policy: EffectivePolicy) -> Result<Prepared, S
     let context = FormatContext { partition: env.facts.get(), product_version: env.version.clone() };
     let mut destinations = BTreeMap::new();
     for (name, spec) in &policy.spec.destinations {
-        let config = DestinationConfig::build(name, spec, &env.secrets_dir).map_err(|error| error.to_string())?;
+        let config =
+            DestinationConfig::build(name, spec, &env.secrets_dir).map_err(|error| error.to_string())?;
         Output::new(&config, &context).map_err(|error| format!("destination {name}: {error}"))?;
         destinations.insert(name.clone(), config);
     }
@@ -67,7 +68,7 @@ pub fn prepare(env: &Environment, policy: EffectivePolicy) -> Result<Prepared, S
 }
 
 /// See the module.
-pub struct Running {
+pub(super) struct Running {
     spec: PolicySpec,
     revision: u64,
     compiled: Arc<ArcSwap<CompiledPolicy>>,
@@ -83,7 +84,7 @@ pub struct Running {
 
 impl Running {
     /// Nothing.
-    pub fn new(env: &Environment) -> Self {
+    pub(super) fn new(env: &Environment) -> Self {
         let policy = EffectivePolicy::default();
         let compiled = CompiledPolicy::compile(&policy).expect("an empty policy compiles");
         Self {
@@ -100,7 +101,7 @@ impl Running {
     }
 
     /// When only filters, routes and severities differ, puts them in force and says so.
-    pub fn exchange_filters(&mut self, env: &Environment, prepared: &Prepared) -> bool {
+    pub(super) fn exchange_filters(&mut self, env: &Environment, prepared: &Prepared) -> bool {
         let new = &prepared.policy.spec;
         let same = self.spec.sources == new.sources && self.spec.destinations == new.destinations;
         let started = !self.sources.is_empty() || new.sources.is_empty();
@@ -122,7 +123,11 @@ impl Running {
     }
 
     /// Stops every source, and the destinations that the new policy does not keep as they are.
-    pub fn stop_for(&mut self, children: &mut Children, prepared: &Prepared) -> LocalBoxFuture<'static, ()> {
+    pub(super) fn stop_for(
+        &mut self,
+        children: &mut Children,
+        prepared: &Prepared,
+    ) -> LocalBoxFuture<'static, ()> {
         let gone: Vec<String> = self
             .destinations
             .iter()
@@ -133,7 +138,7 @@ impl Running {
     }
 
     /// Stops everything.
-    pub fn stop_all(&mut self, children: &mut Children) -> LocalBoxFuture<'static, ()> {
+    pub(super) fn stop_all(&mut self, children: &mut Children) -> LocalBoxFuture<'static, ()> {
         let all = self.destinations.keys().cloned().collect();
         self.stop(children, all)
     }
@@ -181,7 +186,7 @@ impl Running {
     }
 
     /// Starts what the new policy needs and does not run yet.
-    pub fn start(&mut self, env: &Arc<Environment>, children: &mut Children, prepared: Prepared) {
+    pub(super) fn start(&mut self, env: &Arc<Environment>, children: &mut Children, prepared: Prepared) {
         self.adopt(env, &prepared);
         self.forget_unnamed(env);
         let wanted = self.lane_keys(&self.spec);
@@ -287,12 +292,12 @@ impl Running {
     }
 
     /// The actor that stores cursors.
-    pub fn keeper(&self) -> Addr<CursorKeeper> {
+    pub(super) fn keeper(&self) -> Addr<CursorKeeper> {
         self.keeper.clone()
     }
 
     /// For `show-state` and the uplink.
-    pub fn overview(&self, env: &Environment) -> Overview {
+    pub(super) fn overview(&self, env: &Environment) -> Overview {
         let sources = env
             .telemetry
             .snapshot()

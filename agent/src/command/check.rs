@@ -28,7 +28,9 @@ pub fn run(config: &Config, connect: bool) -> anyhow::Result<bool> {
             spec.destinations.len(),
             spec.rules.len() + spec.exclude.len()
         ),
-        None if Identity::exists(&config.state_dir) => println!("      policy: none received from the controller yet"),
+        None if Identity::exists(&config.state_dir) => {
+            println!("      policy: none received from the controller yet")
+        }
         None => println!("      policy: none; enrol this agent or name one in [policy] file"),
     }
     if !connect {
@@ -52,7 +54,11 @@ async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
     let journals: Vec<_> = spec
         .map(|spec| spec.sources.values().map(|SourceSpec::AuditJournal(spec)| spec.clone()).collect())
         .unwrap_or_default();
-    let journals = if journals.is_empty() { vec![muster_shared::policy::model::AuditJournalSpec::default()] } else { journals };
+    let journals = if journals.is_empty() {
+        vec![muster_shared::policy::model::AuditJournalSpec::default()]
+    } else {
+        journals
+    };
     for journal in journals {
         let checked = tokio::time::timeout(LIMIT, connect_source_once(config, &journal)).await;
         let what = format!("partition {}:{}, journal {}", config.host, config.port, journal.journal);
@@ -93,7 +99,11 @@ async fn check_destination(
     let what = format!("destination {name} ({} {})", config.transport.kind(), config.transport.address());
     match connect(&config.transport, config.replay_window).await {
         Ok(_) => {
-            let note = if config.transport.kind() == "UDP" { " (UDP: nobody can tell whether it arrives)" } else { "" };
+            let note = if config.transport.kind() == "UDP" {
+                " (UDP: nobody can tell whether it arrives)"
+            } else {
+                ""
+            };
             println!("ok    {what}{note}");
             true
         }

@@ -28,9 +28,8 @@ pub fn run(config: &Config, token_file: &Path) -> anyhow::Result<()> {
     make_state_dir(&config.state_dir)?;
     let book = FactsBook::load(config);
     let options = EnrolOptions::new(agent_facts(config, &book));
-    let enrolled = actix_rt::System::new().block_on(async {
-        enrol(&token, &config.state_dir, &options, jiff::Timestamp::now()).await
-    })?;
+    let enrolled = actix_rt::System::new()
+        .block_on(async { enrol(&token, &config.state_dir, &options, jiff::Timestamp::now()).await })?;
     println!("enrolled as {} at {}", enrolled.agent, enrolled.controller);
     println!("key fingerprint {}", enrolled.fingerprint);
     if let Some(expires) = enrolled.expires {
@@ -45,11 +44,15 @@ fn read_token(file: &Path) -> anyhow::Result<EnrolmentToken> {
     let read = if file == Path::new("-") {
         std::io::stdin().take(MAX_TOKEN).read_to_string(&mut text)
     } else {
-        let opened = std::fs::File::open(file).with_context(|| format!("cannot read the token file {}", file.display()))?;
+        let opened = std::fs::File::open(file)
+            .with_context(|| format!("cannot read the token file {}", file.display()))?;
         opened.take(MAX_TOKEN).read_to_string(&mut text)
     };
     read.with_context(|| format!("cannot read the token from {}", file.display()))?;
-    text.trim().parse().with_context(|| {
-        format!("{} holds no enrolment token; it begins with muster1. and is printed by `muster token create`", file.display())
+    EnrolmentToken::parse(text.trim()).with_context(|| {
+        format!(
+            "{} holds no enrolment token; it begins with muster1. and is printed by `muster token create`",
+            file.display()
+        )
     })
 }

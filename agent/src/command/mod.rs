@@ -24,12 +24,14 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// # Errors
 /// When it cannot be made.
 pub fn make_state_dir(path: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(path).with_context(|| format!("cannot make the state directory {}", path.display()))?;
+    std::fs::create_dir_all(path)
+        .with_context(|| format!("cannot make the state directory {}", path.display()))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("cannot restrict the state directory {} to its owner", path.display()))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).with_context(|| {
+            format!("cannot restrict the state directory {} to its owner", path.display())
+        })?;
     }
     Ok(())
 }

@@ -20,8 +20,8 @@ use jiff::Timestamp;
 use muster_shared::policy::model::EffectivePolicy;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -181,7 +181,11 @@ impl HealthSink for Sink {
     }
 }
 
-fn start_uplink(env: &Arc<Environment>, collector: &Addr<Collector>, identity: &Identity) -> anyhow::Result<Addr<Uplink>> {
+fn start_uplink(
+    env: &Arc<Environment>,
+    collector: &Addr<Collector>,
+    identity: &Identity,
+) -> anyhow::Result<Addr<Uplink>> {
     let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
     let store = PolicyStore::open(&env.config.state_dir)?;
     let supervisor = Rc::new(ApplyTo(collector.clone()));
@@ -226,7 +230,8 @@ async fn write_status(env: Arc<Environment>, collector: Addr<Collector>, agent_i
         let Ok(overview) = collector.send(GetOverview).await else { return };
         let status = status(&env, &agent_id, overview);
         let unchanged = written.as_ref().is_some_and(|before| {
-            Status { written: String::new(), ..before.clone() } == Status { written: String::new(), ..status.clone() }
+            Status { written: String::new(), ..before.clone() }
+                == Status { written: String::new(), ..status.clone() }
         });
         if unchanged {
             continue;

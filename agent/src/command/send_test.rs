@@ -3,8 +3,8 @@
 use super::VERSION;
 use super::check::{facts, policy_in_force};
 use crate::config::Config;
-use crate::destination::transport::{Connection, connect};
 use crate::destination::DestinationConfig;
+use crate::destination::transport::{Connection, connect};
 use crate::pipeline::Output;
 use anyhow::bail;
 use muster_shared::event::{AgentEvent, Event, EventKind, field};

@@ -11,10 +11,7 @@ use anyhow::Context;
 /// When it has never run.
 pub fn run(config: &Config, output: Output) -> anyhow::Result<()> {
     let status = Status::read(&config.state_dir).with_context(|| {
-        format!(
-            "no state of an agent in {}; start it with `muster-agent run`",
-            config.state_dir.display()
-        )
+        format!("no state of an agent in {}; start it with `muster-agent run`", config.state_dir.display())
     })?;
     match output {
         Output::Text => print!("{}", status.to_text()),

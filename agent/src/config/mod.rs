@@ -7,8 +7,8 @@ mod file;
 
 pub use file::{ConfigFile, LogFormat};
 
+use crate::host::mapepire::{MapepireConfig, Password, Trust};
 use muster_shared::policy::model::PolicySpec;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -40,39 +40,6 @@ pub enum ConfigError {
     },
 }
 
-/// A text that is never shown.
-#[derive(Clone)]
-pub struct Secret(Zeroizing<String>);
-
-impl Secret {
-    /// Wraps a secret.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    /// The secret itself.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// How the Mapepire server's certificate is verified. There is no way to skip it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trust {
-    /// By these certification authorities (PEM).
-    Ca(String),
-    /// By the SHA-256 of the certificate itself.
-    Pin([u8; 32]),
-}
-
 /// The checked configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -85,7 +52,7 @@ pub struct Config {
     /// The profile.
     pub user: String,
     /// Its password.
-    pub password: Secret,
+    pub password: Password,
     /// Certificate verification.
     pub trust: Trust,
     /// CCSID where QCCSID is 65535.
@@ -101,6 +68,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// How the partition is reached.
+    #[must_use]
+    pub fn mapepire(&self) -> MapepireConfig {
+        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        MapepireConfig {
+            address: format!("{host}:{}", self.port),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            trust: self.trust.clone(),
+        }
+    }
+
     /// Reads and checks the file at `path` and the files that it names. Relative paths are relative to it.
     ///
     /// # Errors
@@ -111,12 +90,16 @@ impl Config {
             .map_err(|error| content(path, format!("{}", error.to_string().trim_end())))?;
         let base = path.parent().unwrap_or(Path::new("."));
         let at = |relative: &Path| base.join(relative);
-        let (host, port) = split_address(&file.partition.address).map_err(|problem| content(path, problem))?;
+        let (host, port) =
+            split_address(&file.partition.address).map_err(|problem| content(path, problem))?;
         let password = read("the password file", &at(&file.partition.password_file))?;
         let password = Zeroizing::new(password);
         let password = password.lines().next().unwrap_or("").to_owned();
         if password.is_empty() {
-            return Err(content(&at(&file.partition.password_file), "the first line, the password, is empty".into()));
+            return Err(content(
+                &at(&file.partition.password_file),
+                "the first line, the password, is empty".into(),
+            ));
         }
         check_sign_on(&file.partition.user, &password).map_err(|problem| content(path, problem))?;
         let trust = trust(&file, base, path)?;
@@ -129,7 +112,7 @@ impl Config {
             host,
             port,
             user: file.partition.user.to_uppercase(),
-            password: Secret::new(password),
+            password: Password::new(password),
             trust,
             ccsid: file.partition.ccsid,
             policy,
@@ -147,7 +130,7 @@ impl Config {
 pub fn load_policy(path: &Path) -> Result<PolicySpec, ConfigError> {
     let text = read("the policy", path)?;
     let spec = muster_shared::policy::parse_spec(&text).map_err(|error| content(path, error.to_string()))?;
-    let problems = muster_shared::policy::validate(&spec);
+    let problems = muster_shared::policy::validate_spec(&spec);
     let errors: Vec<String> = problems.iter().filter(|p| p.is_error()).map(ToString::to_string).collect();
     if errors.is_empty() { Ok(spec) } else { Err(content(path, errors.join("; "))) }
 }
@@ -160,9 +143,10 @@ fn trust(file: &ConfigFile, base: &Path, path: &Path) -> Result<Trust, ConfigErr
             if !pem.contains("-----BEGIN CERTIFICATE-----") {
                 return Err(content(&ca, "it holds no PEM certificate (-----BEGIN CERTIFICATE-----)".into()));
             }
-            Ok(Trust::Ca(pem))
+            Ok(Trust::Authorities(pem))
         }
-        (None, Some(pin)) => parse_pin(pin).map(Trust::Pin).map_err(|problem| content(path, problem)),
+        (None, Some(pin)) => Trust::pin(pin)
+            .ok_or_else(|| content(path, "pin_sha256 must be 64 hexadecimal digits (colons allowed)".into())),
         (Some(_), Some(_)) => Err(content(path, "[partition] has both ca_file and pin_sha256; keep one".into())),
         (None, None) => Err(content(
             path,
@@ -172,17 +156,6 @@ fn trust(file: &ConfigFile, base: &Path, path: &Path) -> Result<Trust, ConfigErr
              partition, and put it into pin_sha256"
                 .into(),
         )),
-    }
-}
-
-/// A SHA-256 as 64 hexadecimal digits, colons and blanks between them allowed.
-fn parse_pin(text: &str) -> Result<[u8; 32], String> {
-    let digits: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
-    let mut pin = [0; 32];
-    if digits.len() == 64 && faster_hex::hex_decode(digits.as_bytes(), &mut pin).is_ok() {
-        Ok(pin)
-    } else {
-        Err("pin_sha256 must be 64 hexadecimal digits (colons allowed)".to_owned())
     }
 }
 
@@ -208,7 +181,9 @@ fn split_address(address: &str) -> Result<(String, u16), String> {
 /// Refuses what a Mapepire server would misread: each failed try counts against the profile.
 fn check_sign_on(user: &str, password: &str) -> Result<(), String> {
     if user.is_empty() || user.len() > 10 || user.contains('*') {
-        return Err(format!("[partition] user {user:?} is not a user profile name (1 to 10 characters, no *)"));
+        return Err(format!(
+            "[partition] user {user:?} is not a user profile name (1 to 10 characters, no *)"
+        ));
     }
     if password.contains(':') || password.contains(';') {
         return Err("the password holds a colon or semicolon, which Mapepire servers up to 2.3.5 cut off; \
@@ -239,9 +214,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("pw"), "secret\n").unwrap();
         std::fs::write(folder.path().join("agent.toml"), toml).unwrap();
-        Config::load(&folder.path().join("agent.toml")).map_err(|error| {
-            error.to_string().replace(&folder.path().display().to_string(), "DIR")
-        })
+        Config::load(&folder.path().join("agent.toml"))
+            .map_err(|error| error.to_string().replace(&folder.path().display().to_string(), "DIR"))
     }
 
     fn partition(lines: &str) -> String {
@@ -254,7 +228,7 @@ mod tests {
         let config = load(&partition(&format!("address = \"prod01\"\npin_sha256 = \"{pin}\""))).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.user.as_str()), ("prod01", 8076, "MUSTER"));
         assert_eq!(config.trust, Trust::Pin([0xAB; 32]));
-        assert_eq!(format!("{:?}", config.password), "(secret)");
+        assert_eq!(format!("{:?}", config.password), "Password(..)");
     }
 
     #[test]
@@ -266,7 +240,11 @@ mod tests {
             (partition("address = \"a\""), "needs ca_file or pin_sha256"),
             (partition("address = \"a\"\nca_file = \"none.pem\""), "cannot read the certification authority"),
             (partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"\nport = 1")), "unknown field"),
-            (partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"")).replace("\"muster\"", "\"Q*\""), "is not a user profile name"),
+            (
+                partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\""))
+                    .replace("\"muster\"", "\"Q*\""),
+                "is not a user profile name",
+            ),
         ];
         for (toml, expected) in cases {
             let error = load(&toml).unwrap_err();

@@ -9,7 +9,7 @@ use super::turn::{self, LaneView, Turn};
 use super::{Gap, Read, Source, SourceError};
 use crate::destination::Delivery;
 use crate::health::{HealthSink, HealthState};
-use crate::host::reconnect::{Failure, Reconnect};
+use crate::host::reconnect::Reconnect;
 use crate::lane::Lane;
 use crate::pipeline::{Pipeline, SourceCounters, Target};
 use crate::supervisor::Progress;
@@ -116,7 +116,10 @@ pub struct SourceActor {
 
 impl SourceActor {
     /// Starts the actor on `arbiter`; `make` runs there, since sources are not moved between threads.
-    pub fn start_on(arbiter: &ArbiterHandle, make: impl FnOnce() -> SourceTask + Send + 'static) -> Addr<Self> {
+    pub fn start_on(
+        arbiter: &ArbiterHandle,
+        make: impl FnOnce() -> SourceTask + Send + 'static,
+    ) -> Addr<Self> {
         Self::start_in_arbiter(arbiter, |_| Self { task: Some(make()) })
     }
 }
@@ -157,18 +160,15 @@ impl Loop {
     }
 
     async fn run(&mut self) {
-        let mut reconnect = Reconnect::new();
+        let mut backoff = Reconnect::new();
         self.task.health.report(&self.component, HealthState::Starting, "connecting to the partition");
         loop {
-            let error = match self.connect_and_work(&mut reconnect).await {
+            let error = match self.connect_and_work(&mut backoff).await {
                 Stop::Asked => return,
                 Stop::Failed(error) => error,
             };
             let wait = match &error {
-                SourceError::Host(host) => {
-                    let failure = if host.is_sign_on() { Failure::SignOn } else { Failure::Other };
-                    reconnect.failed(failure, rand::random::<f64>())
-                }
+                SourceError::Host(host) => backoff.failed(host.failure(), rand::random::<f64>()),
                 SourceError::Setup(_) | SourceError::Reply(_) => SETUP_RETRY,
             };
             warn!(source = self.task.name, error = %error, wait_ms = wait.as_millis() as u64, "source cannot read");
@@ -180,7 +180,7 @@ impl Loop {
         }
     }
 
-    async fn connect_and_work(&mut self, reconnect: &mut Reconnect) -> Stop {
+    async fn connect_and_work(&mut self, backoff: &mut Reconnect) -> Stop {
         let stop = self.task.stop.clone();
         let connecting = (self.task.connect)();
         let mut connected = match unless(&stop, connecting).await {
@@ -192,7 +192,7 @@ impl Loop {
         loop {
             self.task.progress.stamp();
             match self.step(&mut connected).await {
-                Ok(()) => reconnect.succeeded(),
+                Ok(()) => backoff.succeeded(),
                 Err(stop) => return stop,
             }
         }
@@ -350,7 +350,14 @@ impl Loop {
             "entries lost: sequence {range} of receiver {}: {}; keep receivers longer than the agent may be down",
             gap.receiver, gap.reason
         );
-        warn!(source = self.task.name, receiver = gap.receiver, from = gap.from, to = gap.to, reason = gap.reason, "entries lost before they could be read");
+        warn!(
+            source = self.task.name,
+            receiver = gap.receiver,
+            from = gap.from,
+            to = gap.to,
+            reason = gap.reason,
+            "entries lost before they could be read"
+        );
         self.gap_until = Some((self.clock.elapsed() + GAP_SHOWN_FOR, reason));
         self.report_healthy();
     }

@@ -8,7 +8,7 @@
 mod child;
 pub mod restart;
 
-pub use child::{Child, Children, Running};
+pub use child::{Child, Children, Factory, Running};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

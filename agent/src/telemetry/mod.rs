@@ -1,6 +1,6 @@
 //! What is counted: one registry that heartbeats, the uplink and `show-state` read.
 
-use crate::destination::stats::Stats;
+use crate::destination::Stats;
 use crate::lane::Lane;
 use crate::pipeline::{CountersSnapshot, SourceCounters};
 use crate::uplink::RatesSnapshot;
