@@ -289,6 +289,20 @@ fn unknown_types_and_endless_data_travel_in_raw() {
 }
 
 #[test]
+fn endless_passwords_cost_no_more_than_their_length() {
+    let page = code_page(37).unwrap();
+    for text in ["PASSWORD(A)", "CRTUSRPRF('", "CRTUSRPRF A '(", "PASSWORD=''", "CRTUSRPRF A B "] {
+        let bytes: Vec<u8> = text.chars().map(|c| page.byte_of(c).unwrap()).collect();
+        let data = bytes.repeat(2_000_000 / bytes.len());
+        let entry = JournalEntry { code: b'U', data: &data, data_length: data.len() as u32, ..NO_ENTRY };
+        let (event, decoded) = decode_entry(&entry);
+        assert!(event.get(muster_shared::event::field::MESSAGE).unwrap().len() <= 2 * 8192, "{text}");
+        assert!(decoded.raw_bytes > 1_000_000, "{text}");
+        assert!(get(&event, "raw").is_none_or(|raw| raw.len() < 40_000), "{text}");
+    }
+}
+
+#[test]
 fn entries_of_other_journal_codes() {
     let object = "QAUDJRN   QSYS      ";
     let entry =

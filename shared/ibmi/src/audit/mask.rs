@@ -13,6 +13,9 @@ use std::ops::Range;
 /// Places of passwords in the bytes, by rising start, without overlap.
 pub(crate) type Secrets = SmallVec<[Range<usize>; 4]>;
 
+/// Longer than any name of a user profile, quotes included.
+const MAX_NAME: usize = 64;
+
 /// What a masked value is replaced with, whatever its length was.
 const MASKED: &str = "********";
 
@@ -133,17 +136,28 @@ impl Scan<'_> {
     /// `CRTUSRPRF NAME SECRET`: the second value, if both stand without a parameter name.
     fn positional(&mut self) {
         let first = self.skip_blanks(self.at);
-        let first_end = self.end_of_token(first);
-        let second = self.skip_blanks(first_end);
-        let second_end = self.end_of_token(second);
-        let plain = |range: Range<usize>| {
-            !range.is_empty()
-                && !self.text[range.clone()].contains(&b'(')
-                && self.text.get(range.end) != Some(&b'(')
+        let name = self.length_of_plain(first, MAX_NAME);
+        let second = self.skip_blanks(first + name);
+        let end = match self.text.get(second) {
+            Some(quote @ (b'\'' | b'"')) => self.end_of_quoted(second, *quote),
+            _ => second + self.length_of_plain(second, usize::MAX),
         };
-        if plain(first..first_end) && plain(second..second_end) {
-            self.add(second..second_end);
+        let named = |at: usize| self.text.get(at) == Some(&b'(');
+        if name > 0
+            && name < MAX_NAME
+            && second > first + name
+            && end > second
+            && !named(first + name)
+            && !named(end)
+        {
+            self.add(second..end);
         }
+    }
+
+    /// Characters up to one that ends a value or, with a parenthesis, a parameter's name.
+    fn length_of_plain(&self, from: usize, most: usize) -> usize {
+        let rest = self.text.get(from..).unwrap_or_default();
+        rest.iter().take(most).take_while(|c| !matches!(c, b' ' | b'(' | b')' | b';')).count()
     }
 
     fn secret_token(&mut self) {
@@ -289,6 +303,8 @@ mod tests {
             "WRKOBJ OBJ(PAYROLL/PWD)",
             "INSERT INTO T USING 'x'",
             "CHGUSRPRF BOB",
+            "CHGUSRPRF USRPRF(BOB) TEXT(X)",
+            "CRTUSRPRF(A) B",
         ] {
             assert_eq!(masked(command), command);
         }

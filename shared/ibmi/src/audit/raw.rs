@@ -13,6 +13,9 @@ use muster_shared::event::{Event, field};
 /// Most bytes that one event keeps; twice as many digits.
 pub(crate) const MAX_BYTES: usize = 8 * 1024;
 
+/// Bytes from here on are counted but not written. Only user-written entries are that long.
+const MAX_OFFSET: usize = 4 * MAX_BYTES;
+
 /// Blank bytes that a piece may hold in its middle; a new piece costs about as much.
 const GAP: usize = 3;
 
@@ -60,7 +63,7 @@ struct Writer<'a> {
 
 impl Writer<'_> {
     fn piece(&mut self, from: usize, to: usize, start: usize, text: &mut String) {
-        let room = MAX_BYTES - self.kept;
+        let room = (MAX_BYTES - self.kept).min(MAX_OFFSET.saturating_sub(from));
         let kept = (to - from).min(room);
         self.kept += kept;
         self.left_out += to - from - kept;
@@ -74,14 +77,16 @@ impl Writer<'_> {
         text.push(':');
         let to = from + kept;
         if self.secrets.is_none() && mask::may_hold_secrets(self.data, from..to) {
-            self.secrets = Some(mask::find(self.page, self.data));
+            self.secrets = Some(mask::find(self.page, &self.data[..self.data.len().min(MAX_OFFSET)]));
         }
         let Some(secrets) = self.secrets.as_ref().filter(|secrets| !secrets.is_empty()) else {
             push_hex(&self.data[from..to], text);
             return;
         };
         for at in from..to {
-            let secret = secrets.iter().any(|secret| secret.contains(&at));
+            // They are sorted: the first that ends behind this byte is the only one that can hold it.
+            let next = secrets.partition_point(|secret| secret.end <= at);
+            let secret = secrets.get(next).is_some_and(|secret| secret.start <= at);
             push_hex(&[if secret { MASK } else { self.data[at] }], text);
         }
     }

@@ -63,10 +63,10 @@ impl Condition {
     fn holds(&self, data: &[u8]) -> bool {
         let end = self.end.min(data.len());
         let field = trimmed(data.get(self.start..end).unwrap_or_default());
-        if let [only] = self.values.as_slice()
-            && self.prefixes.is_empty()
+        if let [byte] = field
+            && self.end - self.start == 1
         {
-            return (only == field) != self.negated;
+            return self.values.iter().any(|value| value.first() == Some(byte)) != self.negated;
         }
         let found = self.values.binary_search_by(|value| value.as_slice().cmp(field)).is_ok()
             || self.prefixes.iter().any(|prefix| field.starts_with(prefix));
