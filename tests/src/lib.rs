@@ -5,5 +5,6 @@
 pub mod eventually;
 pub mod process;
 pub mod readers;
+pub mod receiver;
 pub mod results;
 pub mod sandbox;

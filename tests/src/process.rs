@@ -16,7 +16,11 @@ use crate::results::target_dir;
 pub fn program(name: &str) -> PathBuf {
     let folder = std::env::var_os("MUSTER_BIN_DIR").map_or_else(|| target_dir().join("debug"), PathBuf::from);
     let path = folder.join(name);
-    assert!(path.is_file(), "{} is missing: run `make build` or `cargo build --workspace --bins`", path.display());
+    assert!(
+        path.is_file(),
+        "{} is missing: run `make build` or `cargo build --workspace --bins`",
+        path.display()
+    );
     path
 }
 
@@ -87,7 +91,8 @@ impl Process {
     /// # Panics
     /// When it cannot be sent.
     pub fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
+        let status =
+            Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
         assert!(status.is_ok_and(|status| status.success()), "SIG{signal} reaches {}", self.name);
     }
 

@@ -24,7 +24,8 @@ impl Sandbox {
     /// When it cannot be made.
     #[must_use]
     pub fn new(story: &str) -> Self {
-        let folder = tempfile::Builder::new().prefix(&format!("muster-{story}-")).tempdir().expect("a temp folder");
+        let folder =
+            tempfile::Builder::new().prefix(&format!("muster-{story}-")).tempdir().expect("a temp folder");
         let path = folder.path().to_owned();
         Self { folder: Some(folder), path }
     }
@@ -249,7 +250,8 @@ impl Controller {
         let mut all = args.to_vec();
         all.extend(["--output", "json"]);
         let text = self.muster_ok(&all);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("muster {args:?} prints JSON: {error}: {text}"))
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("muster {args:?} prints JSON: {error}: {text}"))
     }
 
     /// Signs on as the admin.
@@ -275,7 +277,8 @@ impl Controller {
     pub fn enrol(&self, agent: &AgentHome, labels: &[&str]) {
         let token = agent.folder.join("token");
         let token_text = token.display().to_string();
-        let mut args = vec!["token", "create", "--uses", "1", "--expires", "1h", "--output-file", &token_text];
+        let mut args =
+            vec!["token", "create", "--uses", "1", "--expires", "1h", "--output-file", &token_text];
         for label in labels {
             args.extend(["--label", label]);
         }

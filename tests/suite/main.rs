@@ -1,1 +1,3 @@
-fn main() {}
+//! Stories of the whole system.
+
+mod destinations;
