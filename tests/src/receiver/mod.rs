@@ -6,7 +6,7 @@ mod program;
 pub mod rsyslog;
 pub mod syslog_ng;
 
-pub use program::{ProgramReceiver, TlsFiles};
+pub use program::{ProgramReceiver, TlsFiles, free_port};
 
 use crate::eventually::eventually;
 use frames::Frames;
