@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Most problems that a refusal lists; the rest is counted.
 const MAX_LISTED: usize = 10;
 
+/// Longest text of a refusal, in characters: names in a policy may be long.
+const MAX_TEXT: usize = 4_000;
+
 /// A policy that may run.
 #[derive(Debug, Clone)]
 pub struct CheckedPolicy {
@@ -44,7 +47,7 @@ fn list(errors: &[String]) -> String {
     if errors.len() > MAX_LISTED {
         text.push_str(&format!("; and {} more", errors.len() - MAX_LISTED));
     }
-    text
+    text.chars().take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -108,5 +111,6 @@ mod tests {
     fn long_lists_are_cut() {
         let errors: Vec<String> = (0..12).map(|n| n.to_string()).collect();
         assert_eq!(list(&errors), "0; 1; 2; 3; 4; 5; 6; 7; 8; 9; and 2 more");
+        assert_eq!(list(&["x".repeat(9_000)]).len(), MAX_TEXT);
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use rustls::{AlertDescription, CertificateError};
 use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 /// Longest text of a peer that is repeated, in characters; long enough for advice with commands in it.
@@ -43,6 +44,10 @@ pub fn classify(url: &str, error: &(dyn Error + 'static)) -> Failure {
         Some(rustls::Error::InvalidCertificate(reason)) => Failure::Untrusted(untrusted(url, reason)),
         Some(rustls::Error::AlertReceived(alert)) => alerted(url, *alert),
         Some(other) => Failure::Protocol(format!("TLS with the controller at {url} failed: {other}")),
+        None if hung_up(error) => Failure::Unreachable(format!(
+            "controller at {url} hung up ({}); if this goes on, it may not accept this agent's certificate",
+            chain(error)
+        )),
         None => Failure::Unreachable(format!("controller at {url} cannot be reached: {}", chain(error))),
     }
 }
@@ -164,6 +169,21 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
     None
 }
 
+/// The peer ended the connection without a word. In TLS 1.3 a refused client certificate can look like
+/// this: the reset that follows the alert may overtake it.
+fn hung_up(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            let kind = io.kind();
+            return [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::UnexpectedEof]
+                .contains(&kind);
+        }
+        next = error.source();
+    }
+    false
+}
+
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
@@ -202,6 +222,8 @@ mod tests {
         let revoked = wrap(rustls::Error::AlertReceived(AlertDescription::CertificateRevoked));
         assert!(matches!(classify(URL, &revoked), Failure::Refused(text) if text.contains("was revoked")));
         let plain = io::Error::new(io::ErrorKind::ConnectionRefused, "connection refused");
+        let reset = io::Error::from(ErrorKind::ConnectionReset);
+        assert!(matches!(classify(URL, &reset), Failure::Unreachable(text) if text.contains("hung up")));
         assert_eq!(
             classify(URL, &plain),
             Failure::Unreachable(format!("controller at {URL} cannot be reached: connection refused"))

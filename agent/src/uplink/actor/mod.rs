@@ -1,18 +1,19 @@
 //! The actor that keeps the connection to the controller: it carries out what [`State`] decides, says what
 //! [`Reporter`] has to say when [`Pace`] asks for it, and hands offers on.
 
+mod hear;
+
 use crate::health::{HealthSink, HealthState};
 use crate::uplink::describe::{self, AgentFacts};
 use crate::uplink::endpoint::Endpoint;
-use crate::uplink::failure::{Failure, retry_after_nanoseconds, tidy};
-use crate::uplink::offer;
+use crate::uplink::failure::Failure;
 use crate::uplink::pace::Pace;
 use crate::uplink::report::{Extras, Parts, Reporter};
 use crate::uplink::state::{Event, State, Step, Surroundings};
 use crate::uplink::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, LinkTask, TransportKind};
 use crate::uplink::{
-    DescribePartition, Disconnect, GetUplinkState, PolicyHandler, PolicyOffer, PolicyReport, PolicyVerdict,
-    RatesProvider, ReportHealth, UplinkState,
+    DescribePartition, Disconnect, GetUplinkState, PolicyHandler, PolicyOffer, RatesProvider, ReportHealth,
+    UplinkState,
 };
 use actix::fut::ActorFutureExt;
 use actix::{
@@ -21,14 +22,8 @@ use actix::{
 };
 use futures_util::stream;
 use jiff::Timestamp;
-use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
-use muster_proto::opamp::config::{PolicyFileError, policy_body, policy_map};
-use muster_proto::opamp::server_error_response::Details;
-use muster_proto::opamp::{
-    AgentRemoteConfig, AgentToServer, ConnectionSettingsOffers, ConnectionSettingsStatus,
-    ConnectionSettingsStatuses, CustomCapabilities, CustomMessage, EffectiveConfig, RemoteConfigStatus,
-    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent,
-};
+use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities};
+use muster_proto::opamp::{AgentToServer, CustomCapabilities, CustomMessage};
 use muster_proto::session::rates::{self, RatesMessage, RatesReport};
 use muster_shared::id::AgentId;
 use rustls::ClientConfig;
@@ -54,13 +49,6 @@ pub const CAPABILITIES: AgentCapabilities = AgentCapabilities(
         | AgentCapabilities::REPORTS_HEARTBEAT.0
         | AgentCapabilities::REPORTS_CONNECTION_SETTINGS_STATUS.0,
 );
-
-/// A failed policy that is offered again within this time is not tried again: only an operator's wish
-/// repeats an offer, a server that repeats it at once would loop.
-const RETRY_FAILED_AFTER: Duration = Duration::from_secs(10);
-
-/// Full reports are at least this far apart, whatever the server asks.
-const FULL_STATE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -328,217 +316,6 @@ impl Uplink {
             destinations: snapshot.destinations,
         };
         RatesMessage::Report(report).to_custom()
-    }
-
-    fn hear(&mut self, message: ServerToAgent, ctx: &mut Context<Self>) {
-        if !message.instance_uid.is_empty() && message.instance_uid != self.reporter.uid() {
-            warn!("message from the controller is addressed to another agent, ignored");
-            return;
-        }
-        if let Some(error) = &message.error_response {
-            self.hear_error(error, ctx);
-            return;
-        }
-        self.take(Event::Answered, ctx);
-        if message.capabilities != 0 {
-            self.server.capabilities = ServerCapabilities(message.capabilities);
-        }
-        if message.command.is_some() {
-            warn!("command from the controller is not supported, ignored");
-            return;
-        }
-        if let Some(custom) = &message.custom_capabilities {
-            self.server.takes_rates = custom.capabilities.iter().any(|name| name == rates::CAPABILITY);
-        }
-        if ServerFlags(message.flags).has(ServerFlags::REPORT_FULL_STATE) {
-            self.say_all_again(ctx);
-        }
-        if let Some(identification) = &message.agent_identification {
-            self.rename(&identification.new_instance_uid);
-        }
-        if let Some(settings) = &message.connection_settings {
-            self.hear_settings(settings);
-        }
-        if let Some(custom) = &message.custom_message {
-            self.hear_custom(custom);
-        }
-        if let Some(offer) = &message.remote_config {
-            self.hear_offer(offer, ctx);
-        }
-        self.flush(ctx);
-    }
-
-    fn hear_error(&mut self, error: &ServerErrorResponse, ctx: &mut Context<Self>) {
-        let text = tidy(&error.error_message);
-        match error.r#type() {
-            ServerErrorResponseType::Unavailable => {
-                let retry_after = match &error.details {
-                    Some(Details::RetryInfo(info)) => {
-                        Some(retry_after_nanoseconds(info.retry_after_nanoseconds))
-                    }
-                    None => None,
-                };
-                self.hang_up(ctx);
-                let text = format!("the controller is busy: {text}");
-                self.take(Event::Lost(Failure::Busy { retry_after, text }), ctx);
-            }
-            ServerErrorResponseType::BadRequest | ServerErrorResponseType::Unknown => {
-                // Not to be repeated. The connection stays; if it gives no other answer, it is lost anyway.
-                warn!(reason = text, "the controller does not accept a report");
-                self.sink.report(
-                    COMPONENT,
-                    HealthState::Degraded,
-                    &format!("the controller does not accept a report: {text}"),
-                );
-            }
-        }
-    }
-
-    fn say_all_again(&mut self, ctx: &mut Context<Self>) {
-        let now = self.now();
-        let earliest = self.last_full.map_or(Duration::ZERO, |last| last + FULL_STATE_PAUSE);
-        if now >= earliest {
-            self.last_full = Some(now);
-            self.reporter.say_all_again();
-        } else if !self.full_waits {
-            self.full_waits = true;
-            ctx.run_later(earliest.saturating_sub(now), |act, ctx| {
-                act.full_waits = false;
-                act.last_full = Some(act.now());
-                act.reporter.say_all_again();
-                act.flush(ctx);
-            });
-        }
-    }
-
-    fn rename(&mut self, uid: &[u8]) {
-        match Uuid::from_slice(uid) {
-            Ok(uid) => {
-                warn!(new_agent_id = %uid, "the controller gives this agent another id");
-                self.settings.agent = AgentId(uid);
-                self.reporter.set_uid(uid.into_bytes());
-                self.describe();
-            }
-            Err(_) => {
-                warn!(bytes = uid.len(), "the controller gives this agent an id of wrong length, ignored")
-            }
-        }
-    }
-
-    fn describe(&mut self) {
-        let settings = &self.settings;
-        let description = describe::description(settings.agent, settings.boot, &settings.facts);
-        self.reporter.set_description(description);
-    }
-
-    fn hear_settings(&mut self, offered: &ConnectionSettingsOffers) {
-        if self.last_settings_hash.as_ref() == Some(&offered.hash) {
-            return;
-        }
-        self.last_settings_hash = Some(offered.hash.clone());
-        let (status, error_message) = match offer::judge(offered, &self.settings.endpoints) {
-            Ok(seconds) => {
-                self.pace.set_heartbeat(seconds);
-                (ConnectionSettingsStatuses::Applied, String::new())
-            }
-            Err(reason) => {
-                warn!(reason, "connection settings from the controller refused");
-                (ConnectionSettingsStatuses::Failed, reason)
-            }
-        };
-        self.reporter.set_connection_settings_status(ConnectionSettingsStatus {
-            last_connection_settings_hash: offered.hash.clone(),
-            status: status.into(),
-            error_message,
-        });
-    }
-
-    fn hear_custom(&mut self, message: &CustomMessage) {
-        match RatesMessage::from_custom(message) {
-            Ok(RatesMessage::Watch(watch)) => self.pace.watch(&watch, self.now()),
-            Ok(RatesMessage::Report(_)) => debug!("rates from the controller, ignored"),
-            Err(error) => debug!(%error, "custom message ignored"),
-        }
-    }
-
-    fn hear_offer(&mut self, offer: &AgentRemoteConfig, ctx: &mut Context<Self>) {
-        let now = self.now();
-        if self.offers.last.as_ref() == Some(&offer.config_hash) {
-            let waited = self.offers.judged_at.is_none_or(|at| now >= at + RETRY_FAILED_AFTER);
-            if self.offers.applying || !self.offers.failed || !waited {
-                return;
-            }
-        }
-        let hash = offer.config_hash.clone();
-        match policy_body(offer) {
-            Ok(body) => {
-                let offer = PolicyOffer { hash: hash.clone(), body: body.to_vec() };
-                self.offers.last = Some(hash.clone());
-                self.offers.failed = false;
-                self.set_policy_status(hash, RemoteConfigStatuses::Applying, String::new());
-                if self.offers.applying {
-                    self.offers.waiting = Some(offer);
-                } else {
-                    self.apply(offer, ctx);
-                }
-            }
-            Err(PolicyFileError::NoHash) => warn!("policy without hash offered, ignored"),
-            Err(
-                error @ (PolicyFileError::Missing
-                | PolicyFileError::Unknown(_)
-                | PolicyFileError::ContentType(_)),
-            ) => {
-                self.offers.last = Some(hash.clone());
-                self.offers.waiting = None;
-                self.judged(true);
-                self.set_policy_status(hash, RemoteConfigStatuses::Failed, error.to_string());
-            }
-        }
-    }
-
-    fn apply(&mut self, offer: PolicyOffer, ctx: &mut Context<Self>) {
-        self.offers.applying = true;
-        let answer = self.policy.offer(offer).into_actor(self).map(|report, act, ctx| {
-            act.offers.applying = false;
-            act.learn_policy(report);
-            if let Some(next) = act.offers.waiting.take() {
-                act.set_policy_status(next.hash.clone(), RemoteConfigStatuses::Applying, String::new());
-                act.apply(next, ctx);
-            }
-            act.flush(ctx);
-        });
-        ctx.spawn(answer);
-    }
-
-    /// Takes over what runs and what became of the last offer.
-    fn learn_policy(&mut self, report: PolicyReport) {
-        if let Some(running) = report.running {
-            self.reporter.set_effective_config(EffectiveConfig { config_map: Some(policy_map(running)) });
-        }
-        if let Some((hash, verdict)) = report.last_offer {
-            let (status, text, failed) = match verdict {
-                PolicyVerdict::Applied => (RemoteConfigStatuses::Applied, String::new(), false),
-                PolicyVerdict::Failed(reason) => (RemoteConfigStatuses::Failed, reason, true),
-            };
-            if self.offers.last.is_none() || self.offers.last.as_ref() == Some(&hash) {
-                self.offers.last = Some(hash.clone());
-                self.judged(failed);
-                self.set_policy_status(hash, status, text);
-            }
-        }
-    }
-
-    fn judged(&mut self, failed: bool) {
-        self.offers.failed = failed;
-        self.offers.judged_at = Some(self.now());
-    }
-
-    fn set_policy_status(&mut self, hash: Vec<u8>, status: RemoteConfigStatuses, error_message: String) {
-        self.reporter.set_remote_config_status(RemoteConfigStatus {
-            last_remote_config_hash: hash,
-            status: status.into(),
-            error_message,
-        });
     }
 }
 

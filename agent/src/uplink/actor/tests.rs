@@ -1,11 +1,15 @@
 use super::*;
 use crate::health::ComponentHealth;
 use crate::uplink::testing::{Answer, Arrival, Authority, Seen, Server};
+use crate::uplink::{PolicyReport, PolicyVerdict};
 use actix::Addr;
 use futures_util::future::LocalBoxFuture;
+use muster_proto::opamp::capability::ServerFlags;
+use muster_proto::opamp::server_error_response::Details;
 use muster_proto::opamp::{
-    self, AgentDisconnect, OpAmpConnectionSettings, RetryInfo, ServerToAgentCommand, TlsConnectionSettings,
-    attribute, config::policy_offer,
+    self, AgentDisconnect, ConnectionSettingsOffers, ConnectionSettingsStatuses, OpAmpConnectionSettings,
+    RemoteConfigStatus, RemoteConfigStatuses, RetryInfo, ServerErrorResponse, ServerErrorResponseType,
+    ServerToAgent, ServerToAgentCommand, TlsConnectionSettings, attribute, config::policy_offer,
 };
 use muster_proto::session::rates::{RatesWatch, SourceRates};
 use muster_shared::partition::Partition;
@@ -424,7 +428,7 @@ async fn a_lost_connection_is_opened_again_with_everything() {
 
 #[actix_rt::test]
 async fn a_busy_controller_is_obeyed() {
-    let (mut server, setting, first) = connected(TransportKind::Websocket).await;
+    let (server, setting, first) = connected(TransportKind::Websocket).await;
     let error = ServerErrorResponse {
         r#type: ServerErrorResponseType::Unavailable.into(),
         error_message: "too many agents".to_owned(),

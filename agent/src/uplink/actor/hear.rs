@@ -1,0 +1,240 @@
+//! What the uplink does with what the controller says.
+
+use super::{COMPONENT, Uplink};
+use crate::health::HealthState;
+use crate::uplink::failure::{Failure, retry_after_nanoseconds, tidy};
+use crate::uplink::state::Event;
+use crate::uplink::{PolicyOffer, PolicyReport, PolicyVerdict, describe, offer};
+use actix::fut::ActorFutureExt;
+use actix::{AsyncContext, Context, WrapFuture};
+use muster_proto::opamp::capability::{ServerCapabilities, ServerFlags};
+use muster_proto::opamp::config::{PolicyFileError, policy_body, policy_map};
+use muster_proto::opamp::server_error_response::Details;
+use muster_proto::opamp::{
+    AgentRemoteConfig, ConnectionSettingsOffers, ConnectionSettingsStatus, ConnectionSettingsStatuses,
+    CustomMessage, EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses, ServerErrorResponse,
+    ServerErrorResponseType, ServerToAgent,
+};
+use muster_proto::session::rates::{self, RatesMessage};
+use muster_shared::id::AgentId;
+use std::time::Duration;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+/// A failed policy that is offered again within this time is not tried again: only an operator's wish
+/// repeats an offer, a server that repeats it at once would loop.
+const RETRY_FAILED_AFTER: Duration = Duration::from_secs(10);
+
+/// Full reports are at least this far apart, whatever the server asks.
+const FULL_STATE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Uplink {
+    pub(super) fn hear(&mut self, message: ServerToAgent, ctx: &mut Context<Self>) {
+        if !message.instance_uid.is_empty() && message.instance_uid != self.reporter.uid() {
+            warn!("message from the controller is addressed to another agent, ignored");
+            return;
+        }
+        if let Some(error) = &message.error_response {
+            self.hear_error(error, ctx);
+            return;
+        }
+        self.take(Event::Answered, ctx);
+        if message.capabilities != 0 {
+            self.server.capabilities = ServerCapabilities(message.capabilities);
+        }
+        if message.command.is_some() {
+            warn!("command from the controller is not supported, ignored");
+            return;
+        }
+        if let Some(custom) = &message.custom_capabilities {
+            self.server.takes_rates = custom.capabilities.iter().any(|name| name == rates::CAPABILITY);
+        }
+        if ServerFlags(message.flags).has(ServerFlags::REPORT_FULL_STATE) {
+            self.say_all_again(ctx);
+        }
+        if let Some(identification) = &message.agent_identification {
+            self.rename(&identification.new_instance_uid);
+        }
+        if let Some(settings) = &message.connection_settings {
+            self.hear_settings(settings);
+        }
+        if let Some(custom) = &message.custom_message {
+            self.hear_custom(custom);
+        }
+        if let Some(offer) = &message.remote_config {
+            self.hear_offer(offer, ctx);
+        }
+        self.flush(ctx);
+    }
+
+    fn hear_error(&mut self, error: &ServerErrorResponse, ctx: &mut Context<Self>) {
+        let text = tidy(&error.error_message);
+        match error.r#type() {
+            ServerErrorResponseType::Unavailable => {
+                let retry_after = error
+                    .details
+                    .as_ref()
+                    .map(|Details::RetryInfo(info)| retry_after_nanoseconds(info.retry_after_nanoseconds));
+                self.hang_up(ctx);
+                let text = format!("the controller is busy: {text}");
+                self.take(Event::Lost(Failure::Busy { retry_after, text }), ctx);
+            }
+            ServerErrorResponseType::BadRequest | ServerErrorResponseType::Unknown => {
+                // Not to be repeated. The connection stays; if it gives no other answer, it is lost anyway.
+                warn!(reason = text, "the controller does not accept a report");
+                self.sink.report(
+                    COMPONENT,
+                    HealthState::Degraded,
+                    &format!("the controller does not accept a report: {text}"),
+                );
+            }
+        }
+    }
+
+    fn say_all_again(&mut self, ctx: &mut Context<Self>) {
+        let now = self.now();
+        let earliest = self.last_full.map_or(Duration::ZERO, |last| last + FULL_STATE_PAUSE);
+        if now >= earliest {
+            self.last_full = Some(now);
+            self.reporter.say_all_again();
+        } else if !self.full_waits {
+            self.full_waits = true;
+            ctx.run_later(earliest.saturating_sub(now), |act, ctx| {
+                act.full_waits = false;
+                act.last_full = Some(act.now());
+                act.reporter.say_all_again();
+                act.flush(ctx);
+            });
+        }
+    }
+
+    fn rename(&mut self, uid: &[u8]) {
+        match Uuid::from_slice(uid) {
+            Ok(uid) => {
+                warn!(new_agent_id = %uid, "the controller gives this agent another id");
+                self.settings.agent = AgentId(uid);
+                self.reporter.set_uid(uid.into_bytes());
+                self.describe();
+            }
+            Err(_) => {
+                warn!(bytes = uid.len(), "the controller gives this agent an id of wrong length, ignored")
+            }
+        }
+    }
+
+    pub(super) fn describe(&mut self) {
+        let settings = &self.settings;
+        let description = describe::description(settings.agent, settings.boot, &settings.facts);
+        self.reporter.set_description(description);
+    }
+
+    fn hear_settings(&mut self, offered: &ConnectionSettingsOffers) {
+        if self.last_settings_hash.as_ref() == Some(&offered.hash) {
+            return;
+        }
+        self.last_settings_hash = Some(offered.hash.clone());
+        let (status, error_message) = match offer::judge(offered, &self.settings.endpoints) {
+            Ok(seconds) => {
+                self.pace.set_heartbeat(seconds);
+                (ConnectionSettingsStatuses::Applied, String::new())
+            }
+            Err(reason) => {
+                warn!(reason, "connection settings from the controller refused");
+                (ConnectionSettingsStatuses::Failed, reason)
+            }
+        };
+        self.reporter.set_connection_settings_status(ConnectionSettingsStatus {
+            last_connection_settings_hash: offered.hash.clone(),
+            status: status.into(),
+            error_message,
+        });
+    }
+
+    fn hear_custom(&mut self, message: &CustomMessage) {
+        match RatesMessage::from_custom(message) {
+            Ok(RatesMessage::Watch(watch)) => self.pace.watch(&watch, self.now()),
+            Ok(RatesMessage::Report(_)) => debug!("rates from the controller, ignored"),
+            Err(error) => debug!(%error, "custom message ignored"),
+        }
+    }
+
+    fn hear_offer(&mut self, offer: &AgentRemoteConfig, ctx: &mut Context<Self>) {
+        let now = self.now();
+        if self.offers.last.as_ref() == Some(&offer.config_hash) {
+            let waited = self.offers.judged_at.is_none_or(|at| now >= at + RETRY_FAILED_AFTER);
+            if self.offers.applying || !self.offers.failed || !waited {
+                return;
+            }
+        }
+        let hash = offer.config_hash.clone();
+        match policy_body(offer) {
+            Ok(body) => {
+                let offer = PolicyOffer { hash: hash.clone(), body: body.to_vec() };
+                self.offers.last = Some(hash.clone());
+                self.offers.failed = false;
+                self.set_policy_status(hash, RemoteConfigStatuses::Applying, String::new());
+                if self.offers.applying {
+                    self.offers.waiting = Some(offer);
+                } else {
+                    self.apply(offer, ctx);
+                }
+            }
+            Err(PolicyFileError::NoHash) => warn!("policy without hash offered, ignored"),
+            Err(
+                error @ (PolicyFileError::Missing
+                | PolicyFileError::Unknown(_)
+                | PolicyFileError::ContentType(_)),
+            ) => {
+                self.offers.last = Some(hash.clone());
+                self.offers.waiting = None;
+                self.judged(true);
+                self.set_policy_status(hash, RemoteConfigStatuses::Failed, error.to_string());
+            }
+        }
+    }
+
+    fn apply(&mut self, offer: PolicyOffer, ctx: &mut Context<Self>) {
+        self.offers.applying = true;
+        let answer = self.policy.offer(offer).into_actor(self).map(|report, act, ctx| {
+            act.offers.applying = false;
+            act.learn_policy(report);
+            if let Some(next) = act.offers.waiting.take() {
+                act.set_policy_status(next.hash.clone(), RemoteConfigStatuses::Applying, String::new());
+                act.apply(next, ctx);
+            }
+            act.flush(ctx);
+        });
+        ctx.spawn(answer);
+    }
+
+    /// Takes over what runs and what became of the last offer.
+    pub(super) fn learn_policy(&mut self, report: PolicyReport) {
+        if let Some(running) = report.running {
+            self.reporter.set_effective_config(EffectiveConfig { config_map: Some(policy_map(running)) });
+        }
+        if let Some((hash, verdict)) = report.last_offer {
+            let (status, text, failed) = match verdict {
+                PolicyVerdict::Applied => (RemoteConfigStatuses::Applied, String::new(), false),
+                PolicyVerdict::Failed(reason) => (RemoteConfigStatuses::Failed, reason, true),
+            };
+            if self.offers.last.is_none() || self.offers.last.as_ref() == Some(&hash) {
+                self.offers.last = Some(hash.clone());
+                self.judged(failed);
+                self.set_policy_status(hash, status, text);
+            }
+        }
+    }
+
+    fn judged(&mut self, failed: bool) {
+        self.offers.failed = failed;
+        self.offers.judged_at = Some(self.now());
+    }
+
+    fn set_policy_status(&mut self, hash: Vec<u8>, status: RemoteConfigStatuses, error_message: String) {
+        self.reporter.set_remote_config_status(RemoteConfigStatus {
+            last_remote_config_hash: hash,
+            status: status.into(),
+            error_message,
+        });
+    }
+}
