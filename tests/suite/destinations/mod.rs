@@ -34,11 +34,14 @@ pub(crate) fn tls(
     }
 }
 
+/// Makes the transport for a receiver's address.
+type TransportTo = fn(String, &Authority) -> TransportSpec;
+
 #[test]
 fn every_transport_and_frame_delivers_everything_in_order() {
     let authority = Authority::new("test authority");
     let server = server_config(&authority.identity(&["localhost", "127.0.0.1"]), None);
-    let transports: [(Port, fn(String, &Authority) -> TransportSpec); 4] = [
+    let transports: [(Port, TransportTo); 4] = [
         (Port::Udp, |address, _| TransportSpec::Udp { address }),
         (Port::Tcp, |address, _| tcp(address, Framing::Newline)),
         (Port::Tcp, |address, _| tcp(address, Framing::OctetCounting)),
