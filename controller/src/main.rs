@@ -112,6 +112,6 @@ fn print_first_start(running: &Running) {
     println!("│ User        admin");
     println!("│ Password    {}", password.as_str());
     println!("│ This password is shown only now. Sign in with `muster login` and");
-    println!("│ change it with `muster passwd`.");
+    println!("│ change it with `muster password`.");
     println!("└────────────────────────────────────────────────────────────────");
 }

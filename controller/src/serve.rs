@@ -128,7 +128,12 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     Ok(Running { addr, ca_pem, admin_password, app, handle, server, renewal })
 }
 
-fn assemble(config: Config, address: SocketAddr, store: SharedStore, now: Timestamp) -> Result<App, ServeError> {
+fn assemble(
+    config: Config,
+    address: SocketAddr,
+    store: SharedStore,
+    now: Timestamp,
+) -> Result<App, ServeError> {
     let ca = Ca::load_or_create(&config.data_dir, now)?;
     let host = host_name();
     let names = config.certificate_names(host.as_deref());

@@ -277,7 +277,7 @@ fn chain(before: &str, id: &str, entry: &AuditEntry) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{MemoryStore, Store};
+    use crate::store::MemoryStore;
 
     async fn act(store: &SharedStore, log: &AuditLog, object: &str) {
         let mut batch = Batch::new();

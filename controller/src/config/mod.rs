@@ -69,7 +69,11 @@ impl Config {
         let port = address.port();
         let url = |name: &str| {
             // An IPv6 address stands in brackets.
-            if name.contains(':') { format!("https://[{name}]:{port}") } else { format!("https://{name}:{port}") }
+            if name.contains(':') {
+                format!("https://[{name}]:{port}")
+            } else {
+                format!("https://{name}:{port}")
+            }
         };
         if !self.names.is_empty() {
             return self.names.iter().take(muster_proto::session::token::MAX_URLS).map(|n| url(n)).collect();

@@ -4,7 +4,9 @@ use super::bounded;
 use super::health::{self, Health};
 use jiff::Timestamp;
 use muster_proto::api::ComponentView;
-use muster_proto::opamp::{AgentDescription, AgentToServer, AnyValue, RemoteConfigStatus, any_value, attribute};
+use muster_proto::opamp::{
+    AgentDescription, AgentToServer, AnyValue, RemoteConfigStatus, any_value, attribute,
+};
 use muster_shared::id::AgentId;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -127,7 +129,9 @@ impl Observed {
 
     fn take_config_status(&mut self, status: &RemoteConfigStatus, now: Timestamp) {
         use muster_proto::opamp::RemoteConfigStatuses as Wire;
-        let hash = crate::identity::secret::hex(&status.last_remote_config_hash[..status.last_remote_config_hash.len().min(64)]);
+        let hash = crate::identity::secret::hex(
+            &status.last_remote_config_hash[..status.last_remote_config_hash.len().min(64)],
+        );
         let word = match Wire::try_from(status.status) {
             Ok(Wire::Applied) => ConfigWord::Applied,
             Ok(Wire::Applying) => ConfigWord::Applying,

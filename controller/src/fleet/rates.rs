@@ -218,7 +218,10 @@ mod tests {
             tracker.report(&report(1_000_000 + second * 1_000, received, received), Timestamp::UNIX_EPOCH);
         }
         let window = tracker.window(false);
-        assert_eq!(window.total, Totals { received: 18_000, kept: 16_200, dropped: 1_800, delivered: 18_000 });
+        assert_eq!(
+            window.total,
+            Totals { received: 18_000, kept: 16_200, dropped: 1_800, delivered: 18_000 }
+        );
         assert!((window.now.received - 200.0).abs() < 1e-9, "{window:?}");
         assert!((window.minute.received - 200.0).abs() < 1e-9, "{window:?}");
         assert!((window.minute.dropped - 20.0).abs() < 1e-9, "{window:?}");

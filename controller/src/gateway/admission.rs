@@ -77,7 +77,9 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
     match standing {
         None => return Err(refused("was revoked: the agent was removed from this controller")),
         Some(Standing::Unknown) => {
-            return Err(refused("was replaced by a newer one; if this is a copy of its state folder, delete it"));
+            return Err(refused(
+                "was replaced by a newer one; if this is a copy of its state folder, delete it",
+            ));
         }
         Some(Standing::Current) => {}
         Some(Standing::FirstUse) => first_use(app, peer).await?,
@@ -113,8 +115,8 @@ async fn first_use(app: &App, peer: &Peer) -> Result<(), ApiError> {
 }
 
 fn admit_token(app: &App, text: &str, now: Timestamp) -> Result<Admission, ApiError> {
-    let token = EnrolmentToken::parse(text)
-        .map_err(|e| ApiError::unauthorised("token-malformed", e.to_string()))?;
+    let token =
+        EnrolmentToken::parse(text).map_err(|e| ApiError::unauthorised("token-malformed", e.to_string()))?;
     let id = token.id.to_string();
     let refuse = |refusal: TokenRefusal| ApiError::unauthorised(refusal.code(), refusal.to_string());
     let record = store::get_json::<TokenRecord>(&*app.store, &TokenRecord::key(&id))?;

@@ -77,11 +77,7 @@ fn error(
     details: Option<Details>,
 ) -> ServerToAgent {
     let response = ServerErrorResponse { r#type: kind.into(), error_message: text.into(), details };
-    ServerToAgent {
-        instance_uid: uid.to_vec(),
-        error_response: Some(response),
-        ..ServerToAgent::default()
-    }
+    ServerToAgent { instance_uid: uid.to_vec(), error_response: Some(response), ..ServerToAgent::default() }
 }
 
 /// Handles one message. What it changes is durable before this returns.
@@ -223,7 +219,11 @@ fn with_certificate(
                 "certificate request refused"
             );
             let uid = id.0.as_bytes();
-            if error.is_ours() { unavailable(uid, error.to_string()) } else { refusal(uid, error.to_string()) }
+            if error.is_ours() {
+                unavailable(uid, error.to_string())
+            } else {
+                refusal(uid, error.to_string())
+            }
         }
     }
 }

@@ -13,9 +13,7 @@ use crate::identity::peer::ConnectionInfo;
 use crate::store::{Batch, Condition};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{
-    AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session,
-};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
 use muster_proto::opamp::{PATH, ServerToAgent};
@@ -131,7 +129,8 @@ async fn run(
 
 impl Connection {
     async fn serve(&mut self, mut stream: AggregatedMessageStream) -> End {
-        let outbox = self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox));
+        let outbox =
+            self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox));
         let heartbeat = Duration::from_secs(self.app.config.heartbeat_seconds.max(1));
         let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + heartbeat, heartbeat);
         let silence = match self.channel.claim {
@@ -243,6 +242,8 @@ impl Connection {
     async fn speak(&mut self, pending: Pending) -> Result<(), End> {
         let Pending { policy, watch, warning: text, probes, farewell } = pending;
         if !probes.is_empty() {
+            // Those who asked before and gave up are forgotten, so that this does not grow.
+            self.probes.retain(|p| !p.is_closed());
             self.probes.extend(probes);
             self.ping().await?;
         }
@@ -256,7 +257,9 @@ impl Connection {
             custom_message: watch.map(|w| RatesMessage::Watch(w).to_custom()),
             ..ServerToAgent::default()
         };
-        if policy && let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim) {
+        if policy
+            && let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim)
+        {
             news.remote_config = offer_now(&self.app, *id, claim).await;
         }
         if news.remote_config.is_some() || news.custom_message.is_some() {
@@ -275,10 +278,8 @@ impl Connection {
 async fn offer_now(app: &App, id: AgentId, claim: &Claim) -> Option<muster_proto::opamp::AgentRemoteConfig> {
     let now = Timestamp::now();
     let offer = app.fleet.with_epoch(id, claim.epoch, |agent| {
-        // Before the first message nobody knows what the agent runs: its answer will carry the offer.
-        let spoken = agent.last_seen.is_some();
-        let offer = if spoken { agent.offer(now) } else { None };
-        offer.map(|offer| (offer, agent.observed.clone()))
+        let offer = agent.offer(now)?;
+        Some((offer, agent.observed.clone()))
     })??;
     let (offer, observed) = offer;
     let mut batch = Batch::new();

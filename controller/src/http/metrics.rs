@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn every_sample_has_a_type() {
         let text = render(&roll_up::fleet(&[], Timestamp::UNIX_EPOCH), 1_500, 7, 2);
-        assert!(text.contains("# TYPE muster_agents gauge\nmuster_agents{connection=\"connected\"} 0\n"), "{text}");
+        assert!(
+            text.contains("# TYPE muster_agents gauge\nmuster_agents{connection=\"connected\"} 0\n"),
+            "{text}"
+        );
         assert!(text.contains("\nmuster_fleet_lag_seconds 1.5\n"), "{text}");
         assert!(text.contains("\nmuster_controller_up_seconds 7\n"), "{text}");
         for line in text.lines().filter(|l| !l.starts_with('#')) {

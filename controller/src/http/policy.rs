@@ -10,8 +10,8 @@ use crate::store::Batch;
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use muster_proto::api::{
-    Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished,
-    PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent,
+    Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished, PolicyRevisionText,
+    PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent,
 };
 use muster_shared::id::Revision;
 use muster_shared::policy::merge::selects;
@@ -63,7 +63,8 @@ fn present(app: &App, name: &str) -> Result<Option<StoredRevision>, ApiError> {
 
 fn live(app: &App, name: &str) -> Result<StoredRevision, ApiError> {
     let stored = present(app, name)?.filter(|s| !s.view.removed);
-    stored.ok_or_else(|| ApiError::not_found(format!("there is no policy `{name}`; see `muster policy show`")))
+    stored
+        .ok_or_else(|| ApiError::not_found(format!("there is no policy `{name}`; see `muster policy show`")))
 }
 
 async fn validate(app: web::Data<App>, _: Caller, body: Body) -> Result<web::Json<PolicyCheck>, ApiError> {
@@ -101,12 +102,7 @@ async fn publish(app: web::Data<App>, caller: Caller, body: Body) -> Result<Http
     Ok(HttpResponse::Created().json(PolicyPublished { revision, changed: true, agents, warnings }))
 }
 
-async fn put(
-    app: &App,
-    caller: &Caller,
-    draft: Draft,
-    action: &str,
-) -> Result<PolicyRevisionView, ApiError> {
+async fn put(app: &App, caller: &Caller, draft: Draft, action: &str) -> Result<PolicyRevisionView, ApiError> {
     let view = draft.revision.view.clone();
     let mut batch = Batch::new();
     draft.add_to(&mut batch);
@@ -192,7 +188,9 @@ async fn revision(
 fn numbered(history: Vec<StoredRevision>, name: &str, number: u64) -> Result<StoredRevision, ApiError> {
     let found = history.into_iter().find(|s| s.view.revision.0 == number);
     found.ok_or_else(|| {
-        ApiError::not_found(format!("policy `{name}` has no revision {number}; see `muster policy history {name}`"))
+        ApiError::not_found(format!(
+            "policy `{name}` has no revision {number}; see `muster policy history {name}`"
+        ))
     })
 }
 

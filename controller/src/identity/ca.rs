@@ -211,8 +211,7 @@ impl Ca {
         let serial = serial();
         params.serial_number = Some(serial.clone());
         let not_after = set_validity(&mut params, now, life);
-        let certificate =
-            params.signed_by(&request.csr.public_key, &self.issuer).map_err(CaError::Sign)?;
+        let certificate = params.signed_by(&request.csr.public_key, &self.issuer).map_err(CaError::Sign)?;
         Ok(Issued {
             pem: certificate.pem(),
             serial: secret::hex(&serial.to_bytes()),
@@ -308,10 +307,7 @@ mod tests {
             base64::Engine::encode(&base64::engine::general_purpose::STANDARD, der)
         );
         for bad in [broken.as_bytes(), b"no request", &[b'x'; 20_000]] {
-            assert!(matches!(
-                Ca::check_request(bad),
-                Err(CaError::Request(_) | CaError::RequestTooLong)
-            ));
+            assert!(matches!(Ca::check_request(bad), Err(CaError::Request(_) | CaError::RequestTooLong)));
         }
     }
 

@@ -25,7 +25,9 @@ pub enum EnrolError {
     #[error(transparent)]
     Request(#[from] CaError),
     /// The request names another agent.
-    #[error("the certificate request names `{named}`, but the message comes from agent {agent}; make the request anew")]
+    #[error(
+        "the certificate request names `{named}`, but the message comes from agent {agent}; make the request anew"
+    )]
     OtherName {
         /// Name in the request.
         named: String,
@@ -33,10 +35,14 @@ pub enum EnrolError {
         agent: AgentId,
     },
     /// The key belongs to somebody else.
-    #[error("the key of the certificate request belongs to another agent already: this is a copy of its state folder; delete it and enrol again, so that a new key is made")]
+    #[error(
+        "the key of the certificate request belongs to another agent already: this is a copy of its state folder; delete it and enrol again, so that a new key is made"
+    )]
     ForeignKey,
     /// The identity is taken.
-    #[error("agent {0} is enrolled already with another key; if it lost its key, remove it with `muster agents remove {0}` and enrol it again")]
+    #[error(
+        "agent {0} is enrolled already with another key; if it lost its key, remove it (DELETE /api/v1/agents/{0}) and enrol it again"
+    )]
     Taken(AgentId),
     /// The agent was removed.
     #[error("agent {0} is not enrolled here (any more); enrol it with a new token")]
@@ -148,8 +154,7 @@ pub async fn renew(app: &App, agent: AgentId, csr: &[u8], from: IpAddr) -> Resul
         ..known
     };
     batch.put_json(AgentRecord::key(agent), Condition::Any, &record);
-    let action =
-        Outgoing::by_agent("agent.renew", agent, from).detail(format!("key {}", request.key_sha256));
+    let action = Outgoing::by_agent("agent.renew", agent, from).detail(format!("key {}", request.key_sha256));
     app.commit(batch, action).await?;
     app.fleet.install(record, &app.book);
     tracing::info!(agent_id = %agent, %from, "agent certificate renewed");
@@ -167,12 +172,7 @@ fn checked(agent: AgentId, csr: &[u8]) -> Result<CheckedRequest, EnrolError> {
 }
 
 /// Notes the owner of the key; refuses a key that has another one.
-fn put_key(
-    app: &App,
-    batch: &mut Batch,
-    agent: AgentId,
-    request: &CheckedRequest,
-) -> Result<(), EnrolError> {
+fn put_key(app: &App, batch: &mut Batch, agent: AgentId, request: &CheckedRequest) -> Result<(), EnrolError> {
     let key = AgentRecord::owner_key(&request.key_sha256);
     match store::get_json::<AgentId>(&*app.store, &key)? {
         Some(owner) if owner != agent => Err(EnrolError::ForeignKey),

@@ -23,7 +23,9 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The controller's certificate.
-    #[error("the controller's certificate could not be made; are all names given by --name host names or IP addresses?")]
+    #[error(
+        "the controller's certificate could not be made; are all names given by --name host names or IP addresses?"
+    )]
     Certificate(#[from] CaError),
     /// rustls refused it.
     #[error("TLS could not be set up")]

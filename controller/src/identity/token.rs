@@ -49,7 +49,9 @@ pub struct Enrolled {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenRefusal {
     /// Not made here, or deleted.
-    #[error("this controller does not know the enrolment token: it was deleted or made by another controller; make one with `muster token create`")]
+    #[error(
+        "this controller does not know the enrolment token: it was deleted or made by another controller; make one with `muster token create`"
+    )]
     Unknown,
     /// Over.
     #[error("enrolment token {id} expired at {at}; make a new one with `muster token create`")]
@@ -60,7 +62,9 @@ pub enum TokenRefusal {
         at: Timestamp,
     },
     /// As many agents as it allows enrolled with it.
-    #[error("enrolment token {id} is used up ({uses} of {uses} agents enrolled with it); make a new one with `muster token create`")]
+    #[error(
+        "enrolment token {id} is used up ({uses} of {uses} agents enrolled with it); make a new one with `muster token create`"
+    )]
     UsedUp {
         /// The token.
         id: String,

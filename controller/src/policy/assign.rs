@@ -1,7 +1,7 @@
 //! What one agent should run: the merge of the documents that select it. Functions of values.
 
-use muster_proto::opamp::config::policy_offer;
 use muster_proto::opamp::AgentRemoteConfig;
+use muster_proto::opamp::config::policy_offer;
 use muster_shared::policy::merge::{Merged, merge, selects};
 use muster_shared::policy::model::{EffectivePolicy, PolicyDocument};
 use std::collections::BTreeMap;
@@ -47,7 +47,10 @@ impl Current {
 /// Merges what selects these labels. The number of the result is the last revision that changed something
 /// for them, so that a revision for others is not pushed to everybody.
 #[must_use]
-pub fn assign<'a>(book: impl Iterator<Item = &'a Current> + Clone, labels: &BTreeMap<String, String>) -> Desired {
+pub fn assign<'a>(
+    book: impl Iterator<Item = &'a Current> + Clone,
+    labels: &BTreeMap<String, String>,
+) -> Desired {
     let revision = book.clone().map(|c| c.touched(labels)).max().unwrap_or(0);
     let mut documents: Vec<&PolicyDocument> = book.clone().filter_map(|c| c.document.as_ref()).collect();
     let merged = loop {
@@ -122,7 +125,11 @@ mod tests {
         let gone = Current {
             revision: 7,
             document: None,
-            selectors: vec![(3, labels(&[("a", "1")])), (5, labels(&[("a", "2")])), (7, labels(&[("a", "2")]))],
+            selectors: vec![
+                (3, labels(&[("a", "1")])),
+                (5, labels(&[("a", "2")])),
+                (7, labels(&[("a", "2")])),
+            ],
         };
         assert_eq!(gone.touched(&labels(&[("a", "1")])), 5);
         assert_eq!(gone.touched(&labels(&[("a", "2")])), 7);

@@ -88,7 +88,10 @@ fn find(
             let items = |i: &usize| lines.get(*i).is_some_and(|l| l.text.starts_with("- ") || l.text == "-");
             let first = range.clone().find(items)?;
             let indent = lines.get(first)?.indent;
-            let at = range.filter(items).filter(|&i| lines.get(i).is_some_and(|l| l.indent == indent)).nth(*wanted)?;
+            let at = range
+                .filter(items)
+                .filter(|&i| lines.get(i).is_some_and(|l| l.indent == indent))
+                .nth(*wanted)?;
             Some((at, indent))
         }
         Step::Key(key) => {

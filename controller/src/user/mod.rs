@@ -67,7 +67,9 @@ pub enum UserError {
     #[error("too many wrong passwords; wait {} s and try again", .0.as_secs().max(1))]
     Throttled(Duration),
     /// A new password that is not taken.
-    #[error("the new password must have {MIN_PASSWORD} to {MAX_PASSWORD} bytes and differ from the present one")]
+    #[error(
+        "the new password must have {MIN_PASSWORD} to {MAX_PASSWORD} bytes and differ from the present one"
+    )]
     Weak,
     /// The session.
     #[error("the session has ended or never was; sign in with `muster login`")]
@@ -127,12 +129,8 @@ impl Accounts {
             return Ok(None);
         }
         let password = Zeroizing::new(secret::random_text("")[..24].to_owned());
-        let record = UserRecord {
-            name: ADMIN.to_owned(),
-            password: hash(&password)?,
-            initial: true,
-            created_at: now,
-        };
+        let record =
+            UserRecord { name: ADMIN.to_owned(), password: hash(&password)?, initial: true, created_at: now };
         let mut batch = Batch::new();
         batch.put_json(format!("{USERS}{ADMIN}"), Condition::Absent, &record);
         self.store.apply(batch).await?;
@@ -242,7 +240,8 @@ impl Accounts {
             return Err(UserError::Wrong);
         }
         self.throttle.lock().unwrap_or_else(PoisonError::into_inner).succeeded(&record.name, from);
-        let password = tokio::task::spawn_blocking(move || hash(&new)).await.map_err(|_| UserError::Hash)??;
+        let password =
+            tokio::task::spawn_blocking(move || hash(&new)).await.map_err(|_| UserError::Hash)??;
         let mut batch = Batch::new();
         let present = store::encode(&record);
         let changed = UserRecord { password, initial: false, ..record };

@@ -1,0 +1,139 @@
+//! What is offered, asked and shown, message by message.
+
+use super::*;
+use crate::fleet::record::Certificate;
+use crate::policy::assign::assign;
+use muster_proto::opamp::{
+    AgentDescription, ComponentHealth, EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses, attribute,
+};
+
+const ALL: AgentCapabilities = AgentCapabilities(
+    AgentCapabilities::REPORTS_STATUS.0
+        | AgentCapabilities::ACCEPTS_REMOTE_CONFIG.0
+        | AgentCapabilities::REPORTS_EFFECTIVE_CONFIG.0
+        | AgentCapabilities::REPORTS_HEALTH.0
+        | AgentCapabilities::REPORTS_REMOTE_CONFIG.0,
+);
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + second).unwrap()
+}
+
+fn agent() -> Agent {
+    let record = AgentRecord {
+        id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
+        enrolled_at: at(0),
+        token: String::new(),
+        labels: Default::default(),
+        certificate: Certificate {
+            serial: "1".to_owned(),
+            key_sha256: "k".to_owned(),
+            not_after: at(9_000),
+            used: true,
+        },
+        renewed: None,
+        heartbeat_seconds: 30,
+    };
+    let mut agent = Agent::new(record, Observed::default(), Arc::new(assign([].iter(), &Default::default())));
+    agent.attach(1, Link::Socket { address: "127.0.0.1:1".parse().unwrap() });
+    agent
+}
+
+fn short(sequence_num: u64) -> AgentToServer {
+    AgentToServer { sequence_num, capabilities: ALL.0, ..AgentToServer::default() }
+}
+
+fn full(sequence_num: u64) -> AgentToServer {
+    AgentToServer {
+        agent_description: Some(AgentDescription {
+            identifying_attributes: vec![attribute::text(attribute::IBMI_SYSTEM_NAME, "P")],
+            ..AgentDescription::default()
+        }),
+        health: Some(ComponentHealth { healthy: true, ..ComponentHealth::default() }),
+        effective_config: Some(EffectiveConfig::default()),
+        remote_config_status: Some(RemoteConfigStatus::default()),
+        ..short(sequence_num)
+    }
+}
+
+fn status(sequence_num: u64, hash: &[u8], status: RemoteConfigStatuses) -> AgentToServer {
+    let status = RemoteConfigStatus {
+        last_remote_config_hash: hash.to_vec(),
+        status: status.into(),
+        error_message: "why".to_owned(),
+    };
+    AgentToServer { remote_config_status: Some(status), ..short(sequence_num) }
+}
+
+#[test]
+fn an_offer_is_repeated_only_when_nothing_is_heard_of_it() {
+    let mut agent = agent();
+    let first = agent.receive(&full(0), at(0));
+    assert!(first.changed);
+    let hash = first.reply.remote_config.unwrap().config_hash;
+    let again =
+        |agent: &mut Agent, n, second| agent.receive(&short(n), at(second)).reply.remote_config.is_some();
+    assert!(!again(&mut agent, 1, 29));
+    assert!(again(&mut agent, 2, 30));
+    agent.attach(2, Link::Socket { address: "127.0.0.1:2".parse().unwrap() });
+    assert!(again(&mut agent, 3, 31), "a new connection may have lost it");
+    for (n, word) in [(4, RemoteConfigStatuses::Applying), (5, RemoteConfigStatuses::Applied)] {
+        assert!(agent.receive(&status(n, &hash, word), at(40)).reply.remote_config.is_none());
+        assert!(!again(&mut agent, n, 200));
+    }
+    assert_eq!(agent.policy_status(at(200)).state, PolicyState::Applied);
+}
+
+#[test]
+fn a_repeated_message_is_answered_and_is_no_gap() {
+    let mut agent = agent();
+    agent.receive(&full(7), at(0));
+    assert_eq!(agent.receive(&short(7), at(1)).reply.flags, 0);
+    assert_eq!(agent.receive(&short(8), at(1)).reply.flags, 0);
+    assert_eq!(agent.receive(&short(10), at(1)).reply.flags, 1);
+    assert_eq!(agent.receive(&short(12), at(2)).reply.flags, 0, "asked already");
+    assert_eq!(agent.receive(&short(13), at(31)).reply.flags, 1, "never answered");
+}
+
+#[test]
+fn heartbeats_change_nothing_that_is_stored() {
+    let mut agent = agent();
+    let hash = agent.receive(&full(0), at(0)).reply.remote_config.unwrap().config_hash;
+    assert!(agent.receive(&status(1, &hash, RemoteConfigStatuses::Applied), at(1)).changed);
+    assert!(!agent.receive(&short(2), at(2)).changed);
+    assert!(!agent.receive(&status(3, &hash, RemoteConfigStatuses::Applied), at(3)).changed);
+    assert_eq!(agent.last_seen, Some(at(3)));
+}
+
+#[test]
+fn two_series_of_numbers_are_two_agents_and_a_restart_is_one() {
+    let mut agent = agent();
+    for n in [100, 0, 1, 2] {
+        agent.receive(&short(n), at(0));
+    }
+    assert_eq!(agent.current_conflict(at(0)), None, "a restart");
+    for n in [500, 3, 501, 4, 502, 5] {
+        agent.receive(&short(n), at(10));
+    }
+    assert!(agent.current_conflict(at(10)).unwrap().text.contains("two series"));
+    assert_eq!(agent.current_conflict(at(10 + 600)), None, "it is not shown for ever");
+}
+
+#[test]
+fn policy_states() {
+    let mut agent = agent();
+    let state = |agent: &Agent, second| agent.policy_status(at(second)).state;
+    assert_eq!(state(&agent, 0), PolicyState::Waiting);
+    let hash = agent.receive(&full(0), at(0)).reply.remote_config.unwrap().config_hash;
+    assert_eq!(state(&agent, 1), PolicyState::Applying);
+    assert_eq!(state(&agent, 200), PolicyState::Waiting, "offline");
+    agent.receive(&status(1, &hash, RemoteConfigStatuses::Failed), at(201));
+    let shown = agent.policy_status(at(201));
+    assert_eq!((shown.state, shown.reason.as_str()), (PolicyState::Failed, "why"));
+    agent.receive(&status(2, &hash, RemoteConfigStatuses::Applied), at(202));
+    let shown = agent.policy_status(at(202));
+    assert_eq!(
+        (shown.state, shown.running, shown.since),
+        (PolicyState::Applied, Some(Revision(0)), Some(at(202)))
+    );
+}

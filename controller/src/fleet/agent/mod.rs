@@ -174,9 +174,10 @@ impl Agent {
             if self.steps_back >= MAX_STEPS_BACK {
                 self.conflict = Some(Conflict {
                     at: now,
-                    text: "two series of sequence numbers come in under this identity: a second agent uses a \
+                    text:
+                        "two series of sequence numbers come in under this identity: a second agent uses a \
                            copy of its state folder; enrol the copy anew with its own token"
-                        .to_owned(),
+                            .to_owned(),
                 });
             }
         }
@@ -235,7 +236,11 @@ impl Agent {
             (None, Some(ConfigWord::Applied)) => PolicyState::Applied,
             (None, Some(ConfigWord::Applying)) => PolicyState::Applying,
             (None, Some(ConfigWord::Unset) | None) => {
-                if there && accepts { PolicyState::Applying } else { PolicyState::Waiting }
+                if there && accepts {
+                    PolicyState::Applying
+                } else {
+                    PolicyState::Waiting
+                }
             }
         };
         PolicyStatusView {

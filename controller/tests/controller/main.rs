@@ -1,0 +1,9 @@
+//! The controller over real TLS: agents as OpAMP clients, people as API clients.
+
+mod api;
+mod common;
+mod enrolment;
+mod policy;
+mod polling;
+mod process;
+mod session;

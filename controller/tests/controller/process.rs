@@ -1,0 +1,160 @@
+//! The program as a process: first start, kill -9, signals.
+
+use crate::common::*;
+use muster_proto::api::{
+    AgentView, AuditEntry, Page, PolicyPublished, PolicyRevisionText, PolicyState, TokenCreated,
+    TokenRequest, TokenView,
+};
+use muster_proto::opamp::RemoteConfigStatuses;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A controller in another process; killed when it is dropped.
+struct Program {
+    child: Child,
+    addr: std::net::SocketAddr,
+    ca: String,
+}
+
+impl Program {
+    async fn start(dir: &Path, listen: &str) -> Self {
+        let port_file = dir.join("port");
+        // The file of an earlier start would be read before this one is ready.
+        let _ = std::fs::remove_file(&port_file);
+        let child = Command::new(env!("CARGO_BIN_EXE_muster-controller"))
+            .args(["serve", "--listen", listen, "--data-dir"])
+            .arg(dir.join("data"))
+            .arg("--port-file")
+            .arg(&port_file)
+            .arg("--admin-password-file")
+            .arg(dir.join("password"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let addr = eventually("the controller listens", async || {
+            std::fs::read_to_string(&port_file).ok()?.trim().parse().ok()
+        })
+        .await;
+        let ca = std::fs::read_to_string(dir.join("data/ca.crt")).unwrap();
+        Self { child, addr, ca }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_answered_survives_kill_9() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = Program::start(dir.path(), "127.0.0.1:0").await;
+    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
+    let mut api = Api::new(first.addr, &first.ca);
+    api.login(password.trim()).await;
+    let token: TokenCreated = api.post("/tokens", &TokenRequest::default(), 201).await;
+    let mut agent = TestAgent::new(first.addr, &first.ca);
+    agent.enrol(&token.token).await;
+    let (mut socket, _) = agent.connect().await;
+    let _: PolicyPublished = api.yaml("/policies", POLICY, 201).await;
+    let hash = next(&mut socket).await.remote_config.unwrap().config_hash;
+    let applied = agent.status(&hash, RemoteConfigStatuses::Applied, "");
+    ask(&mut socket, &applied).await;
+    let mut tokens = Vec::new();
+    for i in 0..20 {
+        let request = TokenRequest { note: format!("n{i}"), ..TokenRequest::default() };
+        tokens.push(api.post::<_, TokenCreated>("/tokens", &request, 201).await.view);
+    }
+    let log: Page<AuditEntry> = api.get("/audit").await;
+    // The moment after an answer.
+    first.kill();
+    let listen = first.addr.to_string();
+    let second = Program::start(dir.path(), &listen).await;
+    assert_eq!(second.ca, first.ca);
+
+    let kept: Page<TokenView> = api.get("/tokens").await;
+    assert_eq!(kept.items[1..], tokens, "the session lives on, and every token");
+    assert_eq!(kept.items[0].used, 1);
+    let text: PolicyRevisionText = api.get("/policies/base").await;
+    assert_eq!((text.text.as_str(), text.revision.revision.0), (POLICY, 1));
+    let after: Page<AuditEntry> = api.get("/audit").await;
+    assert_eq!(after.items, log.items);
+    let view: AgentView = api.get(&format!("/agents/{}", agent.uid)).await;
+    assert_eq!((view.summary.policy.state, view.summary.name.as_str()), (PolicyState::Applied, "PROD01"));
+
+    let mut socket = agent.dial(None).await.unwrap();
+    let short = agent.message();
+    let reply = ask(&mut socket, &short).await;
+    assert_eq!(reply.remote_config, None, "the agent is not bothered again");
+    assert_eq!(reply.flags, 1, "but asked for everything, for its sequence is unknown");
+    let refused = TestAgent::new(second.addr, &second.ca).dial(Some(&token.token)).await.map(|_| ());
+    assert_eq!(refused.unwrap_err().code(), "token-used-up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_it_cleanly_and_agents_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
+    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
+    let mut api = Api::new(program.addr, &program.ca);
+    api.login(password.trim()).await;
+    let token: TokenCreated = api.post("/tokens", &TokenRequest::default(), 201).await;
+    let mut agent = TestAgent::new(program.addr, &program.ca);
+    agent.enrol(&token.token).await;
+    let (mut socket, _) = agent.connect().await;
+    let status = Command::new("kill").arg(program.child.id().to_string()).status().unwrap();
+    assert!(status.success());
+    assert_eq!(next_or_close(&mut socket).await, Err(Some(1001)));
+    let exit = eventually("it ends", async || program.child.try_wait().unwrap()).await;
+    assert_eq!(exit.code(), Some(0));
+}
+
+#[test]
+fn a_second_controller_on_the_same_data_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _first = runtime.block_on(Program::start(dir.path(), "127.0.0.1:0"));
+    let second = assert_cmd::Command::new(env!("CARGO_BIN_EXE_muster-controller"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(dir.path().join("data"))
+        .timeout(DEADLINE)
+        .assert()
+        .code(1);
+    let text = String::from_utf8_lossy(&second.get_output().stderr).into_owned();
+    assert!(text.contains("is another controller using this data folder?"), "{text}");
+}
+
+#[test]
+fn the_first_start_prints_its_password_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_muster-controller"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(dir.path().join("data"))
+            .arg("--port-file")
+            .arg(dir.path().join("port"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(eventually("it listens", async || dir.path().join("port").exists().then_some(())));
+        std::fs::remove_file(dir.path().join("port")).unwrap();
+        assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+        let mut text = String::new();
+        std::io::Read::read_to_string(child.stdout.as_mut().unwrap(), &mut text).unwrap();
+        child.wait().unwrap();
+        text
+    };
+    let first = start();
+    assert_eq!(first.matches("│ Password    ").count(), 1, "{first}");
+    assert_eq!(start(), "", "only the first time");
+}
