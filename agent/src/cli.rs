@@ -26,6 +26,9 @@ pub enum Command {
         /// File with the token; `-` reads standard input.
         #[arg(long, value_name = "FILE")]
         token_file: PathBuf,
+        /// Replace an identity that is already there: same agent id, new key.
+        #[arg(long)]
+        replace: bool,
     },
     /// Collect until stopped (SIGTERM or Ctrl-C).
     Run {

@@ -12,8 +12,8 @@ fn main() -> ExitCode {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
     match cli.command {
-        Command::Enrol { config, token_file } => {
-            with(&config, |config| command::enrol::run(&config, &token_file))
+        Command::Enrol { config, token_file, replace } => {
+            with(&config, |config| command::enrol::run(&config, &token_file, replace))
         }
         Command::Run { config } => with(&config, |config| {
             command::start_log(&config);

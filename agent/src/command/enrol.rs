@@ -13,11 +13,12 @@ use zeroize::Zeroizing;
 /// Longest token that is read; real ones have a few hundred characters.
 const MAX_TOKEN: u64 = 16 * 1024;
 
-/// Enrols the agent of this configuration with the token in `token_file` (`-`: standard input).
+/// Enrols the agent of this configuration with the token in `token_file` (`-`: standard input); with
+/// `replace` also when it is enrolled already.
 ///
 /// # Errors
 /// Says what to do.
-pub fn run(config: &Config, token_file: &Path) -> anyhow::Result<()> {
+pub fn run(config: &Config, token_file: &Path, replace: bool) -> anyhow::Result<()> {
     if config.policy.is_some() {
         bail!(
             "the configuration names a local policy ([policy] file): an enrolled agent gets its policy from \
@@ -27,7 +28,7 @@ pub fn run(config: &Config, token_file: &Path) -> anyhow::Result<()> {
     let token = read_token(token_file)?;
     make_state_dir(&config.state_dir)?;
     let book = FactsBook::load(config);
-    let options = EnrolOptions::new(agent_facts(config, &book));
+    let options = EnrolOptions { replace, ..EnrolOptions::new(agent_facts(config, &book)) };
     let enrolled = actix_rt::System::new()
         .block_on(async { enrol(&token, &config.state_dir, &options, jiff::Timestamp::now()).await })?;
     println!("enrolled as {} at {}", enrolled.agent, enrolled.controller);

@@ -126,7 +126,7 @@ impl Arrival {
 
 /// What the server saw.
 pub(crate) enum Seen {
-    Message(Arrival),
+    Message(Box<Arrival>),
     /// The agent closed the WebSocket in good order.
     GoodClose,
     /// The connection is gone.
@@ -189,7 +189,7 @@ impl Server {
     pub(crate) async fn message(&mut self) -> Arrival {
         loop {
             if let Seen::Message(arrival) = self.next().await {
-                return arrival;
+                return *arrival;
             }
         }
     }
@@ -228,7 +228,7 @@ async fn websocket(stream: TlsStream<TcpStream>, report: &mpsc::Sender<Seen>, re
                 Some(Ok(Message::Binary(bytes))) => {
                     let message = frame::decode(&bytes, frame::MAX_MESSAGE_BYTES).unwrap();
                     let arrival = Arrival { message, bearer: bearer.clone(), answers: answers.clone() };
-                    if report.send(Seen::Message(arrival)).await.is_err() {
+                    if report.send(Seen::Message(Box::new(arrival))).await.is_err() {
                         return;
                     }
                 }
@@ -273,7 +273,7 @@ async fn http_requests(
                 let message = AgentToServer::decode(body.as_slice()).unwrap();
                 let (answers, mut to_send) = mpsc::channel(1);
                 let arrival = Arrival { message, bearer: field(&head, "authorization"), answers };
-                if report.send(Seen::Message(arrival)).await.is_err() {
+                if report.send(Seen::Message(Box::new(arrival))).await.is_err() {
                     return;
                 }
                 match to_send.recv().await {

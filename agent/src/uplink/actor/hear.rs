@@ -82,6 +82,7 @@ impl Uplink {
             ServerErrorResponseType::BadRequest | ServerErrorResponseType::Unknown => {
                 // Not to be repeated. The connection stays; if it gives no other answer, it is lost anyway.
                 warn!(reason = text, "the controller does not accept a report");
+                self.complaint = Some(text.clone());
                 self.sink.report(
                     COMPONENT,
                     HealthState::Degraded,

@@ -125,6 +125,7 @@ pub struct Uplink {
     last_full: Option<Duration>,
     full_waits: bool,
     last_settings_hash: Option<Vec<u8>>,
+    complaint: Option<String>,
 }
 
 impl Uplink {
@@ -156,6 +157,7 @@ impl Uplink {
             last_full: None,
             full_waits: false,
             last_settings_hash: None,
+            complaint: None,
             settings,
             policy,
             rates,
@@ -181,6 +183,7 @@ impl Uplink {
             Step::Connect(url) => self.connect(url, ctx),
             Step::Greet => {
                 self.server = Server::default();
+                self.complaint = None;
                 self.pace.reset(self.now());
                 self.reporter.say_all_again();
                 self.last_full = Some(self.now());
@@ -343,6 +346,13 @@ impl StreamHandler<Signal> for Uplink {
             LinkEvent::Message(message) => self.hear(*message, ctx),
             LinkEvent::Closed(failure) => {
                 self.hang_up(ctx);
+                // A server that ends the session after an error said the reason in the error.
+                let failure = match (failure, self.complaint.take()) {
+                    (Failure::Refused(_), Some(complaint)) => {
+                        Failure::Refused(format!("the controller refuses this agent: {complaint}"))
+                    }
+                    (failure, _) => failure,
+                };
                 self.take(Event::Lost(failure), ctx);
             }
         }

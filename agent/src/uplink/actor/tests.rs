@@ -485,6 +485,20 @@ async fn a_revoked_session_is_told() {
 }
 
 #[actix_rt::test]
+async fn a_session_that_ends_after_an_error_is_told_by_the_error() {
+    let (_server, setting, first) = connected(TransportKind::Websocket).await;
+    let error = ServerErrorResponse {
+        r#type: ServerErrorResponseType::BadRequest.into(),
+        error_message: "this id belongs to another certificate".to_owned(),
+        details: None,
+    };
+    first.say(ServerToAgent { error_response: Some(error), ..Default::default() }).await;
+    first.answer(Answer::Close(1008)).await;
+    let text = setting.sink.until(HealthState::Failed).await;
+    assert!(text.starts_with("the controller refuses this agent: this id belongs to another"), "{text}");
+}
+
+#[actix_rt::test]
 async fn text_is_no_opamp() {
     let (_server, setting, first) = connected(TransportKind::Websocket).await;
     first.answer(Answer::Text).await;
