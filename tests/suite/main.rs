@@ -1,3 +1,5 @@
 //! Stories of the whole system.
 
 mod destinations;
+mod examples;
+mod layering;

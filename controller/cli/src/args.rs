@@ -69,6 +69,7 @@ pub enum Command {
     /// End the session and forget it
     Logout,
     /// Change your own password
+    #[command(visible_alias = "passwd")]
     Password(PasswordArgs),
     /// Enrolment tokens, with which agents join
     #[command(subcommand)]

@@ -146,7 +146,7 @@ fn a_valid_policy() {
     assert_eq!(
         told,
         serde_json::json!([{
-            "file": good, "valid": true, "name": "base", "faults": [], "changes": [], "agents": 0,
+            "file": good, "valid": true, "name": "base", "faults": [], "warnings": [], "changes": [], "agents": 0,
             "asked_controller": false,
         }])
     );

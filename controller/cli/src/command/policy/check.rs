@@ -9,17 +9,20 @@ use muster_shared::policy::{Level, ParseError, parse_document, validate_document
 pub(super) struct Checked {
     /// Faults, with their places.
     pub(super) result: PolicyCheck,
-    /// What is allowed but probably not meant.
-    pub(super) warnings: Vec<PolicyFault>,
     /// The text, to find places in.
     text: String,
 }
 
 /// Checks the syntax, then the meaning. All faults of meaning are listed at once.
 pub(super) fn check(text: &str) -> Checked {
-    let mut result =
-        PolicyCheck { valid: false, name: String::new(), faults: Vec::new(), changes: Vec::new(), agents: 0 };
-    let mut warnings = Vec::new();
+    let mut result = PolicyCheck {
+        valid: false,
+        name: String::new(),
+        faults: Vec::new(),
+        warnings: Vec::new(),
+        changes: Vec::new(),
+        agents: 0,
+    };
     match parse_document(text) {
         Err(fault) => result.faults.push(syntax_fault(fault)),
         Ok(document) => {
@@ -27,14 +30,14 @@ pub(super) fn check(text: &str) -> Checked {
                 let fault = PolicyFault { line: 0, column: 0, path: problem.path, message: problem.message };
                 match problem.level {
                     Level::Error => result.faults.push(fault),
-                    Level::Warning => warnings.push(fault),
+                    Level::Warning => result.warnings.push(fault),
                 }
             }
             result.name = document.name;
         }
     }
     result.valid = result.faults.is_empty();
-    let mut checked = Checked { result, warnings, text: text.to_owned() };
+    let mut checked = Checked { result, text: text.to_owned() };
     checked.place();
     checked
 }
@@ -46,13 +49,24 @@ impl Checked {
         self.place();
     }
 
-    /// Gives line and column to what has only a path.
     fn place(&mut self) {
         let places = Places::of(&self.text);
-        for fault in self.result.faults.iter_mut().chain(&mut self.warnings).filter(|fault| fault.line == 0) {
-            if let Some((line, column)) = places.find(&fault.path) {
-                (fault.line, fault.column) = (line, column);
-            }
+        locate(&places, &mut self.result.faults);
+        locate(&places, &mut self.result.warnings);
+    }
+
+    /// Gives places to what the controller said about this text.
+    pub(super) fn placed(&self, mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
+        locate(&Places::of(&self.text), &mut faults);
+        faults
+    }
+}
+
+/// Gives line and column to what has only a path.
+fn locate(places: &Places, faults: &mut [PolicyFault]) {
+    for fault in faults.iter_mut().filter(|fault| fault.line == 0) {
+        if let Some((line, column)) = places.find(&fault.path) {
+            (fault.line, fault.column) = (line, column);
         }
     }
 }

@@ -74,7 +74,7 @@ fn report(context: &mut Context<'_>, file: &Path, checked: &Checked, asked: bool
     for fault in &checked.result.faults {
         writeln!(context.out, "{name}:{}", clean(&error_line(fault)))?;
     }
-    for warning in &checked.warnings {
+    for warning in &checked.result.warnings {
         writeln!(context.out, "{name}:{}", clean(&warning_line(warning)))?;
     }
     if !checked.result.valid {
@@ -118,15 +118,15 @@ pub(super) async fn apply(
         }
         return Err(CliError::Invalid { wrong: 1, all: 1 });
     }
-    for warning in &checked.warnings {
-        writeln!(context.err, "{}:{}", file.display(), clean(&warning_line(warning)))?;
-    }
     let published: PolicyPublished = client.post_yaml(&["policies"], text).await?;
+    for warning in checked.placed(published.warnings.clone()) {
+        writeln!(context.err, "{}:{}", file.display(), clean(&warning_line(&warning)))?;
+    }
     if context.style.json && wait.is_none() {
         return Ok(print_json(context.out, &published)?);
     }
     if !context.style.json {
-        let PolicyPublished { revision, changed, agents } = &published;
+        let PolicyPublished { revision, changed, agents, .. } = &published;
         let what = if *changed { "published as revision" } else { "unchanged, already revision" };
         writeln!(context.out, "{}: {what} {}; selects {agents} agent(s)", revision.name, revision.revision)?;
     }

@@ -1,0 +1,80 @@
+# The only commands to remember. Every cargo call is --locked.
+#
+# Profiles: our programs are built once with --release, because demo, stories of throughput and benchmarks run
+# them (MUSTER_BIN_DIR); the test binaries are built in dev, with overflow checks. So the tree of dependencies is
+# compiled twice, never three times.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+export MUSTER_BIN_DIR := $(CURDIR)/target/release
+RESULTS := target/results.txt
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: build ## a controller, five simulated partitions, their agents and a receiver, live; CI=1: without a person
+	$(CARGO) run --locked --release --quiet --package muster-tests --bin demo
+
+.PHONY: test
+test: deps check build ## everything; prints the results last
+	@rm -f $(RESULTS); mkdir -p target
+	@failed=; \
+	$(MAKE) --no-print-directory test-programs || failed="$$failed tests"; \
+	CI=1 $(MAKE) --no-print-directory demo || failed="$$failed demo"; \
+	echo; if [ -f $(RESULTS) ]; then cat $(RESULTS); fi; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed"; exit 1; fi
+
+.PHONY: test-programs
+test-programs:
+	if command -v cargo-nextest >/dev/null; then \
+	  $(CARGO) nextest run --workspace --locked --no-fail-fast; \
+	  $(CARGO) test --workspace --locked --doc; \
+	else \
+	  $(CARGO) test --workspace --locked --no-fail-fast; \
+	fi
+
+.PHONY: prove
+prove: deps build ## the stories in full size
+	@rm -f $(RESULTS); mkdir -p target
+	@failed=0; \
+	MUSTER_PROVE=1 $(CARGO) test --locked --package muster-tests --test suite || failed=1; \
+	echo; if [ -f $(RESULTS) ]; then cat $(RESULTS); fi; exit $$failed
+
+.PHONY: bench
+bench: build ## how fast and how light; results go to docs/benchmarks.md by hand
+	$(CARGO) bench --locked --workspace --benches
+
+.PHONY: check
+check: ## format, lints, documentation, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	@if command -v cargo-deny >/dev/null; then \
+	  $(CARGO) deny --locked --offline check bans licenses sources; \
+	else \
+	  echo "cargo-deny is not installed: bans by the lock file only"; \
+	  tests/tools/banned-crates; \
+	fi
+
+.PHONY: build
+build: ## the programs, in target/release
+	$(CARGO) build --locked --release --workspace --bins
+
+.PHONY: deps
+deps: ## what the tests need beside Rust and Node.js (Debian packages when root)
+	tests/tools/install-packages
+	tests/tools/install-syslog-ng.sh || echo "syslog-ng is left out"
+	@$(MAKE) --no-print-directory foreign-clients
+
+.PHONY: foreign-clients
+foreign-clients: ## the published Mapepire clients for Python and Node.js
+	@if [ -x tests/ibmi-sim/foreign/install.sh ]; then tests/ibmi-sim/foreign/install.sh; fi
+
+.PHONY: clean-demo
+clean-demo: ## what a demo left in demo-run/
+	rm -rf demo-run
