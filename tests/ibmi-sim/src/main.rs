@@ -1,1 +1,178 @@
-fn main() {}
+//! The simulated IBM i partition as a program: `serve`, and the commands that steer it.
+#![forbid(unsafe_code)]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+use ibmi_sim::control::{self, Command};
+use ibmi_sim::{InjectSpec, Options, Scenario, Simulator, parse_fault};
+use tracing::info;
+
+/// A simulated IBM i partition: Mapepire over TLS, SQL services, a journal with true bytes.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run a partition until Ctrl-C or SIGTERM.
+    Serve(Serve),
+    /// Write one entry, e.g. 'AF, violation A, user BOB, PAYROLL/EMP'.
+    Inject {
+        #[command(flatten)]
+        target: Target,
+        /// The entry in words.
+        #[arg(required_unless_present = "json")]
+        text: Option<String>,
+        /// The entry as JSON: {"type":"AF","user":"BOB","fields":{"Violation type":"A"}}
+        #[arg(long, conflicts_with = "text")]
+        json: Option<String>,
+    },
+    /// Write entries of the everyday mix.
+    Mix {
+        #[command(flatten)]
+        target: Target,
+        /// How many.
+        count: usize,
+    },
+    /// Entries a second from now on.
+    Rate {
+        #[command(flatten)]
+        target: Target,
+        /// That many.
+        rate: f64,
+    },
+    /// Switch a fault on, e.g. `slow 500`, `restart 3000`, `clear`.
+    Fault {
+        #[command(flatten)]
+        target: Target,
+        /// The fault and its number.
+        #[arg(required = true, allow_negative_numbers = true)]
+        words: Vec<String>,
+    },
+    /// Detach the receiver and attach the next one.
+    RollOver(Target),
+    /// Attach the next receiver with a sequence that starts at 1.
+    ResetSequence(Target),
+    /// Delete the oldest receiver.
+    Prune(Target),
+    /// Delete the journal with its receivers and create it anew.
+    RecreateJournal(Target),
+    /// Say what is going on.
+    Status(Target),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Scenario file.
+    #[arg(long)]
+    scenario: PathBuf,
+    /// Address of the Mapepire server.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Folder for certificate and key; made when absent.
+    #[arg(long)]
+    cert_dir: Option<PathBuf>,
+    /// File that gets `{"port":…,"control":…}` once the server answers.
+    #[arg(long)]
+    port_file: Option<PathBuf>,
+    /// Address of the control port.
+    #[arg(long)]
+    control: Option<SocketAddr>,
+    /// Entries a second, instead of the scenario's.
+    #[arg(long)]
+    rate: Option<f64>,
+}
+
+#[derive(Args)]
+struct Target {
+    /// Control port of the running simulator.
+    #[arg(long)]
+    control: SocketAddr,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    // Fails only when a provider is there already, which serves as well.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let (target, command) = match Cli::parse().command {
+        Task::Serve(options) => return serve(options).await,
+        Task::Inject { target, text, json } => {
+            let spec: Option<InjectSpec> =
+                json.map(|json| serde_json::from_str(&json).context("--json is not an entry")).transpose()?;
+            (target, Command::Inject { text, spec })
+        }
+        Task::Mix { target, count } => (target, Command::Mix { count }),
+        Task::Rate { target, rate } => (target, Command::Rate { rate }),
+        Task::Fault { target, words } => {
+            (target, Command::Fault { fault: parse_fault(&words).map_err(anyhow::Error::msg)? })
+        }
+        Task::RollOver(target) => (target, Command::RollOver),
+        Task::ResetSequence(target) => (target, Command::ResetSequence),
+        Task::Prune(target) => (target, Command::Prune),
+        Task::RecreateJournal(target) => (target, Command::RecreateJournal),
+        Task::Status(target) => (target, Command::Status),
+    };
+    let answer = control::send(target.control, &command).await?;
+    println!("{answer}");
+    Ok(())
+}
+
+async fn serve(options: Serve) -> anyhow::Result<()> {
+    let mut scenario = Scenario::read(&options.scenario)?;
+    if let Some(rate) = options.rate {
+        scenario.traffic.rate = rate;
+    }
+    let name = scenario.name.clone();
+    let sim = Arc::new(
+        Simulator::start(scenario, Options { listen: options.listen, cert_dir: options.cert_dir }).await?,
+    );
+    let mut control_address = None;
+    let control = match options.control {
+        None => None,
+        Some(address) => {
+            let listener = control::listen(address).await?;
+            control_address = Some(listener.local_addr().context("address of the control port")?);
+            Some(tokio::spawn(control::serve(listener, Arc::clone(&sim))))
+        }
+    };
+    info!(name, addr = %sim.addr, control = ?control_address, "simulated partition answers");
+    if let Some(file) = &options.port_file {
+        write_port_file(file, sim.addr.port(), control_address.map(|address| address.port()))?;
+    }
+    ended().await?;
+    if let Some(task) = control {
+        task.abort();
+    }
+    Ok(())
+}
+
+/// Written beside and renamed, so that whoever waits for the file never sees half of it.
+fn write_port_file(file: &Path, port: u16, control: Option<u16>) -> anyhow::Result<()> {
+    let text = serde_json::json!({"port": port, "control": control}).to_string();
+    let beside = file.with_extension("tmp");
+    std::fs::write(&beside, text).with_context(|| format!("write {}", beside.display()))?;
+    std::fs::rename(&beside, file).with_context(|| format!("write {}", file.display()))
+}
+
+async fn ended() -> anyhow::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .context("wait for SIGTERM")?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("wait for Ctrl-C"),
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,364 @@
+//! What a simulated partition is: a TOML file, or the same built in a test.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::ebcdic::Page;
+
+/// A scenario file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ScenarioError {
+    /// It cannot be read.
+    #[error("cannot read scenario {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not what a scenario looks like.
+    #[error("scenario {path}: {source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why, with line and column.
+        source: Box<toml::de::Error>,
+    },
+    /// Its values do not fit.
+    #[error("scenario {name}: {reason}")]
+    Invalid {
+        /// Its name.
+        name: String,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
+}
+
+/// Behaviour of the Mapepire server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Generation {
+    /// Servers up to 2.3.3.
+    G1,
+    /// Servers 2.3.4 and 2.3.5.
+    G1b,
+}
+
+/// A whole simulated partition.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// For people.
+    pub name: String,
+    /// The system itself.
+    #[serde(default)]
+    pub system: System,
+    /// The Mapepire server.
+    #[serde(default)]
+    pub server: Server,
+    /// Who may sign on.
+    #[serde(default = "default_users")]
+    pub users: Vec<User>,
+    /// The audit journal.
+    #[serde(default)]
+    pub journal: JournalPlan,
+    /// What happens by itself.
+    #[serde(default)]
+    pub traffic: Traffic,
+    /// Names and strings that entries are made of.
+    #[serde(default)]
+    pub texts: Texts,
+    /// Faults that are there from the start.
+    #[serde(default)]
+    pub faults: Vec<crate::fault::Fault>,
+}
+
+/// Identity and settings of the system.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct System {
+    /// TCP/IP host name.
+    pub host_name: String,
+    /// Name of the partition.
+    pub partition_name: String,
+    /// Number of the partition.
+    pub partition_id: i64,
+    /// Serial number.
+    pub serial: String,
+    /// Machine type.
+    pub machine_type: String,
+    /// Machine model.
+    pub machine_model: String,
+    /// `7.3` to `7.6`.
+    pub release: String,
+    /// QCCSID; 65535 is allowed, then `page` says in which page entries are written.
+    pub ccsid: u16,
+    /// Code page of the text in entries, where QCCSID is 65535.
+    pub page: Option<u16>,
+    /// Minutes that local time is ahead of UTC.
+    pub utc_offset_minutes: i64,
+    /// QMAXSIGN: failed sign-ons that disable a profile.
+    pub max_sign_on_attempts: u32,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self {
+            host_name: "SIM01".into(),
+            partition_name: "SIM01".into(),
+            partition_id: 1,
+            serial: "7800001".into(),
+            machine_type: "9009".into(),
+            machine_model: "41A".into(),
+            release: "7.5".into(),
+            ccsid: 37,
+            page: None,
+            utc_offset_minutes: 0,
+            max_sign_on_attempts: 5,
+        }
+    }
+}
+
+/// The server program.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Which servers it behaves like.
+    pub generation: Generation,
+    /// Version it tells; by default one of that generation.
+    pub version: Option<String>,
+    /// Lines of iprules.conf, `allow|deny user@address`; by default `allow *@*`, `deny q*@*`.
+    pub ip_rules: Option<Vec<String>>,
+    /// Seed of made-up things such as the job number.
+    pub job_number: u32,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { generation: Generation::G1b, version: None, ip_rules: None, job_number: 330_921 }
+    }
+}
+
+impl Server {
+    /// The version it tells.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.version.as_deref().unwrap_or(match self.generation {
+            Generation::G1 => "2.3.2",
+            Generation::G1b => "2.3.5",
+        })
+    }
+}
+
+/// One user profile that may sign on.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Profile name.
+    pub name: String,
+    /// Password.
+    pub password: String,
+    /// May it read the audit journal?
+    #[serde(default = "yes")]
+    pub reads_audit: bool,
+    /// Is its password expired?
+    #[serde(default)]
+    pub expired: bool,
+    /// Is it disabled?
+    #[serde(default)]
+    pub disabled: bool,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_users() -> Vec<User> {
+    vec![User {
+        name: "MUSTER".into(),
+        password: "muster1".into(),
+        reads_audit: true,
+        expired: false,
+        disabled: false,
+    }]
+}
+
+/// The audit journal and its receivers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JournalPlan {
+    /// Library of the journal.
+    pub library: String,
+    /// Name of the journal.
+    pub name: String,
+    /// Library of the receivers.
+    pub receiver_library: String,
+    /// First letters of their names; four digits follow.
+    pub receiver_prefix: String,
+    /// Entries after which the next receiver is attached; 0 = only on command.
+    pub receiver_size: usize,
+    /// Receivers kept; older ones are deleted. 0 = all.
+    pub keep_receivers: usize,
+    /// Every so many entries one sequence number goes to an internal entry that nobody sees; 0 = never.
+    pub hole_every: u64,
+    /// First sequence number.
+    pub first_sequence: u64,
+}
+
+impl Default for JournalPlan {
+    fn default() -> Self {
+        Self {
+            library: "QSYS".into(),
+            name: "QAUDJRN".into(),
+            receiver_library: "QGPL".into(),
+            receiver_prefix: "AUDRCV".into(),
+            receiver_size: 100_000,
+            keep_receivers: 0,
+            hole_every: 0,
+            first_sequence: 1,
+        }
+    }
+}
+
+/// What the partition does by itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Traffic {
+    /// Entries a second.
+    pub rate: f64,
+    /// Seed of the mix.
+    pub seed: u64,
+    /// Weight per entry type.
+    pub mix: BTreeMap<String, u32>,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        let mix = [
+            ("ZR", 40),
+            ("ZC", 14),
+            ("JS", 14),
+            ("CD", 8),
+            ("AF", 6),
+            ("PW", 4),
+            ("CO", 4),
+            ("DO", 4),
+            ("CA", 3),
+            ("CP", 2),
+            ("SV", 1),
+        ];
+        Self {
+            rate: 0.0,
+            seed: 1,
+            mix: mix.into_iter().map(|(name, weight)| (name.to_owned(), weight)).collect(),
+        }
+    }
+}
+
+/// Strings that entries are made of.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Texts {
+    /// User profiles.
+    pub users: Vec<String>,
+    /// Libraries.
+    pub libraries: Vec<String>,
+    /// Objects (files).
+    pub objects: Vec<String>,
+    /// Programs.
+    pub programs: Vec<String>,
+    /// Command strings.
+    pub commands: Vec<String>,
+    /// Paths in the integrated file system.
+    pub paths: Vec<String>,
+    /// Addresses that jobs come from.
+    pub addresses: Vec<String>,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        let list = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        Self {
+            users: list(&["ALICE", "BOB", "CAROL", "DAVE", "QSECOFR", "WEBAPP", "BATCHUSR"]),
+            libraries: list(&["PAYROLL", "SALES", "PRODLIB", "QGPL"]),
+            objects: list(&["EMP", "ORDERS", "CUSTMAST", "PRICES", "LEDGER"]),
+            programs: list(&["PAY100", "ORD200", "QCMD", "QZDASOINIT"]),
+            commands: list(&["WRKACTJOB", "DSPUSRPRF USRPRF(BOB)", "CHGUSRPRF USRPRF(BOB) PASSWORD(*NONE)"]),
+            paths: list(&["/home/bob/report.txt", "/QOpenSys/etc/hosts"]),
+            addresses: list(&["10.1.2.3", "192.168.7.20", "2001:db8::17"]),
+        }
+    }
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            system: System::default(),
+            server: Server::default(),
+            users: default_users(),
+            journal: JournalPlan::default(),
+            traffic: Traffic::default(),
+            texts: Texts::default(),
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Scenario {
+    /// Reads and checks a scenario file.
+    ///
+    /// # Errors
+    /// When the file cannot be read or its content is not a usable scenario.
+    pub fn read(path: &Path) -> Result<Self, ScenarioError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ScenarioError::Read { path: path.to_owned(), source })?;
+        let scenario: Self = toml::from_str(&text)
+            .map_err(|source| ScenarioError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// Checks what the types alone do not.
+    ///
+    /// # Errors
+    /// Names the value that does not fit.
+    pub fn check(&self) -> Result<(), ScenarioError> {
+        let invalid = |reason: String| Err(ScenarioError::Invalid { name: self.name.clone(), reason });
+        let Some(page) = self.page() else {
+            return invalid(format!(
+                "no EBCDIC page {}; give system.page one of {:?}",
+                self.system.page.unwrap_or(self.system.ccsid),
+                Page::all().collect::<Vec<_>>()
+            ));
+        };
+        if let Some(unknown) = self.traffic.mix.keys().find(|name| crate::encode::layout(name).is_none()) {
+            return invalid(format!("traffic.mix names entry type {unknown}, which no layout knows"));
+        }
+        if !(0.0..=1_000_000.0).contains(&self.traffic.rate) {
+            return invalid(format!("traffic.rate {} is not between 0 and 1000000", self.traffic.rate));
+        }
+        let texts = &self.texts;
+        let lists = [&texts.users, &texts.libraries, &texts.objects, &texts.programs, &texts.commands];
+        if let Some(text) = lists.into_iter().flatten().find(|text| !page.covers(text)) {
+            return invalid(format!("page {} cannot write {text:?}", page.ccsid));
+        }
+        if self.journal.receiver_prefix.len() > 6 {
+            return invalid("journal.receiver_prefix has more than 6 letters".into());
+        }
+        Ok(())
+    }
+
+    /// The page in which entries are written.
+    #[must_use]
+    pub fn page(&self) -> Option<&'static Page> {
+        Page::of(self.system.page.unwrap_or(self.system.ccsid))
+    }
+}

@@ -1,0 +1,82 @@
+//! The catalogue: tables, views and the one table function, with their columns and rows.
+
+mod catalogue;
+pub mod display_journal;
+mod sample;
+mod system;
+
+use std::sync::LazyLock;
+
+use crate::sql::{SqlError, SqlType, Value};
+use crate::world::World;
+pub use display_journal::PARAMETERS as JOURNAL_PARAMETERS;
+
+/// One column.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Name.
+    pub name: &'static str,
+    /// Type.
+    pub kind: SqlType,
+    /// May it be NULL?
+    pub nullable: bool,
+}
+
+/// Makes the rows of a table.
+pub type RowMaker = fn(&World, user: &str) -> Result<Vec<Vec<Value>>, SqlError>;
+
+/// A table, view or table function.
+#[derive(Debug)]
+pub struct Table {
+    /// Schema.
+    pub schema: &'static str,
+    /// Name.
+    pub name: &'static str,
+    /// Columns.
+    pub columns: Vec<Column>,
+    /// Its rows.
+    pub rows: RowMaker,
+}
+
+/// A nullable column.
+const fn column(name: &'static str, kind: SqlType) -> Column {
+    Column { name, kind, nullable: true }
+}
+
+/// A column that is never NULL.
+const fn required(name: &'static str, kind: SqlType) -> Column {
+    Column { name, kind, nullable: false }
+}
+
+static JOURNAL: LazyLock<Table> = LazyLock::new(|| Table {
+    schema: "QSYS2",
+    name: "DISPLAY_JOURNAL",
+    columns: display_journal::columns(),
+    rows: |_, _| Ok(Vec::new()),
+});
+
+static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
+    let mut tables = Vec::new();
+    tables.extend(system::tables());
+    tables.extend(catalogue::tables());
+    tables.extend(sample::tables());
+    tables
+});
+
+/// The table of that name.
+#[must_use]
+pub fn table(schema: &str, name: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.schema == schema && table.name == name)
+}
+
+/// All tables and views.
+#[must_use]
+pub fn all_tables() -> &'static [Table] {
+    &TABLES
+}
+
+/// QSYS2.DISPLAY_JOURNAL.
+#[must_use]
+pub fn journal_table() -> &'static Table {
+    &JOURNAL
+}

@@ -1,0 +1,286 @@
+//! Starting and steering a simulated partition from a test or from the program.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::fault::{Act, Fault, FaultState};
+use crate::inject::{InjectError, InjectSpec};
+use crate::journal::PutEntry;
+use crate::scenario::Scenario;
+use crate::server::{Server, identity};
+use crate::world::World;
+
+/// How often traffic is written: short enough that a second's rate looks even.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Where and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Address of the server; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Folder in which certificate and key are kept; none makes new ones each time.
+    pub cert_dir: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 0)), cert_dir: None }
+    }
+}
+
+/// Starts simulated partitions.
+#[derive(Debug)]
+pub struct Simulator;
+
+/// A running simulated partition. Dropping it stops it.
+#[derive(Debug)]
+pub struct SimHandle {
+    /// Address of the server.
+    pub addr: SocketAddr,
+    /// The certificate that it showed first, in PEM: what a client must trust.
+    pub ca_pem: String,
+    server: Arc<Server>,
+    rate: watch::Sender<f64>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// One receiver as `status` tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReceiverState {
+    /// Library.
+    pub library: String,
+    /// Name.
+    pub name: String,
+    /// First sequence number.
+    pub first: u64,
+    /// Last sequence number.
+    pub last: u64,
+    /// Entries in it, those of the journal itself too.
+    pub entries: usize,
+    /// Attach time: microseconds since 1970 of the local clock.
+    pub attached_us: i64,
+    /// Is it the attached one?
+    pub attached: bool,
+}
+
+/// What a partition is doing.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    /// Name of the scenario.
+    pub name: String,
+    /// Entries a second.
+    pub rate: f64,
+    /// Entries ever written, without the journal's own.
+    pub total: u64,
+    /// Receivers, oldest first.
+    pub receivers: Vec<ReceiverState>,
+    /// Faults that are on.
+    pub faults: FaultState,
+}
+
+impl Simulator {
+    /// Starts a partition; it answers when this returns.
+    ///
+    /// # Errors
+    /// When the scenario does not fit, the port is taken or the certificate cannot be had.
+    pub async fn start(scenario: Scenario, options: Options) -> anyhow::Result<SimHandle> {
+        let world = Arc::new(World::new(scenario)?);
+        let identity = identity(&world.scenario.system.host_name, options.cert_dir.as_deref())?;
+        let ca_pem = identity.ca_pem.clone();
+        let server = Server::new(Arc::clone(&world), identity);
+        let listener = TcpListener::bind(options.listen)
+            .await
+            .with_context(|| format!("listen on {}", options.listen))?;
+        let addr = listener.local_addr().context("address of the listener")?;
+        let rate = watch::Sender::new(world.scenario.traffic.rate);
+        let tasks = vec![
+            tokio::spawn(Arc::clone(&server).serve(listener)),
+            tokio::spawn(traffic(Arc::clone(&world), rate.subscribe())),
+        ];
+        let handle = SimHandle { addr, ca_pem, server, rate, tasks };
+        for fault in handle.server.world.scenario.faults.clone() {
+            handle.set_fault(fault)?;
+        }
+        Ok(handle)
+    }
+}
+
+/// Writes entries at the rate, in small runs.
+async fn traffic(world: Arc<World>, mut rate: watch::Receiver<f64>) {
+    let mut owed = 0.0_f64;
+    let mut last = tokio::time::Instant::now();
+    loop {
+        let now_rate = *rate.borrow_and_update();
+        if now_rate <= 0.0 {
+            owed = 0.0;
+            if rate.changed().await.is_err() {
+                return;
+            }
+            last = tokio::time::Instant::now();
+            continue;
+        }
+        tokio::time::sleep(TICK).await;
+        let now = tokio::time::Instant::now();
+        // After a long pause of the machine at most one second is made up for.
+        owed += now_rate * (now - last).as_secs_f64().min(1.0);
+        last = now;
+        let whole = owed.floor();
+        owed -= whole;
+        world.append_mix(whole as usize);
+    }
+}
+
+impl SimHandle {
+    /// Writes one chosen entry and returns its sequence number.
+    ///
+    /// # Errors
+    /// When the spec names an unknown type or field, or no receiver is attached.
+    pub fn inject(&self, spec: &InjectSpec) -> anyhow::Result<u64> {
+        let world = &self.server.world;
+        let body = spec.body(world.page).map_err(|error: InjectError| anyhow::anyhow!(error))?;
+        world.append(Arc::new(body), spec.remote_port.unwrap_or(50_000)).context(
+            "no receiver is attached (fault journal-detached or journal-missing): nothing was written",
+        )
+    }
+
+    /// Writes that many entries of the everyday mix at once; says how many were written.
+    pub fn append_mix(&self, count: usize) -> usize {
+        self.server.world.append_mix(count)
+    }
+
+    /// Entries a second from now on.
+    pub fn set_rate(&self, rate: f64) {
+        self.rate.send_replace(rate.clamp(0.0, 1_000_000.0));
+    }
+
+    /// Detaches the receiver and attaches the next one; returns its name.
+    pub fn roll_over(&self) -> String {
+        self.change_receiver(false)
+    }
+
+    /// The same, and the sequence starts at 1 again (CHGJRN SEQOPT(*RESET)).
+    pub fn reset_sequence(&self) -> String {
+        self.change_receiver(true)
+    }
+
+    fn change_receiver(&self, reset: bool) -> String {
+        let now = self.server.world.now();
+        let mut journal = self.server.world.journal_mut();
+        journal.roll_over(now, reset);
+        journal.receivers().back().map(|receiver| receiver.name.clone()).unwrap_or_default()
+    }
+
+    /// Deletes the oldest detached receiver; none where only the attached one is left.
+    pub fn prune_oldest(&self) -> Option<String> {
+        self.server.world.journal_mut().prune_oldest()
+    }
+
+    /// Deletes the journal with all receivers and creates it anew: same names, other attach time, sequence 1.
+    pub fn recreate_journal(&self) {
+        let now = self.server.world.now();
+        self.server.world.journal_mut().recreate(now);
+    }
+
+    /// Switches a fault on; [`Fault::Clear`] switches all off.
+    ///
+    /// # Errors
+    /// When a new certificate cannot be made.
+    pub fn set_fault(&self, fault: Fault) -> anyhow::Result<()> {
+        let world = &self.server.world;
+        match world.with_faults(|faults| faults.apply(fault)) {
+            Act::Nothing => {}
+            Act::DropSockets => self.server.drop_sockets(),
+            Act::StayAway(ms) => self.server.stay_away(Duration::from_millis(ms)),
+            Act::DeleteReceiver => {
+                self.prune_oldest();
+            }
+            Act::MoveClock(seconds) => world.move_clock(seconds),
+            Act::NewCertificate => {
+                self.server.change_identity(identity(&world.scenario.system.host_name, None)?)
+            }
+        }
+        Ok(())
+    }
+
+    /// What a client must trust now; differs from `ca_pem` after [`Fault::CertificateChanged`].
+    #[must_use]
+    pub fn current_ca_pem(&self) -> String {
+        self.server.ca_pem()
+    }
+
+    /// What was put into the receivers that are still there, sequence numbers of the range, oldest first. The
+    /// journal's own entries (code J) are left out.
+    #[must_use]
+    pub fn entries(&self, range: RangeInclusive<u64>) -> Vec<PutEntry> {
+        let world = &self.server.world;
+        let (journal, offset) = (world.journal(), world.offset());
+        let mut entries = Vec::new();
+        for receiver in journal.receivers() {
+            let wanted = receiver.entries.iter().filter(|entry| range.contains(&entry.sequence));
+            let wanted = wanted.filter(|entry| entry.body.code != "J");
+            entries.extend(wanted.map(|entry| PutEntry::of(&journal, receiver, entry, offset)));
+        }
+        entries
+    }
+
+    /// Failed sign-ons of a profile since its last good one, and whether it is disabled.
+    #[must_use]
+    pub fn profile(&self, user: &str) -> (u32, bool) {
+        self.server.world.profile(user)
+    }
+
+    /// What the partition is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let world = &self.server.world;
+        let journal = world.journal();
+        let receivers = journal
+            .receivers()
+            .iter()
+            .map(|receiver| ReceiverState {
+                library: journal.plan.receiver_library.clone(),
+                name: receiver.name.clone(),
+                first: receiver.first,
+                last: receiver.last(),
+                entries: receiver.entries.len(),
+                attached_us: receiver.attached,
+                attached: receiver.detached.is_none(),
+            })
+            .collect();
+        Status {
+            name: world.scenario.name.clone(),
+            rate: *self.rate.borrow(),
+            total: journal.total(),
+            receivers,
+            faults: world.faults(),
+        }
+    }
+
+    /// Stops everything; when this returns no socket is left.
+    pub async fn stop(mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks.drain(..) {
+            // Only tells that the task was aborted.
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for SimHandle {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

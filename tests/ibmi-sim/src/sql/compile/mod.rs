@@ -1,0 +1,313 @@
+//! From syntax tree to a plan, once per prepared statement.
+
+mod expression;
+
+pub use expression::{Call, Expr, Operator, Special};
+
+use sqlparser::ast::{
+    self, Distinct, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind,
+    SelectItem, SetExpr, Statement, TableFactor,
+};
+
+use super::parse::Parsed;
+use super::{SqlError, SqlType};
+use crate::service::{self, JOURNAL_PARAMETERS, Table};
+use expression::Scope;
+
+/// One output column.
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// Name; `00001` and so on where the statement gives none.
+    pub name: String,
+    /// Type.
+    pub kind: SqlType,
+    /// May it be NULL?
+    pub nullable: bool,
+    /// How it is made.
+    pub expr: Expr,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// One row without columns: VALUES.
+    One,
+    /// A table or view.
+    Table(&'static Table),
+    /// QSYS2.DISPLAY_JOURNAL with its arguments by position.
+    Journal(&'static Table, Vec<Option<Expr>>),
+}
+
+/// A compiled query.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// Where rows come from.
+    pub source: Source,
+    /// WHERE.
+    pub filter: Option<Expr>,
+    /// Select list.
+    pub outputs: Vec<Output>,
+    /// Aggregate functions, which `Expr::Aggregate` numbers.
+    pub aggregates: Vec<(Call, Option<Expr>)>,
+    /// ORDER BY: expression and whether descending.
+    pub order: Vec<(Expr, bool)>,
+    /// FETCH FIRST or LIMIT.
+    pub limit: Option<Expr>,
+    /// OFFSET.
+    pub offset: Option<Expr>,
+    /// SELECT DISTINCT.
+    pub distinct: bool,
+    /// VALUES of more than one row.
+    pub values: Vec<Vec<Expr>>,
+    /// Parameter markers.
+    pub markers: usize,
+}
+
+/// Compiles a parsed statement. `schema` is where names without one are looked for.
+///
+/// # Errors
+/// SQL errors as Db2 words them; SQL0255 for what is not supported here.
+pub fn compile(parsed: &Parsed, schema: &str) -> Result<Query, SqlError> {
+    let query = match &parsed.statement {
+        Statement::Query(query) => query,
+        Statement::Insert(insert) => return Err(read_only(&insert.table.to_string())),
+        Statement::Update(update) => return Err(read_only(&update.table.relation.to_string())),
+        Statement::Call(function) => {
+            return Err(SqlError::new(
+                -440,
+                "42884",
+                format!("Routine {} in *N not found with specified parameters.", function.name),
+            ));
+        }
+        other => {
+            let text = other.to_string();
+            return Err(read_only(text.split_whitespace().nth(2).unwrap_or("*N")));
+        }
+    };
+    if query.with.is_some() || query.for_clause.is_some() || !query.pipe_operators.is_empty() {
+        return Err(SqlError::unsupported("common table expression"));
+    }
+    let mut compiled = match query.body.as_ref() {
+        SetExpr::Select(select) => compile_select(select, schema)?,
+        SetExpr::Values(values) => compile_values(values)?,
+        _ => return Err(SqlError::unsupported("set operation or nested query")),
+    };
+    compiled.markers = parsed.markers;
+    if let Some(order) = &query.order_by {
+        compile_order(order, &mut compiled)?;
+    }
+    compile_limits(query, &mut compiled)?;
+    Ok(compiled)
+}
+
+/// Tables of the simulator cannot be changed through SQL.
+fn read_only(name: &str) -> SqlError {
+    let (schema, name) = name.rsplit_once('.').unwrap_or(("*N", name));
+    SqlError::not_authorized(&schema.to_uppercase(), &name.to_uppercase(), "*FILE")
+}
+
+fn empty(source: Source) -> Query {
+    Query {
+        source,
+        filter: None,
+        outputs: Vec::new(),
+        aggregates: Vec::new(),
+        order: Vec::new(),
+        limit: None,
+        offset: None,
+        distinct: false,
+        values: Vec::new(),
+        markers: 0,
+    }
+}
+
+fn compile_values(values: &ast::Values) -> Result<Query, SqlError> {
+    let mut query = empty(Source::One);
+    let mut scope = Scope::none();
+    for row in &values.rows {
+        let row: Vec<Expr> = row.iter().map(|expr| scope.compile(expr)).collect::<Result<_, _>>()?;
+        query.values.push(row);
+    }
+    for (index, expr) in query.values.first().into_iter().flatten().enumerate() {
+        query.outputs.push(Output {
+            name: format!("{:05}", index + 1),
+            kind: scope.kind(expr),
+            nullable: true,
+            expr: expr.clone(),
+        });
+    }
+    Ok(query)
+}
+
+fn compile_select(select: &ast::Select, schema: &str) -> Result<Query, SqlError> {
+    let grouped = !matches!(&select.group_by, GroupByExpr::Expressions(list, _) if list.is_empty());
+    if grouped || select.having.is_some() || select.into.is_some() || select.qualify.is_some() {
+        return Err(SqlError::unsupported("GROUP BY, HAVING or INTO"));
+    }
+    let [from] = select.from.as_slice() else {
+        return Err(if select.from.is_empty() {
+            SqlError::syntax("<END-OF-STATEMENT>", ", FROM INTO")
+        } else {
+            SqlError::unsupported("join")
+        });
+    };
+    if !from.joins.is_empty() {
+        return Err(SqlError::unsupported("join"));
+    }
+    let (source, table, alias) = compile_from(&from.relation, schema)?;
+    let mut query = empty(source);
+    let mut scope = Scope::of(table, alias);
+    query.distinct = match &select.distinct {
+        None | Some(Distinct::All) => false,
+        Some(Distinct::Distinct) => true,
+        Some(Distinct::On(_)) => return Err(SqlError::unsupported("DISTINCT ON")),
+    };
+    for item in &select.projection {
+        match item {
+            SelectItem::UnnamedExpr(expr) => {
+                let name = match expr {
+                    ast::Expr::Identifier(name) => Some(expression::fold(name)),
+                    ast::Expr::CompoundIdentifier(names) => names.last().map(expression::fold),
+                    _ => None,
+                };
+                scope.output(expr, name, &mut query.outputs)?;
+            }
+            SelectItem::ExprWithAlias { expr, alias } => {
+                scope.output(expr, Some(expression::fold(alias)), &mut query.outputs)?;
+            }
+            SelectItem::Wildcard(_) | SelectItem::QualifiedWildcard(..) => {
+                for (index, column) in table.columns.iter().enumerate() {
+                    query.outputs.push(Output {
+                        name: column.name.to_owned(),
+                        kind: column.kind,
+                        nullable: column.nullable,
+                        expr: Expr::Column(index),
+                    });
+                }
+            }
+            SelectItem::ExprWithAliases { .. } => {
+                return Err(SqlError::unsupported("several names for one column"));
+            }
+        }
+    }
+    query.aggregates = scope.take_aggregates();
+    query.filter = select.selection.as_ref().map(|expr| scope.compile(expr)).transpose()?;
+    if !scope.take_aggregates().is_empty() {
+        return Err(SqlError::new(-120, "42903", "Use of aggregate function or OLAP function not valid."));
+    }
+    Ok(query)
+}
+
+fn compile_from(
+    factor: &TableFactor,
+    schema: &str,
+) -> Result<(Source, &'static Table, Option<String>), SqlError> {
+    match factor {
+        TableFactor::Table { name, alias, args: None, .. } => {
+            let (schema, table) = split_name(name, schema);
+            let found = service::table(&schema, &table)
+                .ok_or_else(|| SqlError::not_found(&schema, &table, "*FILE"))?;
+            Ok((Source::Table(found), found, alias.as_ref().map(|alias| expression::fold(&alias.name))))
+        }
+        TableFactor::TableFunction { expr: ast::Expr::Function(function), alias } => {
+            let (schema, name) = split_name(&function.name, "QSYS2");
+            let table = service::journal_table();
+            if schema != table.schema || name != table.name {
+                return Err(SqlError::not_found(&schema, &name, "*N"));
+            }
+            let arguments = compile_arguments(function)?;
+            let alias = alias.as_ref().map(|alias| expression::fold(&alias.name));
+            Ok((Source::Journal(table, arguments), table, alias))
+        }
+        _ => Err(SqlError::unsupported("nested table expression")),
+    }
+}
+
+fn split_name(name: &ast::ObjectName, schema: &str) -> (String, String) {
+    let parts: Vec<String> = name.0.iter().filter_map(|part| part.as_ident().map(expression::fold)).collect();
+    match parts.as_slice() {
+        [table] => (schema.to_owned(), table.clone()),
+        [.., schema, table] => (schema.clone(), table.clone()),
+        [] => (schema.to_owned(), String::new()),
+    }
+}
+
+fn compile_arguments(function: &ast::Function) -> Result<Vec<Option<Expr>>, SqlError> {
+    let no_match = || {
+        SqlError::new(-440, "42884", "Routine DISPLAY_JOURNAL in QSYS2 not found with specified parameters.")
+    };
+    let mut arguments = vec![None; JOURNAL_PARAMETERS.len()];
+    let FunctionArguments::List(list) = &function.args else { return Err(no_match()) };
+    let mut scope = Scope::none();
+    for (position, argument) in list.args.iter().enumerate() {
+        let (position, value) = match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => (position, value),
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
+                let name = expression::fold(name);
+                (JOURNAL_PARAMETERS.iter().position(|known| *known == name).ok_or_else(no_match)?, value)
+            }
+            _ => return Err(no_match()),
+        };
+        let slot = arguments.get_mut(position).ok_or_else(no_match)?;
+        if slot.is_some() {
+            return Err(no_match());
+        }
+        *slot = Some(scope.compile(value)?);
+    }
+    if arguments[0].is_none() || arguments[1].is_none() { Err(no_match()) } else { Ok(arguments) }
+}
+
+fn compile_order(order: &ast::OrderBy, query: &mut Query) -> Result<(), SqlError> {
+    let OrderByKind::Expressions(list) = &order.kind else {
+        return Err(SqlError::unsupported("ORDER BY ALL"));
+    };
+    let mut scope = match &query.source {
+        Source::One => Scope::none(),
+        Source::Table(table) | Source::Journal(table, _) => Scope::of(table, None),
+    };
+    scope.accept_any_alias();
+    for item in list {
+        let descending = matches!(item.options.sort, Some(ast::OrderBySort::Desc));
+        let by_output = match &item.expr {
+            ast::Expr::Value(value) => match &value.value {
+                ast::Value::Number(number, _) => {
+                    number.to_string().parse::<usize>().ok().and_then(|n| n.checked_sub(1))
+                }
+                _ => None,
+            },
+            ast::Expr::Identifier(name) => {
+                let name = expression::fold(name);
+                query.outputs.iter().position(|output| output.name == name)
+            }
+            _ => None,
+        };
+        let expr = match by_output {
+            Some(index) => query
+                .outputs
+                .get(index)
+                .map(|output| output.expr.clone())
+                .ok_or_else(|| SqlError::new(-125, "42805", "ORDER BY column number not valid."))?,
+            None => scope.compile(&item.expr)?,
+        };
+        query.order.push((expr, descending));
+    }
+    Ok(())
+}
+
+fn compile_limits(query: &ast::Query, compiled: &mut Query) -> Result<(), SqlError> {
+    let mut scope = Scope::none();
+    if let Some(LimitClause::LimitOffset { limit, offset, .. }) = &query.limit_clause {
+        compiled.limit = limit.as_ref().map(|expr| scope.compile(expr)).transpose()?;
+        compiled.offset = offset.as_ref().map(|offset| scope.compile(&offset.value)).transpose()?;
+    }
+    if let Some(fetch) = &query.fetch {
+        if fetch.percent || fetch.with_ties {
+            return Err(SqlError::syntax("PERCENT", "ROW ROWS"));
+        }
+        compiled.limit = Some(match &fetch.quantity {
+            Some(expr) => scope.compile(expr)?,
+            None => Expr::Const(super::Value::Int(1)),
+        });
+    }
+    Ok(())
+}
