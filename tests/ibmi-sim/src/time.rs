@@ -1,6 +1,5 @@
 //! Local time of the partition, as microseconds since 1970 on its own clock.
 
-use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Microseconds of one day.
@@ -78,17 +77,6 @@ pub fn timestamp(micros: i64) -> String {
     out
 }
 
-/// The form `yyyy-mm-dd-hh.mm.ss.uuuuuu` that entries hold.
-#[must_use]
-pub fn timestamp_in_entry(micros: i64) -> String {
-    let mut out = String::with_capacity(26);
-    write_date(micros, &mut out);
-    out.push('-');
-    write_time(micros, '.', &mut out);
-    let _ = write!(out, ".{:06}", micros.rem_euclid(1_000_000));
-    out
-}
-
 /// Reads a timestamp in either form (blank or `T` or `-` between date and time, `:` or `.` in the time,
 /// 0 to 12 digits of a second), or a date alone.
 #[must_use]
@@ -142,6 +130,5 @@ mod tests {
         assert_eq!(parse("2026-11-22"), parse("2026-11-22 00:00:00"));
         assert_eq!(parse("2026-13-22"), None);
         assert_eq!(parse("yesterday"), None);
-        assert_eq!(timestamp_in_entry(13), "1970-01-01-00.00.00.000013");
     }
 }

@@ -93,6 +93,7 @@ fn rows(text: &'static str) -> impl Iterator<Item = csv::StringRecord> {
 }
 
 /// All entry types that the tables know.
+#[cfg(test)]
 pub fn types() -> impl Iterator<Item = &'static str> {
     LAYOUTS.keys().map(String::as_str)
 }

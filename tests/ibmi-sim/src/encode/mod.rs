@@ -8,7 +8,9 @@ mod demo;
 mod layout;
 mod record;
 
-pub use layout::{Field, FieldType, coded_values, layout, types};
+#[cfg(test)]
+pub use layout::types;
+pub use layout::{FieldType, coded_values, layout};
 pub use record::{Facts, PutField, Record};
 
 use crate::ebcdic::Page;
@@ -33,6 +35,7 @@ pub fn encode(entry_type: &str, page: &'static Page, facts: &Facts) -> Option<En
 }
 
 /// Types with a writer of their own.
+#[cfg(test)]
 pub const DEMO_TYPES: [&str; 11] = ["AF", "PW", "ZR", "ZC", "JS", "CD", "CP", "CO", "DO", "SV", "CA"];
 
 #[cfg(test)]

@@ -161,7 +161,7 @@ fn write_entry(
                 if let Some(view) =
                     arguments.first().map(|inner| view(inner, row, env)).transpose()?.flatten()
                 {
-                    if view.len() > HEX_LIMIT {
+                    if view.length() > HEX_LIMIT {
                         return Err(SqlError::argument("HEX"));
                     }
                     out.push('"');

@@ -69,14 +69,8 @@ pub struct View<'a> {
 impl View<'_> {
     /// Length with the blanks.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.data.len() + self.blanks
-    }
-
-    /// Is there nothing?
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Appends its hex digits.
@@ -107,7 +101,7 @@ pub fn view<'a>(expr: &Expr, row: &'a dyn Row, env: &Env) -> Result<Option<View<
         Expr::Call(Call::Substr, arguments) => {
             let [inner, from, rest @ ..] = arguments.as_slice() else { return Ok(None) };
             let Some(inner) = view(inner, row, env)? else { return Ok(None) };
-            let Some((start, length)) = range(from, rest.first(), inner.len(), row, env)? else {
+            let Some((start, length)) = range(from, rest.first(), inner.length(), row, env)? else {
                 return Ok(None);
             };
             Ok(cut(inner, start, length))
@@ -118,10 +112,10 @@ pub fn view<'a>(expr: &Expr, row: &'a dyn Row, env: &Env) -> Result<Option<View<
 
 fn cut(view: View<'_>, start: usize, length: usize) -> Option<View<'_>> {
     let end = start.checked_add(length)?;
-    if end > view.len() && (start > 0 || length < view.len()) {
+    if end > view.length() && (start > 0 || length < view.length()) {
         return None;
     }
-    let end = end.min(view.len());
+    let end = end.min(view.length());
     let data = view.data.get(start.min(view.data.len())..end.min(view.data.len()))?;
     Some(View { data, blanks: end.saturating_sub(start) - data.len(), bits: view.bits })
 }
@@ -328,8 +322,8 @@ fn function(call: Call, arguments: &[Expr], row: &dyn Row, env: &Env) -> Result<
             let too_long =
                 |length: usize| if length > HEX_LIMIT { Err(SqlError::argument("HEX")) } else { Ok(()) };
             if let Some(view) = view(first, row, env)? {
-                too_long(view.len())?;
-                let mut out = String::with_capacity(view.len() * 2);
+                too_long(view.length())?;
+                let mut out = String::with_capacity(view.length() * 2);
                 view.write_hex(&mut out);
                 return Ok(Value::Text(out));
             }
@@ -344,7 +338,7 @@ fn function(call: Call, arguments: &[Expr], row: &dyn Row, env: &Env) -> Result<
         }
         Call::Length => {
             if let Some(view) = view(first, row, env)? {
-                return Ok(Value::Int(i64::try_from(view.len()).unwrap_or(i64::MAX)));
+                return Ok(Value::Int(i64::try_from(view.length()).unwrap_or(i64::MAX)));
             }
             Ok(match eval(first, row, env)? {
                 Value::Null => Value::Null,
@@ -577,6 +571,6 @@ mod tests {
         assert_eq!(cut(view, 4, 1), Some(View { data: &[], blanks: 1, bits: false }));
         assert_eq!(cut(view, 1, 9), None);
         assert_eq!(rtrim(view), view);
-        assert_eq!(rtrim(View { bits: true, ..view }).len(), 3);
+        assert_eq!(rtrim(View { bits: true, ..view }).length(), 3);
     }
 }

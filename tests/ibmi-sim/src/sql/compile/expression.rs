@@ -538,6 +538,7 @@ fn data_type(kind: &DataType) -> Result<SqlType, SqlError> {
         DataType::Timestamp(..) => SqlType::Timestamp,
         DataType::Date => SqlType::Date,
         DataType::Time(..) => SqlType::Time,
+        DataType::Double(_) | DataType::DoublePrecision => SqlType::Double,
         DataType::Boolean => SqlType::Boolean,
         DataType::Custom(name, modifiers) if name.to_string().eq_ignore_ascii_case("BITDATA") => {
             SqlType::VarcharBit(modifiers.first().and_then(|n| n.parse().ok()).unwrap_or(1))

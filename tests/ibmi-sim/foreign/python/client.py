@@ -1,0 +1,57 @@
+"""Runs the published Python client against a server: pages, an unknown table, a wrong password.
+
+Arguments: host port user password ca-file. Prints one JSON object.
+"""
+import json
+import sys
+
+from mapepire_python import DaemonServer
+from mapepire_python.client.sql_job import SQLJob
+from mapepire_python.data_types import QueryOptions
+
+host, port, user, password, ca_file = sys.argv[1:6]
+with open(ca_file, encoding="ascii") as file:
+    ca = file.read()
+
+
+def server(secret):
+    return DaemonServer(host=host, port=int(port), user=user, password=secret, ignoreUnauthorized=False, ca=ca)
+
+
+result = {}
+job = SQLJob()
+connected = job.connect(server(password))
+result["job"] = connected["job"] if isinstance(connected, dict) else connected.job
+
+query = job.query("select * from sample.employee")
+pages, rows = [], []
+page = query.run(rows_to_fetch=10)
+while True:
+    pages.append(len(page["data"]))
+    rows += page["data"]
+    if page["is_done"]:
+        break
+    page = query.fetch_more(rows_to_fetch=10)
+result["pages"] = pages
+result["first"] = rows[0]
+query.close()
+
+query = job.query("select count(*) as N from sample.employee where bonus > ?", QueryOptions(parameters=[500]))
+result["bonus"] = query.run()["data"][0]["N"]
+
+query = job.query("values (job_name)")
+result["job_name"] = query.run()["data"][0]["00001"]
+
+try:
+    job.query("select * from nolib.notab").run()
+    result["error"] = "none"
+except Exception as error:
+    result["error"] = str(error)
+job.close()
+
+try:
+    SQLJob().connect(server("wrong"))
+    result["wrong_password"] = "accepted"
+except Exception as error:
+    result["wrong_password"] = str(error)
+print(json.dumps(result, default=str))
