@@ -8,9 +8,7 @@ use crate::fleet::AgentRecord;
 use crate::fleet::record::Certificate;
 use crate::store::{self, Batch, Condition, StoreError};
 use jiff::Timestamp;
-use muster_proto::opamp::{
-    AgentToServer, ConnectionSettingsOffers, OpAmpConnectionSettings, TlsCertificate, TlsConnectionSettings,
-};
+use muster_proto::opamp::{AgentToServer, ConnectionSettingsOffers, OpAmpConnectionSettings, TlsCertificate};
 use muster_shared::id::AgentId;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -193,7 +191,8 @@ fn certificate(issued: &Issued) -> Certificate {
     }
 }
 
-/// The offer that carries a certificate. It names the URL that the agent dialled, for that one works.
+/// The offer that carries a certificate. It names the URL that the agent dialled, for that one works, and
+/// leaves trust anchors and TLS versions to the agent, which refuses to have them changed from here.
 #[must_use]
 pub fn offer(ca: &Ca, issued: &Issued, endpoint: &str, heartbeat_seconds: u64) -> ConnectionSettingsOffers {
     let settings = OpAmpConnectionSettings {
@@ -204,11 +203,6 @@ pub fn offer(ca: &Ca, issued: &Issued, endpoint: &str, heartbeat_seconds: u64) -
             ca_cert: ca.pem().as_bytes().to_vec(),
         }),
         heartbeat_interval_seconds: heartbeat_seconds,
-        tls: Some(TlsConnectionSettings {
-            ca_pem_contents: ca.pem().to_owned(),
-            min_version: "1.2".to_owned(),
-            ..TlsConnectionSettings::default()
-        }),
         ..OpAmpConnectionSettings::default()
     };
     let mut hash = Sha256::new();
