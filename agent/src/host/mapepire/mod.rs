@@ -21,6 +21,7 @@ mod trust;
 
 pub use trust::{Trust, fingerprint};
 
+use super::rows::Malformed;
 use super::{Host, HostError, Param, Rows, StatementId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -216,14 +217,27 @@ fn parameters(params: &[Param]) -> Vec<Parameter<'_>> {
         .collect()
 }
 
+/// The rows of a successful reply's text, without a connection: what the benchmarks measure.
+///
+/// # Errors
+/// The text is no Mapepire reply.
+pub fn reply_rows(text: bytes::Bytes) -> Result<Rows, Malformed> {
+    let envelope = envelope::read(&text)?;
+    Ok(located(text, envelope))
+}
+
+fn located(text: bytes::Bytes, mut envelope: envelope::Envelope) -> Rows {
+    let (data, index) = envelope.data.take().unwrap_or_default();
+    Rows { text, data, index, done: envelope.done.unwrap_or(true) }
+}
+
 /// The rows of a reply, or the error it stands for.
 fn rows(session: &Session, reply: Reply) -> Result<Rows, HostError> {
-    let Reply { text, mut envelope } = reply;
+    let Reply { text, envelope } = reply;
     if !envelope.success {
         return Err(session.failure(envelope));
     }
-    let (data, index) = envelope.data.take().unwrap_or_default();
-    Ok(Rows { text, data, index, done: envelope.done.unwrap_or(true) })
+    Ok(located(text, envelope))
 }
 
 impl Host for Mapepire {

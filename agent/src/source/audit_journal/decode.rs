@@ -99,6 +99,14 @@ fn unhex_text(text: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 impl EntryBatch {
+    /// Entries of the rows of one reply to [`query::entries`](super::query::entries), as they are; None when
+    /// their sequences do not grow. For measuring and for replies that were kept.
+    #[must_use]
+    pub fn from_rows(mut rows: Rows, utc_offset_seconds: i32) -> Option<Self> {
+        super::receivers::select(&mut rows, 0, None)?;
+        Some(Self::new(rows, utc_offset_seconds, Vec::new(), 0))
+    }
+
     /// Entries of `rows`, all with a sequence above `after`.
     pub(super) fn new(rows: Rows, utc_offset_seconds: i32, long: Vec<(u64, Vec<u8>)>, after: u64) -> Self {
         Self { rows, utc_offset_seconds, long, after }
