@@ -182,13 +182,13 @@ fn sign_on_error(config: &MapepireConfig, envelope: Envelope) -> HostError {
     if reason.contains("security rule") {
         return HostError::Rule { address, user, reason };
     }
-    // "The application server rejected the connection. (reason)": wrong password, expired, disabled …
-    // When in doubt it is taken as such, since trying again too soon may cost the profile.
-    if reason.contains("rejected the connection") || reason.contains("assword") || reason.contains("User ID")
-    {
-        return HostError::SignOn { address, user, reason };
+    // The server could not reach its database: "The application requester cannot establish the connection."
+    if reason.contains("cannot establish the connection") || reason.contains("link failure") {
+        return HostError::Dropped { address, reason };
     }
-    HostError::Dropped { address, reason }
+    // "The application server rejected the connection. (reason)": wrong password, expired, disabled …
+    // Unknown words are taken as such too, since trying again too soon may cost the profile.
+    HostError::SignOn { address, user, reason }
 }
 
 /// The beginning of a text, fit for a message.

@@ -88,7 +88,7 @@ fn unhex_text(text: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     let whole = text.len() / 2;
     out.resize(start + whole, 0);
-    if text.len() % 2 == 0 && faster_hex::hex_decode(text, &mut out[start..]).is_ok() {
+    if text.len().is_multiple_of(2) && faster_hex::hex_decode(text, &mut out[start..]).is_ok() {
         return true;
     }
     let good = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count() / 2;

@@ -32,7 +32,7 @@ pub(super) fn catalogue(journal: &Rows, receivers: &Rows) -> Result<Catalogue, S
         // A receiver that was never attached holds nothing.
         list.extend(receiver);
     }
-    list.sort_by(|a, b| (a.id.attached_us, a.first).cmp(&(b.id.attached_us, b.first)));
+    list.sort_by_key(|receiver| (receiver.id.attached_us, receiver.first));
     Ok(Catalogue { exists, attached, receivers: list })
 }
 
