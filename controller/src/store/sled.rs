@@ -7,13 +7,17 @@ use super::{Batch, Pair, Store, StoreError, Watchers};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::{oneshot, watch};
 
 /// Cache of sled in bytes: the state is small, and 2 MiB holds 11 MiB resident in all.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Batches that may wait for one flush; whoever comes then waits until it has begun, which takes no longer
+/// than the flush before.
+const MAX_WAITING: usize = 4_096;
 
 /// Asks the flusher for a flush; answered when it is done.
 type Waiter = oneshot::Sender<Result<(), ::sled::Error>>;
@@ -28,7 +32,7 @@ pub struct SledStore {
 }
 
 struct Flusher {
-    requests: Sender<Waiter>,
+    requests: SyncSender<Waiter>,
     thread: JoinHandle<()>,
 }
 
@@ -49,7 +53,7 @@ impl SledStore {
             .flush_every_ms(Some(500))
             .open()
             .map_err(io("opened"))?;
-        let (requests, received) = channel();
+        let (requests, received) = sync_channel(MAX_WAITING);
         let flushed = tree.clone();
         let thread = std::thread::Builder::new()
             .name("store-flush".to_owned())
