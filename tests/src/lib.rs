@@ -4,6 +4,8 @@
 
 pub mod demo;
 pub mod eventually;
+pub mod partition;
+pub mod policies;
 pub mod process;
 pub mod readers;
 pub mod receiver;

@@ -61,7 +61,7 @@ fn rfc5424(message: &str) -> Result<Seen, String> {
     let _: jiff::Timestamp = time.parse().map_err(|error| format!("TIMESTAMP {time:?}: {error}"))?;
     let mut seen = Seen { host: host.to_owned(), ..Seen::default() };
     structured_data(data, &mut seen.values)?;
-    seen.event_id = seen.values.get("event_id").cloned().unwrap_or_default();
+    seen.event_id = seen.values.get("event").cloned().unwrap_or_default();
     seen.severity = seen.values.get("severity").cloned().unwrap_or_default();
     Ok(seen)
 }
@@ -128,7 +128,7 @@ fn rfc3164(message: &str) -> Result<Seen, String> {
         }
         rest = after.strip_prefix(' ').unwrap_or(after);
     }
-    seen.event_id = seen.values.get("event_id").cloned().unwrap_or_default();
+    seen.event_id = seen.values.get("event").cloned().unwrap_or_default();
     seen.severity = seen.values.get("severity").cloned().unwrap_or_default();
     Ok(seen)
 }
