@@ -208,7 +208,7 @@ async fn sql_is_evaluated_and_typed() {
         ),
         (
             "select deptno from sample.department where deptname like 'BRANCH%' and mgrno is null",
-            json!([["I22"]]),
+            json!([["J22"]]),
         ),
         (
             "values (1 + 2 * 3, 'a' || 'b', case when 1 = 2 then 'x' else 'y' end, coalesce(null, 7))",

@@ -89,11 +89,11 @@ fn employee(index: usize) -> Vec<Value> {
         day(1995 + n % 28, n % 12 + 1),
         Value::Text(format!("{:<8}", JOBS[index % JOBS.len()])),
         Value::Int(12 + n % 9),
-        if index % 2 == 0 { "F" } else { "M" }.into(),
+        if index.is_multiple_of(2) { "F" } else { "M" }.into(),
         day(1960 + n % 40, (n + 5) % 12 + 1),
         Value::Dec(i128::from(3_000_000 + n * 91_250), 2),
         // Every second one has more than 500.
-        Value::Dec(i128::from(if index % 2 == 0 { 60_000 + n * 500 } else { 30_000 + n * 100 }), 2),
+        Value::Dec(i128::from(if index.is_multiple_of(2) { 60_000 + n * 500 } else { 30_000 + n * 100 }), 2),
         Value::Dec(i128::from(120_000 + n * 3_000), 2),
     ]
 }
