@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 /// Profile and password that the demo's scenarios know; they guard nothing but a simulation.
 const USER: &str = "MUSTER";
-const PASSWORD: &str = "muster";
+const PASSWORD: &str = "muster1";
 
 /// What runs.
 pub(super) struct Fleet {
@@ -23,27 +23,38 @@ pub(super) struct Fleet {
     pub(super) control: (String, String),
 }
 
-/// What a simulator writes when it is ready.
-#[derive(Deserialize)]
-struct SimulatorReady {
+/// The partitions, by the names of their scenarios: five code pages. The tests use the same files.
+const PARTITIONS: [&str; 5] = ["chicago", "muenchen", "lyon", "krakow", "bruxelles"];
+
+/// A simulator that answers.
+struct Partition {
+    name: &'static str,
     /// `host:port` of its Mapepire server.
     address: String,
     /// `host:port` to inject events at.
     control: String,
-    /// PEM file with what signed its certificate.
+    /// PEM file with its certificate.
     ca_file: PathBuf,
+}
+
+/// What a simulator writes when it is ready.
+#[derive(Deserialize)]
+struct Ports {
+    /// Of the Mapepire server.
+    port: u16,
+    /// Of the control port.
+    control: u16,
 }
 
 impl Fleet {
     /// Starts all of it and publishes the policy that sends everything to the receiver.
     pub(super) async fn start(children: &mut Children, receiver_port: u16) -> anyhow::Result<Self> {
         let folder = children.folder().to_owned();
-        let scenarios = scenarios()?;
-        let mut fleet = Self { folder: folder.clone(), size: scenarios.len(), control: Default::default() };
+        let mut fleet = Self { folder: folder.clone(), size: PARTITIONS.len(), control: Default::default() };
         let url = fleet.start_controller(children).await?;
         println!("controller  {url}");
         let token = fleet.folder.join("token");
-        let uses = scenarios.len().to_string();
+        let uses = PARTITIONS.len().to_string();
         fleet
             .muster(&[
                 "token",
@@ -60,12 +71,12 @@ impl Fleet {
         let template = std::fs::read_to_string(root().join("deploy/demo/fleet.yaml"))?;
         std::fs::write(&policy, template.replace("127.0.0.1:1\"", &format!("127.0.0.1:{receiver_port}\"")))?;
         fleet.muster(&["policy", "apply", &text(&policy)]).await?;
-        for scenario in &scenarios {
-            let (name, ready) = start_partition(scenario, children).await?;
-            fleet.start_agent(&name, &ready, &token, children).await?;
-            println!("partition   {name:<12} {} with its agent", ready.address);
+        for name in PARTITIONS {
+            let partition = start_partition(name, children).await?;
+            fleet.start_agent(&partition, &token, children).await?;
+            println!("partition   {name:<12} {} with its agent", partition.address);
             if fleet.control.0.is_empty() {
-                fleet.control = (ready.control, name);
+                fleet.control = (partition.control, name.to_owned());
             }
         }
         Ok(fleet)
@@ -103,11 +114,11 @@ impl Fleet {
 
     async fn start_agent(
         &self,
-        name: &str,
-        partition: &SimulatorReady,
+        partition: &Partition,
         token: &Path,
         children: &mut Children,
     ) -> anyhow::Result<()> {
+        let name = partition.name;
         let home = self.folder.join(name);
         std::fs::create_dir_all(&home)?;
         write_private(&home.join("password"), PASSWORD)?;
@@ -174,34 +185,34 @@ fn write_private(path: &Path, content: &str) -> anyhow::Result<()> {
     Ok(writeln!(file, "{content}")?)
 }
 
-/// The demo's scenarios: the tests use the same files.
-fn scenarios() -> anyhow::Result<Vec<PathBuf>> {
-    let folder = root().join("tests/ibmi-sim/scenarios");
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(&folder).with_context(|| text(&folder))? {
-        let path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("demo-") && name.ends_with(".toml") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    ensure!(!found.is_empty(), "no demo-*.toml in {}", folder.display());
-    Ok(found)
-}
-
-async fn start_partition(
-    scenario: &Path,
-    children: &mut Children,
-) -> anyhow::Result<(String, SimulatorReady)> {
-    let stem = scenario.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let name = stem.trim_start_matches("demo-").to_owned();
-    let ready = children.folder().join(format!("{name}.ready"));
+async fn start_partition(name: &'static str, children: &mut Children) -> anyhow::Result<Partition> {
+    let scenario = root().join("tests/ibmi-sim/scenarios").join(format!("{name}.toml"));
+    let folder = children.folder().join(format!("partition-{name}"));
+    std::fs::create_dir_all(&folder)?;
+    let ready = folder.join("ports.json");
     children.start_ours(
         &format!("partition-{name}"),
         "ibmi-sim",
-        &["serve", "--scenario", &text(scenario), "--listen", "127.0.0.1:0", "--ready-file", &text(&ready)],
+        &[
+            "serve",
+            "--scenario",
+            &text(&scenario),
+            "--listen",
+            "127.0.0.1:0",
+            "--control",
+            "127.0.0.1:0",
+            "--cert-dir",
+            &text(&folder),
+            "--port-file",
+            &text(&ready),
+        ],
     )?;
     let told = await_file(&ready, children).await?;
-    Ok((name, serde_json::from_str(&told).with_context(|| text(&ready))?))
+    let ports: Ports = serde_json::from_str(&told).with_context(|| text(&ready))?;
+    Ok(Partition {
+        name,
+        address: format!("127.0.0.1:{}", ports.port),
+        control: format!("127.0.0.1:{}", ports.control),
+        ca_file: folder.join("cert.pem"),
+    })
 }
