@@ -147,6 +147,23 @@ impl AgentHome {
         Some((entry["state"].as_str()?.to_owned(), entry["reason"].as_str()?.to_owned()))
     }
 
+    /// Waits until the committed cursor of a destination stands at `sequence`.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn await_cursor(&self, destination: &str, sequence: u64, limit: Duration) {
+        eventually(&format!("the cursor of {destination} is committed at {sequence}"), limit, || {
+            let output = self.call("show-state", &["--output", "json"]);
+            let state: Value = serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())?;
+            let cursors = state["cursors"].as_array().cloned().unwrap_or_default();
+            let cursor = cursors.iter().find(|cursor| cursor["key"]["destination"] == destination);
+            match cursor.map(|cursor| &cursor["cursor"]["sequence"]) {
+                Some(at) if at.as_u64() == Some(sequence) => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    }
+
     /// Waits until a component's health is `state` and its reason contains `part`; gives the reason.
     ///
     /// # Panics

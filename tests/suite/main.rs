@@ -2,9 +2,6 @@
 
 mod crash;
 mod destinations;
-<<<<<<< HEAD
 mod examples;
 mod layering;
-=======
 mod receivers;
->>>>>>> e029bac (Simulated partition joined; stories listed)

@@ -74,6 +74,7 @@ fn a_receiver_pruned_past_the_cursor_is_one_gap_with_the_exact_range() {
     partition.append_mix(100);
     await_all(&partition, &receiver);
     let read_to = partition.entries(0..=u64::MAX).last().expect("entries").sequence;
+    home.await_cursor("siem", read_to, LIMIT);
     assert!(agent.terminate(LIMIT).success());
     // when more is written and its receiver is deleted before it could be read
     partition.append_mix(40);
