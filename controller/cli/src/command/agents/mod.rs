@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use muster_proto::api::{AgentSummary, AgentView, ComponentKind, Connection, PolicyState, PolicyStatusView};
 use std::io::{self, Write};
 
-/// Attributes of OpenTelemetry that say which system an agent reads.
-const SYSTEM: &[&str] = &["muster.partition.system", "ibmi.system", "system", "host.name"];
+/// Attributes that say which system an agent reads, the best first.
+const SYSTEM: &[&str] = &["ibmi.system_name", "host.name"];
 
 pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
     let agents: Vec<AgentSummary> = context.client()?.list(&["agents"]).await?;
