@@ -1,5 +1,6 @@
 //! Stories of the whole system.
 
+mod audit_source;
 mod crash;
 mod destinations;
 mod examples;

@@ -254,7 +254,7 @@ impl AuditJournal {
                         return Ok(read);
                     }
                     if self.catalogue.is_none() {
-                        // Out of order, or the receiver's end was seen: look again.
+                        // Out of order: once more, sorted.
                         continue;
                     }
                     if !attached {
@@ -298,11 +298,11 @@ impl AuditJournal {
             self.catalogue = None;
             return Ok(None);
         };
-        if ends && !found.cut {
-            self.catalogue = None;
-        }
         if rows.is_empty() {
             return Ok(None);
+        }
+        if ends && !found.cut {
+            self.catalogue = None;
         }
         let mut long = Vec::with_capacity(found.long.len());
         for (row, length, sequence) in found.long {
