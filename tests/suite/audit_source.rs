@@ -170,7 +170,10 @@ async fn a_receiver_pruned_past_the_cursor_is_one_gap_with_the_exact_range() {
     assert_eq!(
         told.gaps,
         [Gap {
-            reason: format!("receiver QGPL/{} was deleted before it was read to its end", place.receiver.name),
+            reason: format!(
+                "receiver QGPL/{} was deleted before it was read to its end",
+                place.receiver.name
+            ),
             receiver: format!("QGPL/{}", place.receiver.name),
             from: place.sequence + 1,
             to: Some(left.first - 1),
@@ -194,19 +197,45 @@ async fn a_reset_of_the_sequence_loses_nothing() {
 
 #[tokio::test]
 async fn a_journal_created_anew_is_a_gap_and_is_read_from_its_beginning() {
+    for connected in [true, false] {
+        let sim = partition(|_| {}).await;
+        let mut source = source(&sim, "oldest");
+        let mut cursor = start(&mut source).await;
+        sim.append_mix(30);
+        drain(&mut source, &mut cursor).await.expect("entries");
+        sim.recreate_journal();
+        // More than before: the place of reading exists in the new receiver too.
+        sim.append_mix(100);
+        if !connected {
+            source = self::source(&sim, "oldest");
+        }
+        let told = drain(&mut source, &mut cursor).await.expect("entries");
+        assert_eq!(told.seen, put(&sim), "connected: {connected}");
+        assert_eq!(told.gaps.len(), 1, "connected: {connected}: {:?}", told.gaps);
+        assert!(told.gaps[0].reason.contains("created anew"), "{:?}", told.gaps);
+        assert_eq!(told.gaps[0].to, None);
+        sim.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_deleted_while_it_is_read_is_a_gap_from_there_on() {
     let sim = partition(|_| {}).await;
     let mut source = source(&sim, "oldest");
     let mut cursor = start(&mut source).await;
-    sim.append_mix(30);
-    drain(&mut source, &mut cursor).await.expect("entries");
-    sim.recreate_journal();
-    sim.append_mix(40);
-    let mut again = self::source(&sim, "oldest");
-    let told = drain(&mut again, &mut cursor).await.expect("entries");
+    sim.append_mix(2_000);
+    sim.roll_over();
+    sim.append_mix(10);
+    let Read::Entries { last, .. } = source.read(&cursor, None, false).await.expect("entries") else {
+        panic!("entries expected");
+    };
+    cursor = last;
+    let Cursor::Journal(place) = cursor.clone();
+    sim.prune_oldest().expect("a receiver to delete");
+    let told = drain(&mut source, &mut cursor).await.expect("entries");
     assert_eq!(told.seen, put(&sim));
-    assert_eq!(told.gaps.len(), 1, "{:?}", told.gaps);
-    assert!(told.gaps[0].reason.contains("created anew"), "{:?}", told.gaps);
-    assert_eq!(told.gaps[0].to, None);
+    let ranges: Vec<_> = told.gaps.iter().map(|gap| (gap.from, gap.to)).collect();
+    assert_eq!(ranges, [(place.sequence + 1, Some(sim.status().receivers[0].first - 1))]);
     sim.stop().await;
 }
 
@@ -286,7 +315,8 @@ async fn an_entry_longer_than_one_slice_arrives_whole() {
         panic!("entries expected");
     };
     let mut seen = Vec::new();
-    entries.visit(&mut |entry| seen.push((entry.sequence, entry.code, entry.data_length, entry.data.to_vec())));
+    entries
+        .visit(&mut |entry| seen.push((entry.sequence, entry.code, entry.data_length, entry.data.to_vec())));
     let (seen_sequence, code, length, bytes) = seen.pop().expect("the entry");
     assert_eq!((seen_sequence, code, length, bytes.len()), (sequence, b'U', 40_000, 40_000));
     let page = muster_ibmi::ebcdic::code_page(37).expect("page 37");
@@ -332,7 +362,8 @@ async fn a_foreign_certificate_is_refused_and_its_fingerprint_can_be_pinned() {
     let sim = partition(|_| {}).await;
     let other = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
     let with = |trust: Trust| MapepireConfig { trust, ..config(&sim) };
-    let shown = CertificateDer::from_pem_slice(sim.ca_pem.as_bytes()).map(|der| fingerprint(&der)).expect("PEM");
+    let shown =
+        CertificateDer::from_pem_slice(sim.ca_pem.as_bytes()).map(|der| fingerprint(&der)).expect("PEM");
 
     let mut foreign = host(with(Trust::Authorities(other.cert.pem())));
     let error = foreign.query("values 1", &[], 1, WAIT).await.expect_err("a foreign certificate");

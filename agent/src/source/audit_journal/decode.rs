@@ -57,6 +57,11 @@ pub(super) fn sequence(row: &[u8]) -> Option<u64> {
     Cells::new(row).nth(Column::Sequence as usize).and_then(Cell::unsigned)
 }
 
+/// The time of a row, as the partition wrote it.
+pub(super) fn time(row: &[u8]) -> Option<String> {
+    Cells::new(row).nth(Column::Time as usize).and_then(Cell::text).map(Cow::into_owned)
+}
+
 /// Whether a row is the journal's own note that the receiver ends here.
 pub(super) fn ends_receiver(row: &[u8]) -> bool {
     let mut cells = Cells::new(row);

@@ -71,6 +71,9 @@ pub struct AuditJournal {
     statements: Vec<(u32, bool, StatementId)>,
     slices: Vec<(usize, StatementId)>,
     prefetched: Option<Prefetched>,
+    /// The last entry handed over and its time as the partition wrote it; it is met again at the beginning
+    /// of the next reply, and must be the same then.
+    seen: Option<(JournalCursor, String)>,
 }
 
 /// A call that was begun ahead of time.
@@ -107,6 +110,7 @@ impl AuditJournal {
             statements: Vec::new(),
             slices: Vec::new(),
             prefetched: None,
+            seen: None,
         })
     }
 
@@ -249,6 +253,11 @@ impl AuditJournal {
                             return Err(self.explain(error));
                         }
                     };
+                    if self.is_replaced(from, &rows) {
+                        warn!(source = self.key, receiver = %receiver.name, "last entry read is another one now");
+                        self.catalogue = None;
+                        continue;
+                    }
                     self.adapt(asked, &rows);
                     if let Some(read) = self.entries(from, limit, rows, asked, prefetch).await? {
                         return Ok(read);
@@ -268,6 +277,21 @@ impl AuditJournal {
             }
         }
         Ok(Read::Idle)
+    }
+
+    /// Whether the entry at `from` is no longer the one that was read: the receiver was created anew under
+    /// its old name while entries were read from it. Says so once; the catalogue decides.
+    fn is_replaced(&mut self, from: &JournalCursor, rows: &Rows) -> bool {
+        let replaced = match (&self.seen, rows.iter().next()) {
+            (Some((cursor, time)), Some(row)) if cursor == from => {
+                decode::sequence(row) == Some(from.sequence) && decode::time(row).as_ref() != Some(time)
+            }
+            _ => false,
+        };
+        if replaced {
+            self.seen = None;
+        }
+        replaced
     }
 
     fn setup(&mut self, advice: fn(&Settings, &str) -> String) -> SourceError {
@@ -311,6 +335,7 @@ impl AuditJournal {
             long.push((sequence, data));
         }
         let last = JournalCursor { receiver: from.receiver.clone(), sequence: found.last };
+        self.seen = rows.iter().next_back().and_then(decode::time).map(|time| (last.clone(), time));
         if prefetch && full && !found.cut && !ends {
             self.prefetch(&last).await;
         }
