@@ -86,8 +86,8 @@ impl Config {
     /// [`ConfigError`] with the file, the place and what to do.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read("the configuration", path)?;
-        let file: ConfigFile = toml::from_str(&text)
-            .map_err(|error| content(path, format!("{}", error.to_string().trim_end())))?;
+        let file: ConfigFile =
+            toml::from_str(&text).map_err(|error| content(path, error.to_string().trim_end().to_owned()))?;
         let base = path.parent().unwrap_or(Path::new("."));
         let at = |relative: &Path| base.join(relative);
         let (host, port) =

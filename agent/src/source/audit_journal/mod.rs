@@ -123,6 +123,9 @@ impl AuditJournal {
         if let Some(catalogue) = &self.catalogue {
             return Ok(catalogue.clone());
         }
+        // What was begun before knows less than this catalogue: a receiver that it shows as detached may have
+        // got entries since, and must be read once more.
+        self.prefetched = None;
         let catalogue = self.ask_catalogue().await.map_err(|error| match error {
             SourceError::Host(error) => self.explain(error),
             other => other,
