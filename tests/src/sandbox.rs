@@ -209,7 +209,8 @@ impl Controller {
         let process = Process::start("controller", &mut command, &folder.join("controller.log"));
         let port = eventually("the controller listens", READY, || {
             let text = std::fs::read_to_string(&port_file).map_err(|error| error.to_string())?;
-            text.trim().parse::<u16>().map_err(|error| format!("{text:?}: {error}"))
+            let port = text.trim().rsplit_once(':').map_or("", |(_, port)| port);
+            port.parse::<u16>().map_err(|error| format!("{text:?}: {error}"))
         });
         let url = format!("https://127.0.0.1:{port}");
         Self { process, url, port, folder: folder.to_owned() }
@@ -224,7 +225,7 @@ impl Controller {
     /// Path of the CA certificate.
     #[must_use]
     pub fn ca_file(&self) -> PathBuf {
-        self.folder.join("data/ca.pem")
+        self.folder.join("data/ca.crt")
     }
 
     /// Runs `muster` with its profile in the controller's folder.
