@@ -97,7 +97,7 @@ async fn check_destination(
         }
     };
     let what = format!("destination {name} ({} {})", config.transport.kind(), config.transport.address());
-    match connect(&config.transport, config.replay_window).await {
+    match connect(&config.transport, config.hold()).await {
         Ok(_) => {
             let note = if config.transport.kind() == "UDP" {
                 " (UDP: nobody can tell whether it arrives)"

@@ -52,9 +52,8 @@ async fn send(
     let mut output = Output::new(&config, context)?;
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     output.write_to(&test_event(name, context), &mut bytes, &mut ends);
-    let connection = connect(&config.transport, config.replay_window)
-        .await
-        .map_err(|error| anyhow::anyhow!(error.chain()))?;
+    let connection =
+        connect(&config.transport, config.hold()).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
     match connection {
         Connection::Datagrams(socket) => {
             socket.send(&bytes).await?;

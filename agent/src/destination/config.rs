@@ -215,6 +215,14 @@ impl DestinationConfig {
         Ok(Self { name: name.to_owned(), transport, format: spec.format.clone(), heartbeat, replay_window })
     }
 
+    /// How long what was written is held back before it counts as delivered. The replay window bounds what
+    /// a crash sends again, so the pause between two stores of the committed cursors counts towards it;
+    /// half of the window is held in any case.
+    #[must_use]
+    pub fn hold(&self) -> Duration {
+        self.replay_window.saturating_sub(crate::state::STORE_PAUSE).max(self.replay_window / 2)
+    }
+
     /// How messages for this destination are framed.
     #[must_use]
     pub fn frame(&self) -> Frame {

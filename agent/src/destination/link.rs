@@ -164,7 +164,7 @@ impl Link {
                 return;
             }
             let connected = tokio::select! {
-                connected = transport::connect(&self.parts.config.transport, self.parts.config.replay_window) => connected,
+                connected = transport::connect(&self.parts.config.transport, self.parts.config.hold()) => connected,
                 () = stopped(Rc::clone(&self.shared)) => return,
             };
             match connected {

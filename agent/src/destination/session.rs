@@ -50,7 +50,7 @@ pub(super) struct Session<'l> {
 
 impl<'l> Session<'l> {
     pub(super) fn new(link: &'l mut Link, patience: Patience, now: Instant) -> Self {
-        let window = Window::new(link.config().replay_window, now);
+        let window = Window::new(link.config().hold(), now);
         Self {
             link,
             patience,

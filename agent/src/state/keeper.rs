@@ -12,7 +12,7 @@ use tracing::error;
 
 /// Pause between two writes. A crash repeats at most what was committed in it; at 4 writes a second the
 /// syncs cost an idle disk nothing.
-const PAUSE: Duration = Duration::from_millis(250);
+pub const STORE_PAUSE: Duration = Duration::from_millis(250);
 
 const COMPONENT: &str = "state/cursors";
 
@@ -111,7 +111,7 @@ impl Actor for CursorKeeper {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(PAUSE, Self::tick);
+        ctx.run_interval(STORE_PAUSE, Self::tick);
     }
 }
 

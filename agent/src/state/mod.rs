@@ -18,7 +18,7 @@ pub mod show;
 
 pub use cursors::{CursorStore, Found, Loaded};
 pub use file::write_atomic;
-pub use keeper::{CursorKeeper, Flush, Flushed, Watch};
+pub use keeper::{CursorKeeper, Flush, Flushed, STORE_PAUSE, Watch};
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};

@@ -36,8 +36,8 @@ impl Patience {
         (replay_window * 2 / 3).clamp(Duration::from_millis(500), Duration::from_secs(20))
     }
 
-    fn new(socket: &impl std::os::fd::AsFd, replay_window: Duration) -> Self {
-        let calm = Self::calm(replay_window);
+    fn new(socket: &impl std::os::fd::AsFd, hold: Duration) -> Self {
+        let calm = Self::calm(hold);
         // Without a second handle the time-out set at connect stays: safe, only less patient.
         let patience = Self { socket: socket2::SockRef::from(socket).try_clone().ok(), calm };
         patience.set(calm);
@@ -87,18 +87,18 @@ pub enum Connection {
 ///
 /// # Errors
 /// [`TransportError`], whose text says what was tried, why it failed and what to do.
-pub async fn connect(transport: &Transport, replay_window: Duration) -> Result<Connection, TransportError> {
+pub async fn connect(transport: &Transport, hold: Duration) -> Result<Connection, TransportError> {
     match transport {
         Transport::Udp { address, .. } => udp::connect(address).await.map(Connection::Datagrams),
         Transport::Tcp { address, .. } => {
             let stream = tcp::connect(address).await?;
-            let patience = Patience::new(&stream, replay_window);
+            let patience = Patience::new(&stream, hold);
             Ok(Connection::Stream(Box::new(stream), patience))
         }
         Transport::Tls { address, tls, .. } => {
             let config = tls::client_config(tls).await?;
             let stream = tcp::connect(address).await?;
-            let patience = Patience::new(&stream, replay_window);
+            let patience = Patience::new(&stream, hold);
             let stream = tls::handshake(address, tls, config, stream).await?;
             Ok(Connection::Stream(Box::new(stream), patience))
         }
