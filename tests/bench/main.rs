@@ -1,0 +1,63 @@
+//! `muster-bench`: how fast and how light the agent is, on true bytes of the simulated partition's mix.
+//!
+//! Each subcommand prints `RESULT <name> <value>`; what exactly is measured stands in `docs/benchmarks.md`.
+//! Build it and the programs it starts with `--release`, and give the machine nothing else to do.
+#![forbid(unsafe_code)]
+
+mod e2e;
+mod entries;
+mod ingest;
+mod machine;
+mod path;
+mod rounds;
+mod size;
+
+use clap::{Parser, Subcommand};
+
+/// Measures throughput and size of the agent.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Decode, filter and format on one core.
+    Pipeline,
+    /// From reply bytes to LEEF bytes on one core.
+    Ingest,
+    /// Simulated partition, agent and TCP receiver as processes.
+    E2e {
+        /// Entries in the journal.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+    },
+    /// Size of the program.
+    Size,
+    /// All of these.
+    All,
+}
+
+fn main() -> anyhow::Result<()> {
+    // Fails only when a provider is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let what = Cli::parse().what;
+    println!("{}", machine::describe());
+    if matches!(what, What::Pipeline | What::All) {
+        path::run()?;
+    }
+    if matches!(what, What::Ingest | What::All) {
+        ingest::run()?;
+    }
+    match what {
+        What::E2e { events } => e2e::run(events)?,
+        What::All => e2e::run(1_000_000)?,
+        What::Pipeline | What::Ingest | What::Size => {}
+    }
+    if matches!(what, What::Size | What::All) {
+        size::run()?;
+    }
+    println!("{}", machine::describe());
+    Ok(())
+}
