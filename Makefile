@@ -47,6 +47,10 @@ prove: deps build ## the stories in full size
 
 .PHONY: bench
 bench: build ## how fast and how light; results go to docs/benchmarks.md by hand
+	target/release/muster-bench all
+
+.PHONY: bench-parts
+bench-parts: ## the micro benchmarks of single parts
 	$(CARGO) bench --locked --workspace --benches
 
 .PHONY: check

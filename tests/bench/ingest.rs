@@ -44,8 +44,9 @@ fn rate_of(replies: &[Rows], what: &str) -> anyhow::Result<f64> {
     let rate = measure(count, || {
         for reply in replies {
             out.clear();
-            let batch =
-                reply_rows(black_box(reply.text.clone())).ok().and_then(|rows| EntryBatch::from_rows(rows, 0));
+            let batch = reply_rows(black_box(reply.text.clone()))
+                .ok()
+                .and_then(|rows| EntryBatch::from_rows(rows, 0));
             match batch {
                 Some(batch) => {
                     batch.visit(&mut |entry| path.take(entry, &mut out));

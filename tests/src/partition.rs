@@ -23,8 +23,11 @@ impl Partition {
     pub fn start(scenario: Scenario) -> Self {
         // A second provider is refused, which is as well.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let first = scenario.users.first().expect("the scenario has a user");
         let (user, password) = (first.name.clone(), first.password.clone());
         let handle =
@@ -50,7 +53,12 @@ impl Partition {
     /// How an agent reaches it.
     #[must_use]
     pub fn at(&self) -> PartitionAt<'_> {
-        PartitionAt { address: &self.address, ca_pem: &self.ca_pem, user: &self.user, password: &self.password }
+        PartitionAt {
+            address: &self.address,
+            ca_pem: &self.ca_pem,
+            user: &self.user,
+            password: &self.password,
+        }
     }
 }
 

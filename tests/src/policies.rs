@@ -9,7 +9,8 @@ pub fn one(transport: &str, format: &str) -> String {
 /// One audit journal from its oldest entry, several destinations: (name, transport, format).
 #[must_use]
 pub fn several(destinations: &[(&str, &str, &str)]) -> String {
-    let mut text = String::from("sources:\n  audit:\n    kind: audit_journal\n    start: oldest\ndestinations:\n");
+    let mut text =
+        String::from("sources:\n  audit:\n    kind: audit_journal\n    start: oldest\ndestinations:\n");
     for (name, transport, format) in destinations {
         text.push_str(&format!(
             "  {name}:\n    transport: {transport}\n    format: {format}\n    heartbeat_seconds: 0\n    replay_window_ms: 1000\n"

@@ -31,7 +31,11 @@ fn await_all(partition: &Partition, receiver: &Receiver) {
     eventually("everything that is in the journal arrives", LIMIT, || {
         let arrived = sequences(receiver);
         let missing: Vec<_> = put.difference(&arrived).take(5).collect();
-        if missing.is_empty() { Ok(()) } else { Err(format!("{} arrived, missing {missing:?}", arrived.len())) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{} arrived, missing {missing:?}", arrived.len()))
+        }
     });
 }
 

@@ -4,7 +4,7 @@
 //! if [`FILLED`] masks nothing out of it, whatever the mix.
 
 /// Bits that an empty byte does not have.
-const FILLED: u64 = u64::from_ne_bytes([0xBF; 8]);
+pub(crate) const FILLED: u64 = u64::from_ne_bytes([0xBF; 8]);
 
 /// Bytes that are looked at in one go where much is expected to be empty.
 const BLOCK: usize = 64;

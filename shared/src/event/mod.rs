@@ -29,6 +29,19 @@ pub struct Field {
     end: u32,
 }
 
+/// One of several values that are appended together, see [`Event::push_run`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Which field of the dictionary this is.
+    pub id: FieldId,
+    /// What a coded value means.
+    pub meaning: Option<&'static str>,
+    /// First byte of the value in the common text.
+    pub start: u32,
+    /// Where it ends; behind `start`.
+    pub end: u32,
+}
+
 /// One security event, normalised.
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -92,6 +105,19 @@ impl Event {
         }
     }
 
+    /// Appends several fields at once. `parts` tells where in `text` their values lie, between characters.
+    pub fn push_run(&mut self, text: &str, parts: &[Part]) {
+        // Event texts are bounded, as in `push_with`.
+        let base = self.text.len() as u32;
+        self.text.push_str(text);
+        self.fields.extend(parts.iter().map(|part| Field {
+            id: part.id,
+            meaning: part.meaning,
+            start: base + part.start,
+            end: base + part.end,
+        }));
+    }
+
     /// Sets the meaning of the field pushed last, for decoders that know it only after the value.
     pub fn set_last_meaning(&mut self, meaning: Option<&'static str>) {
         if let Some(last) = self.fields.last_mut() {
@@ -109,6 +135,14 @@ impl Event {
     #[must_use]
     pub fn text(&self, field: &Field) -> &str {
         &self.text[field.start as usize..field.end as usize]
+    }
+
+    /// Bytes from the start of a field to the end of [`Event::all_text`], and how many of them are the field's:
+    /// lets a reader load a block of a fixed size and mask it.
+    #[must_use]
+    #[inline]
+    pub fn bytes_from(&self, field: &Field) -> (&[u8], usize) {
+        (&self.text.as_bytes()[field.start as usize..], (field.end - field.start) as usize)
     }
 
     /// The text of all fields, one after the other: lets a format ask once whether any value holds a byte

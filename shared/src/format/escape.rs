@@ -74,10 +74,16 @@ impl Escape {
         Self { steps, special, marks }
     }
 
-    /// Whether every byte can be copied as it is. Looks at 16 bytes at a time.
+    /// Whether every byte can be copied as it is. Looks at 64 bytes at a time.
     #[inline]
     pub(super) fn is_clean(&self, text: &[u8]) -> bool {
-        let mut blocks = text.chunks_exact(16);
+        let mut blocks = text.chunks_exact(64);
+        for block in &mut blocks {
+            if self.any_special(block) {
+                return false;
+            }
+        }
+        let mut blocks = blocks.remainder().chunks_exact(16);
         for block in &mut blocks {
             if self.any_special(block) {
                 return false;
@@ -129,6 +135,44 @@ impl Escape {
         let mut sink = Sink::new();
         self.put(text.as_bytes(), &mut sink, &mut FormatCounters::default());
         sink.as_bytes().to_vec()
+    }
+}
+
+/// Remembers which fixed texts need no change: the meanings of coded values come again and again.
+#[derive(Debug)]
+pub(super) struct CleanTexts {
+    /// Clean texts, each at a place that depends on its address.
+    known: Box<[Option<&'static str>; Self::PLACES]>,
+}
+
+impl Default for CleanTexts {
+    fn default() -> Self {
+        Self { known: Box::new([None; Self::PLACES]) }
+    }
+}
+
+impl CleanTexts {
+    /// Two texts that share a place cost a second look, nothing else.
+    const PLACES: usize = 512;
+
+    /// Appends a text as [`Escape::put`] does.
+    #[inline]
+    pub(super) fn put(
+        &mut self,
+        text: &'static str,
+        escape: &Escape,
+        sink: &mut Sink,
+        counters: &mut FormatCounters,
+    ) {
+        let known = &mut self.known[text.as_ptr().addr() % Self::PLACES];
+        if known.is_some_and(|known| std::ptr::eq(known, text)) {
+            sink.put(text.as_bytes());
+        } else if escape.is_clean(text.as_bytes()) {
+            *known = Some(text);
+            sink.put(text.as_bytes());
+        } else {
+            escape.put(text.as_bytes(), sink, counters);
+        }
     }
 }
 

@@ -71,6 +71,12 @@ pub(super) struct IdPrefix {
 impl IdPrefix {
     /// Appends `key` and the id of an event: prefix and sequence number.
     pub(super) fn put(&mut self, event: &Event, key: &[u8], value: &Escape, sink: &mut Sink) {
+        self.put_front(event, key, value, sink);
+        sink.put_number(event.sequence);
+    }
+
+    /// As [`IdPrefix::put`], without the sequence number, which the caller appends.
+    pub(super) fn put_front(&mut self, event: &Event, key: &[u8], value: &Escape, sink: &mut Sink) {
         let known = self
             .prefix
             .as_ref()
@@ -80,6 +86,5 @@ impl IdPrefix {
             self.prefix = Some(Arc::clone(&event.id_prefix));
         }
         sink.put(&self.text);
-        sink.put_number(event.sequence);
     }
 }

@@ -2,7 +2,7 @@
 //! becomes a space and is counted.
 
 use super::clock;
-use super::escape::{Escape, cut};
+use super::escape::{CleanTexts, Escape, cut};
 use super::head::IdPrefix;
 use super::key::{Around, Fit, KeyTable, Naming, camel, fit};
 use super::sink::Sink;
@@ -88,6 +88,7 @@ pub(super) struct LeefWriter {
     value: Escape,
     keys: KeyTable,
     id: IdPrefix,
+    meanings: CleanTexts,
 }
 
 /// The head's keys with their delimiters.
@@ -138,6 +139,7 @@ impl LeefWriter {
             value,
             keys: KeyTable::new(around, &HEAD, naming),
             id: IdPrefix::default(),
+            meanings: CleanTexts::default(),
         }
     }
 
@@ -162,17 +164,20 @@ impl LeefWriter {
             sink.put(&self.names.dev_time);
             sink.put_number(milliseconds);
         }
-        self.id.put(event, &self.names.id, &self.value, sink);
+        let mut digits = itoa::Buffer::new();
+        let sequence = digits.format(event.sequence).as_bytes();
+        self.id.put_front(event, &self.names.id, &self.value, sink);
+        sink.put(sequence);
         sink.put(&self.names.sequence);
-        sink.put_number(event.sequence);
+        sink.put(sequence);
         sink.put(&self.partition);
         let clean = self.value.is_clean(event.all_text().as_bytes());
         self.keys.begin();
         for field in event.fields() {
             let Some(key) = self.keys.field(field.id) else { continue };
             let mut text = event.text(field);
-            let (mut value_key, meaning_key) = (key.value, key.meaning);
-            if !key.plain {
+            let (mut value_key, meaning_key, plain) = (key.value, key.meaning, key.plain);
+            if !plain {
                 if let Some(demanded) = key.check
                     && fit(text, demanded, false) != Fit::Value
                 {
@@ -181,14 +186,16 @@ impl LeefWriter {
                 text = cut(text, key.limit, counters);
             }
             self.keys.put(value_key, sink);
-            if clean {
+            if clean && plain {
+                sink.put_front(event.bytes_from(field));
+            } else if clean {
                 sink.put(text.as_bytes());
             } else {
                 self.value.put(text.as_bytes(), sink, counters);
             }
             if let Some(meaning) = field.meaning {
                 self.keys.put(meaning_key, sink);
-                self.value.put(meaning.as_bytes(), sink, counters);
+                self.meanings.put(meaning, &self.value, sink, counters);
             }
         }
     }

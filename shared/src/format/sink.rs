@@ -82,6 +82,15 @@ impl Sink {
         self.length += size.min(BLOCK);
     }
 
+    /// Appends the first `size` bytes of `bytes`; what follows them does not matter.
+    #[inline]
+    pub(super) fn put_front(&mut self, (bytes, size): (&[u8], usize)) {
+        match bytes.first_chunk::<BLOCK>() {
+            Some(block) if size <= BLOCK => self.put_padded(block, size),
+            _ => self.put(&bytes[..size]),
+        }
+    }
+
     /// Appends a whole number.
     #[inline]
     pub(super) fn put_number(&mut self, number: impl itoa::Integer) {
@@ -109,6 +118,8 @@ mod tests {
                 block[..some].copy_from_slice(&source[..some]);
                 sink.put_padded(&block, some);
                 expected.extend_from_slice(&source[..some]);
+                sink.put_front((&source[size..], some.min(source.len() - size)));
+                expected.extend_from_slice(&source[size..(size + some).min(source.len())]);
             }
         }
         sink.put_number(-17_i64);

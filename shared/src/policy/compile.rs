@@ -1,6 +1,6 @@
 //! The policy as it runs on every event: severities, then excludes, then rules, then routes.
 
-use super::filter::{CompiledMatch, MatchError};
+use super::filter::{CompiledMatch, MatchError, Subject};
 use super::model::{Action, EffectivePolicy, Match, PolicySpec};
 use super::route::{DestinationSet, RouteError, RouteTable};
 use crate::event::{Event, EventKind};
@@ -62,6 +62,8 @@ pub struct CompiledPolicy {
     severities: Vec<(CompiledMatch, Severity)>,
     rules: Vec<CompiledRule>,
     routes: RouteTable,
+    /// Some condition asks for the names of user or object.
+    asks_names: bool,
 }
 
 impl CompiledPolicy {
@@ -92,12 +94,17 @@ impl CompiledPolicy {
             let when = compile_match(&rule.when, spec, &format!("severities[{position}].match"))?;
             severities.push((when, rule.severity));
         }
+        let routes = RouteTable::compile(spec)?;
+        let asks_names = routes.asks_names()
+            || rules.iter().any(|rule| rule.when.asks_names())
+            || severities.iter().any(|(when, _)| when.asks_names());
         Ok(Self {
             destinations: spec.destinations.keys().cloned().collect(),
             rule_names,
             severities,
             rules,
-            routes: RouteTable::compile(spec)?,
+            routes,
+            asks_names,
         })
     }
 
@@ -123,12 +130,19 @@ impl CompiledPolicy {
         if matches!(event.kind, EventKind::Agent(_)) {
             return Verdict::Keep { destinations: self.routes.every() };
         }
-        if let Some((_, severity)) = self.severities.iter().find(|(when, _)| when.matches(event, source_name))
-        {
-            event.severity = *severity;
+        let mut subject = Subject::of(event, source_name, self.asks_names);
+        let severity = self.severities.iter().find(|(when, _)| when.matches(&subject)).map(|(_, to)| *to);
+        if let Some(severity) = severity {
+            subject = subject.with_severity(severity);
         }
+        let verdict = self.verdict(&subject);
+        event.severity = severity.unwrap_or(event.severity);
+        verdict
+    }
+
+    fn verdict(&self, subject: &Subject<'_>) -> Verdict {
         for (position, rule) in self.rules.iter().enumerate() {
-            if rule.when.matches(event, source_name) {
+            if rule.when.matches(subject) {
                 match rule.action {
                     Action::Keep => break,
                     // `compile` allows at most `MAX_RULES`, so the number fits.
@@ -136,7 +150,7 @@ impl CompiledPolicy {
                 }
             }
         }
-        Verdict::Keep { destinations: self.routes.destinations(event, source_name) }
+        Verdict::Keep { destinations: self.routes.destinations(subject) }
     }
 }
 
@@ -390,7 +404,7 @@ mod tests {
                     }));
             let when = Match { entry_types: types, users, objects, ..Match::default() };
             let compiled = CompiledMatch::compile(&when, &PolicySpec::default()).unwrap();
-            prop_assert_eq!(compiled.matches(&event, "audit"), expected);
+            prop_assert_eq!(compiled.matches(&Subject::of(&event, "audit", true)), expected);
         }
     }
 }

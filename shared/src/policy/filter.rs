@@ -2,7 +2,7 @@
 //! asking costs some nanoseconds and allocates nothing.
 
 use super::model::{Match, PolicySpec};
-use super::pattern::{NameSet, ObjectPattern, PatternError};
+use super::pattern::{Name, NameSet, ObjectPattern, PatternError};
 use crate::event::{Event, EventKind, SourceKind, field};
 use crate::severity::Severity;
 
@@ -86,9 +86,9 @@ impl TypeSet {
         }
     }
 
-    fn contains(&self, code: u8, entry_type: [u8; 2], subtype: u8) -> bool {
-        (code == b'T'
-            && Self::index(entry_type).is_some_and(|index| self.whole[index / 64] >> (index % 64) & 1 == 1))
+    fn contains(&self, audit: &AuditType) -> bool {
+        let AuditType { code, entry_type, subtype, index } = *audit;
+        index.is_some_and(|index| self.whole[index / 64] >> (index % 64) & 1 == 1)
             || self.others.iter().any(|e| {
                 e.code == code && e.entry_type == entry_type && e.subtype.is_none_or(|s| s == subtype)
             })
@@ -108,13 +108,79 @@ impl ObjectSet {
         Self { pairs }
     }
 
-    fn contains(&self, event: &Event) -> bool {
-        let library = event.get(field::OBJECT_LIBRARY).unwrap_or_default();
-        let name = event.get(field::OBJECT_NAME).unwrap_or_default();
+    fn contains(&self, subject: &Subject<'_>) -> bool {
+        let (library, name) = (subject.library, subject.name);
         if library.is_empty() && name.is_empty() {
             return false;
         }
         self.pairs.iter().any(|(l, n)| l.contains(library) && n.contains(name))
+    }
+}
+
+/// Type of an audit entry, with its place in a [`TypeSet`].
+#[derive(Debug, Clone, Copy)]
+struct AuditType {
+    code: u8,
+    entry_type: [u8; 2],
+    subtype: u8,
+    /// Only types of code T have a bit.
+    index: Option<usize>,
+}
+
+/// What conditions ask about an event, looked up once for all of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'e> {
+    severity: u8,
+    audit: Option<AuditType>,
+    kind: SourceKind,
+    source_name: &'e str,
+    user: Name<'e>,
+    library: Name<'e>,
+    name: Name<'e>,
+}
+
+impl<'e> Subject<'e> {
+    /// What is asked about an event of the source `source_name`. Without `names` the names of user and
+    /// object are left out, for policies that do not ask for them.
+    #[must_use]
+    pub fn of(event: &'e Event, source_name: &'e str, names: bool) -> Self {
+        let audit = match event.kind {
+            EventKind::Audit { code, entry_type, subtype } => {
+                let index = if code == b'T' { TypeSet::index(entry_type) } else { None };
+                Some(AuditType { code, entry_type, subtype, index })
+            }
+            EventKind::Agent(_) => None,
+        };
+        let mut subject = Self {
+            severity: event.severity.get(),
+            audit,
+            kind: event.kind.source(),
+            source_name,
+            user: Name::new(""),
+            library: Name::new(""),
+            name: Name::new(""),
+        };
+        if names {
+            for found in event.fields() {
+                let place = match found.id {
+                    field::USER => &mut subject.user,
+                    field::OBJECT_LIBRARY => &mut subject.library,
+                    field::OBJECT_NAME => &mut subject.name,
+                    _ => continue,
+                };
+                // The first value counts.
+                if place.is_empty() {
+                    *place = Name::at(event.text(found), event.bytes_from(found).0);
+                }
+            }
+        }
+        subject
+    }
+
+    /// The same event with another severity.
+    #[must_use]
+    pub fn with_severity(self, severity: Severity) -> Self {
+        Self { severity: severity.get(), ..self }
     }
 }
 
@@ -184,31 +250,35 @@ impl CompiledMatch {
         })
     }
 
-    /// Whether an event of the source `source_name` meets every condition.
+    /// Whether the names of user or object are asked for, see [`Subject::of`].
     #[must_use]
-    pub fn matches(&self, event: &Event, source_name: &str) -> bool {
-        let severity = event.severity.get();
-        if severity < self.min || severity > self.max {
+    pub fn asks_names(&self) -> bool {
+        self.users.is_some() || self.objects.is_some()
+    }
+
+    /// Whether an event meets every condition.
+    #[must_use]
+    pub fn matches(&self, subject: &Subject<'_>) -> bool {
+        if subject.severity < self.min || subject.severity > self.max {
             return false;
         }
-        if let Some(types) = &self.types {
-            let EventKind::Audit { code, entry_type, subtype } = event.kind else { return false };
-            if !types.contains(code, entry_type, subtype) {
-                return false;
-            }
+        if let Some(types) = &self.types
+            && !subject.audit.as_ref().is_some_and(|audit| types.contains(audit))
+        {
+            return false;
         }
         if let Some(sources) = &self.sources
-            && !sources.kinds.contains(&event.kind.source())
-            && !sources.names.iter().any(|n| n == source_name)
+            && !sources.kinds.contains(&subject.kind)
+            && !sources.names.iter().any(|n| n == subject.source_name)
         {
             return false;
         }
         if let Some(users) = &self.users
-            && !users.contains(event.get(field::USER).unwrap_or_default())
+            && !users.contains(subject.user)
         {
             return false;
         }
-        self.objects.as_ref().is_none_or(|objects| objects.contains(event))
+        self.objects.as_ref().is_none_or(|objects| objects.contains(subject))
     }
 }
 

@@ -127,6 +127,40 @@ fn packed(text: &str) -> Option<u128> {
     Some(u128::from_be_bytes(block))
 }
 
+/// A name as it is asked for: its text, and the same as one integer where it is short enough.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Name<'t> {
+    text: &'t str,
+    packed: Option<u128>,
+}
+
+impl<'t> Name<'t> {
+    /// A name; an absent one is empty text.
+    #[must_use]
+    pub fn new(text: &'t str) -> Self {
+        Self { text, packed: packed(text) }
+    }
+
+    /// The name in the first bytes of `from`, which are `text` and whatever follows it.
+    #[must_use]
+    #[inline]
+    pub fn at(text: &'t str, from: &[u8]) -> Self {
+        match (text.len(), from.first_chunk::<16>()) {
+            (length @ 1..=16, Some(block)) => {
+                let mask = u128::MAX << (128 - 8 * length);
+                Self { text, packed: Some(u128::from_be_bytes(*block) & mask) }
+            }
+            _ => Self::new(text),
+        }
+    }
+
+    /// Whether there is no name.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+}
+
 /// One compiled name pattern: `value & mask == bits`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Masked {
@@ -174,19 +208,19 @@ impl NameSet {
         set
     }
 
-    /// Whether any pattern matches. An absent name is empty text.
+    /// Whether any pattern matches.
     #[must_use]
-    pub fn contains(&self, name: &str) -> bool {
+    pub fn contains(&self, name: Name<'_>) -> bool {
         if self.all {
             return true;
         }
         if name.is_empty() {
             return false;
         }
-        match packed(name) {
+        match name.packed {
             Some(value) => {
                 // Patterns hold no NUL, so a name that ends with one equals none of them; packed it would.
-                let whole = name.as_bytes().last() != Some(&0);
+                let whole = name.text.as_bytes().last() != Some(&0);
                 self.masked.iter().any(|m| value & m.mask == m.bits)
                     || whole
                         && if self.exact.len() <= LINEAR {
@@ -195,7 +229,7 @@ impl NameSet {
                             self.exact.binary_search(&value).is_ok()
                         }
             }
-            None => self.slow.iter().any(|pattern| pattern.matches(name)),
+            None => self.slow.iter().any(|pattern| pattern.matches(name.text)),
         }
     }
 }
@@ -276,7 +310,10 @@ mod tests {
             let expected = patterns
                 .iter()
                 .any(|p| if name.is_empty() { *p == NamePattern::All } else { p.matches(&name) });
-            prop_assert_eq!(NameSet::new(patterns).contains(&name), expected);
+            let set = NameSet::new(patterns);
+            prop_assert_eq!(set.contains(Name::new(&name)), expected);
+            let longer = format!("{name}ABCDEFGHIJKLMNOP");
+            prop_assert_eq!(set.contains(Name::at(&name, longer.as_bytes())), expected);
         }
     }
 }

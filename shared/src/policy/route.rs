@@ -1,8 +1,7 @@
 //! Routes, compiled: an event goes to every destination whose route matches; without any route, to all.
 
-use super::filter::{CompiledMatch, MatchError};
+use super::filter::{CompiledMatch, MatchError, Subject};
 use super::model::PolicySpec;
-use crate::event::Event;
 
 /// Most destinations of one policy: a set of them is one 64-bit number.
 pub const MAX_DESTINATIONS: usize = 64;
@@ -77,17 +76,19 @@ impl RouteTable {
         self.every
     }
 
+    /// Whether a route asks for the names of user or object.
+    #[must_use]
+    pub fn asks_names(&self) -> bool {
+        self.routes.iter().flatten().any(|(when, _)| when.asks_names())
+    }
+
     /// Where an event goes. Empty where routes exist and none matches.
     #[must_use]
-    pub fn destinations(&self, event: &Event, source_name: &str) -> DestinationSet {
+    pub fn destinations(&self, subject: &Subject<'_>) -> DestinationSet {
         let Some(routes) = &self.routes else { return self.every };
         routes.iter().fold(0, |set, (when, destinations)| {
             // A route that adds nothing need not be asked.
-            if destinations & !set != 0 && when.matches(event, source_name) {
-                set | destinations
-            } else {
-                set
-            }
+            if destinations & !set != 0 && when.matches(subject) { set | destinations } else { set }
         })
     }
 }

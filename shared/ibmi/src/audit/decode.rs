@@ -2,7 +2,8 @@
 
 use super::layout::{LAYOUTS, Layout, Layouts};
 use super::raw::push_raw;
-use super::step::{Kind, Run, Stretch};
+use super::run::Line;
+use super::step::{Run, Stretch};
 use super::{Decoded, JournalEntry, mask};
 use crate::blank::{is_empty_byte, trimmed};
 use crate::ebcdic::{self, CodePage};
@@ -23,6 +24,7 @@ pub struct AuditDecoder {
     /// Field of the member in the header's object.
     member: Option<FieldId>,
     scratch: Vec<u8>,
+    line: Line,
 }
 
 impl AuditDecoder {
@@ -36,6 +38,7 @@ impl AuditDecoder {
             layouts: &LAYOUTS,
             member: dictionary().find("member"),
             scratch: Vec::new(),
+            line: Line::new(),
         }
     }
 
@@ -52,6 +55,7 @@ impl AuditDecoder {
         let layout = known.unwrap_or(&self.layouts.unknown);
         let full_length = entry.data.len().max(entry.data_length as usize);
         event.clear();
+        self.line.clear();
         event.kind = EventKind::Audit {
             code: entry.code,
             entry_type: entry.entry_type,
@@ -67,7 +71,8 @@ impl AuditDecoder {
         }
         self.header(entry, layout, event);
         if full_length > entry.data.len() {
-            event.push_int(field::BLANK_TAIL, (full_length - entry.data.len()) as i64);
+            let blank = (full_length - entry.data.len()) as i64;
+            self.line.push_int(field::BLANK_TAIL, None, blank, event);
         }
         let (raw_bytes, masked) = match entry.code {
             b'U' => self.user_written(entry.data, event),
@@ -81,16 +86,21 @@ impl AuditDecoder {
         }
     }
 
-    fn header(&self, entry: &JournalEntry<'_>, layout: &Layout, event: &mut Event) {
-        event.push(field::USER, unpadded(entry.user));
-        event.push(field::JOB_NAME, unpadded(entry.job_name));
-        event.push(field::JOB_USER, unpadded(entry.job_user));
-        event.push(field::JOB_NUMBER, unpadded(entry.job_number));
-        event.push(field::PROGRAM_NAME, unpadded(entry.program));
-        event.push(field::PROGRAM_LIBRARY, unpadded(entry.program_library));
-        event.push(field::REMOTE_ADDRESS, unpadded(entry.remote_address));
+    fn header(&mut self, entry: &JournalEntry<'_>, layout: &Layout, event: &mut Event) {
+        let line = &mut self.line;
+        for (id, text) in [
+            (field::USER, entry.user),
+            (field::JOB_NAME, entry.job_name),
+            (field::JOB_USER, entry.job_user),
+            (field::JOB_NUMBER, entry.job_number),
+            (field::PROGRAM_NAME, entry.program),
+            (field::PROGRAM_LIBRARY, entry.program_library),
+            (field::REMOTE_ADDRESS, entry.remote_address),
+        ] {
+            line.push(id, None, unpadded(text), event);
+        }
         if let Some(port) = entry.remote_port.filter(|port| *port != 0) {
-            event.push_int(field::REMOTE_PORT, i64::from(port));
+            line.push_int(field::REMOTE_PORT, None, i64::from(port), event);
         }
         if !layout.names_object && !unpadded(entry.object).is_empty() {
             let mut rest = entry.object;
@@ -98,7 +108,7 @@ impl AuditDecoder {
                 [Some(field::OBJECT_NAME), Some(field::OBJECT_LIBRARY), self.member].into_iter().flatten()
             {
                 let cut = rest.char_indices().nth(10).map_or(rest.len(), |(position, _)| position);
-                event.push(id, unpadded(&rest[..cut]));
+                line.push(id, None, unpadded(&rest[..cut]), event);
                 rest = &rest[cut..];
             }
         }
@@ -121,21 +131,21 @@ impl AuditDecoder {
         };
         // Behind the last byte that holds something no field can have a value.
         let filled = trimmed(entry.data).len();
-        for step in &layout.steps {
-            let Some(first) = entry.data[..filled].get(step.stretch.start as usize) else { break };
-            // Most one-byte codes of most entries are blank: not worth a call.
-            if is_empty_byte(*first) && matches!(step.kind, Kind::Code) {
-                continue;
+        for (glance, step) in layout.glances.iter().zip(&layout.steps) {
+            if glance.start as usize >= filled {
+                break;
             }
-            run.step(step, event, &mut self.scratch);
+            run.glance(*glance, step, filled, event, &mut self.line, &mut self.scratch);
         }
+        self.line.flush(event);
         let stretches = layout.uncovered.iter().chain(&run.unread).copied();
         let raw_bytes = push_raw(event, self.page, &entry.data[..filled], stretches);
         (raw_bytes, run.masked)
     }
 
     /// The data of a user-written entry is text, or anything at all.
-    fn user_written(&self, data: &[u8], event: &mut Event) -> (u32, u32) {
+    fn user_written(&mut self, data: &[u8], event: &mut Event) -> (u32, u32) {
+        self.line.flush(event);
         let data = trimmed(data);
         let text = &data[..data.len().min(MAX_MESSAGE)];
         let printable = |byte: &u8| {
@@ -164,7 +174,11 @@ fn subtype(page: &CodePage, layout: &Layout, data: &[u8]) -> u8 {
 }
 
 /// Text without the blanks that fill a fixed column. They are ASCII, so bytes will do.
+#[inline]
 fn unpadded(text: &str) -> &str {
+    if !text.ends_with(' ') {
+        return text;
+    }
     let end = text.bytes().rposition(|byte| byte != b' ').map_or(0, |last| last + 1);
     &text[..end]
 }

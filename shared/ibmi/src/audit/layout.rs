@@ -1,7 +1,7 @@
 //! The layout of each entry type, built once from the tables.
 
 use super::severity::SeverityRule;
-use super::step::{Kind, Meanings, Named, Step, Stretch};
+use super::step::{Glance, Kind, Meanings, Named, Step, Stretch};
 use super::tables::{self, FieldRow, Source, TypeRow, ValueRow};
 use muster_shared::event::{self, FieldId, FieldType, dictionary};
 use muster_shared::severity::Severity;
@@ -37,6 +37,8 @@ pub(crate) struct Layout {
     pub(crate) rules: Vec<SeverityRule>,
     /// By rising offset.
     pub(crate) steps: Vec<Step>,
+    /// One for each step.
+    pub(crate) glances: Vec<Glance>,
     /// What no trusted row covers, by rising offset; the last stretch has no end.
     pub(crate) uncovered: Vec<Stretch>,
     /// End of the last trusted row.
@@ -126,6 +128,7 @@ fn place_of(key: &str) -> usize {
 fn layout(row: &TypeRow, fields: &[&FieldRow], values: &[&ValueRow]) -> Layout {
     let mut steps: Vec<Step> = fields.iter().filter_map(|field| step(field, fields, values)).collect();
     steps.sort_by_key(|step| step.stretch.start);
+    let glances = steps.iter().map(Glance::of).collect();
     let info = TypeInfo {
         key: row.key,
         name: row.name,
@@ -145,6 +148,7 @@ fn layout(row: &TypeRow, fields: &[&FieldRow], values: &[&ValueRow]) -> Layout {
             .filter_map(|f| end_of(f))
             .max()
             .unwrap_or(0),
+        glances,
         steps,
     }
 }

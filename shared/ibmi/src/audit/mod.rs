@@ -11,6 +11,7 @@ mod documents;
 mod layout;
 mod mask;
 mod raw;
+mod run;
 mod severity;
 mod step;
 mod tables;

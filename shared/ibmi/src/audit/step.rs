@@ -1,6 +1,7 @@
 //! One step of a layout: where a value lies, how it is read and which field it becomes.
 
 use super::mask;
+use super::run::{Line, WINDOW, Window};
 use super::severity::invariant_bytes;
 use crate::blank::{is_empty, is_empty_byte, trimmed};
 use crate::ebcdic::{BLANK, CodePage};
@@ -27,6 +28,54 @@ pub(crate) struct Step {
     /// The row may be relied on, so its bytes are not repeated in `raw`.
     pub(crate) trusted: bool,
     pub(crate) meanings: Option<Meanings>,
+}
+
+/// What is asked of most steps of most entries, in little memory: whether the field holds anything at all.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Glance {
+    pub(crate) start: u32,
+    pub(crate) action: Action,
+    /// The field's bytes in the window that begins with it.
+    pub(crate) mask: u128,
+}
+
+/// What to do with a field, by a glance at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// One character.
+    Code,
+    /// Text.
+    Text,
+    /// Run the step, unless the field is blank.
+    Run,
+    /// Run the step whatever is there.
+    Always,
+}
+
+impl Glance {
+    pub(crate) fn of(step: &Step) -> Self {
+        let length = (step.stretch.end - step.stretch.start) as usize;
+        let action = match &step.kind {
+            _ if !(1..=WINDOW).contains(&length) => Action::Always,
+            // A length row of its own may have something to tell even where the text is blank.
+            Kind::Named(_) => Action::Always,
+            // Which field it becomes is decided entry by entry.
+            _ if step.field != step.fallback => Action::Run,
+            Kind::Code => Action::Code,
+            Kind::Text => Action::Text,
+            Kind::Command
+            | Kind::Names
+            | Kind::Digits
+            | Kind::Hex
+            | Kind::Binary
+            | Kind::Zoned
+            | Kind::ZonedText
+            | Kind::Packed
+            | Kind::Timestamp => Action::Run,
+        };
+        let mask = if action == Action::Always { u128::MAX } else { Window::mask(length) };
+        Self { start: step.stretch.start, action, mask }
+    }
 }
 
 /// How a value is read.
@@ -137,6 +186,40 @@ pub(crate) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Does what a glance at the field asks for. `filled` is where the blank end of the data begins.
+    #[inline]
+    pub(crate) fn glance(
+        &mut self,
+        glance: Glance,
+        step: &Step,
+        filled: usize,
+        event: &mut Event,
+        line: &mut Line,
+        scratch: &mut Vec<u8>,
+    ) {
+        let bytes =
+            self.data.get(glance.start as usize..filled).and_then(|rest| rest.first_chunk::<WINDOW>());
+        if let Some(bytes) = bytes {
+            match (glance.action, Window::of(bytes, glance.mask)) {
+                (Action::Code | Action::Text | Action::Run, None) => return,
+                (Action::Code, Some(_)) => {
+                    let meaning = step.meanings.as_ref().and_then(|meanings| meanings.of_byte(bytes[0]));
+                    return line.push_byte(self.page, bytes[0], step.field, meaning, event);
+                }
+                (Action::Text, Some(window)) => {
+                    let value = &bytes[..window.length];
+                    let meaning = step.meanings.as_ref().and_then(|meanings| meanings.of_text(value));
+                    if line.push_window(self.page, window, step.field, meaning, event) {
+                        return;
+                    }
+                }
+                (Action::Run, Some(_)) | (Action::Always, _) => {}
+            }
+        }
+        line.flush(event);
+        self.step(step, event, scratch);
+    }
+
     /// Runs one step. `scratch` holds a value that reaches into the blank bytes left unfetched.
     pub(crate) fn step(&mut self, step: &Step, event: &mut Event, scratch: &mut Vec<u8>) {
         let start = step.stretch.start as usize;

@@ -44,6 +44,18 @@ impl CodePage {
         self.chars[usize::from(byte)]
     }
 
+    /// The ASCII character of a byte, if it has one.
+    #[inline]
+    pub(crate) fn ascii_of(&self, byte: u8) -> Option<u8> {
+        Some(self.ascii[usize::from(byte)]).filter(u8::is_ascii)
+    }
+
+    /// The ASCII character of each byte; 0x80 and more where it has none.
+    #[inline]
+    pub(crate) fn ascii(&self) -> &[u8; 256] {
+        &self.ascii
+    }
+
     /// The byte of an ASCII character, for example to search in undecoded bytes.
     #[must_use]
     pub fn byte_of(&self, character: char) -> Option<u8> {
