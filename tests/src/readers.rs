@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 pub struct Seen {
     /// Host of the syslog header.
     pub host: String,
+    /// Number between `<` and `>`.
+    pub priority: u16,
+    /// Time of the syslog header as it stands there.
+    pub time: String,
+    /// What CEF has for people in its header, and the text behind the structured data of RFC 5424.
+    pub text: String,
     /// Event id of CEF and LEEF; the `id` of the structured data or pairs otherwise.
     pub event_id: String,
     /// Severity as the format has it.
@@ -52,21 +58,23 @@ fn priority(message: &str) -> Result<(u16, &str), String> {
 
 /// RFC 5424 section 6: header, structured data, text.
 fn rfc5424(message: &str) -> Result<Seen, String> {
-    let (_, rest) = priority(message)?;
+    let (priority, rest) = priority(message)?;
     let rest = rest.strip_prefix("1 ").ok_or("version is not 1")?;
     let parts: Vec<&str> = rest.splitn(6, ' ').collect();
     let [time, host, _app, _proc, _id, data] = parts[..] else {
         return Err("the header has fewer than five parts".to_owned());
     };
     let _: jiff::Timestamp = time.parse().map_err(|error| format!("TIMESTAMP {time:?}: {error}"))?;
-    let mut seen = Seen { host: host.to_owned(), ..Seen::default() };
-    structured_data(data, &mut seen.values)?;
+    let mut seen = Seen { host: host.to_owned(), priority, time: time.to_owned(), ..Seen::default() };
+    let rest = structured_data(data, &mut seen.values)?;
+    seen.text = rest.strip_prefix(' ').unwrap_or(rest).to_owned();
     seen.event_id = seen.values.get("event").cloned().unwrap_or_default();
     seen.severity = seen.values.get("severity").cloned().unwrap_or_default();
     Ok(seen)
 }
 
-fn structured_data(mut data: &str, values: &mut BTreeMap<String, String>) -> Result<(), String> {
+/// Takes in all elements and gives what follows them.
+fn structured_data<'a>(mut data: &'a str, values: &mut BTreeMap<String, String>) -> Result<&'a str, String> {
     while let Some(element) = data.strip_prefix('[') {
         let id_end = element.find([' ', ']']).ok_or("SD-ELEMENT has no end")?;
         data = &element[id_end..];
@@ -80,7 +88,7 @@ fn structured_data(mut data: &str, values: &mut BTreeMap<String, String>) -> Res
         }
         data = data.strip_prefix(']').ok_or("SD-ELEMENT is not closed")?;
     }
-    Ok(())
+    Ok(data)
 }
 
 /// Text up to the closing quote, backslash escapes taken out; and what follows it.
@@ -101,9 +109,9 @@ fn quoted(text: &str) -> Result<(String, &str), String> {
     Err("a quoted value has no end".to_owned())
 }
 
-/// `Mmm dd hh:mm:ss HOST ` behind the priority; gives host and content.
-fn bsd_header(message: &str) -> Result<(String, &str), String> {
-    let (_, rest) = priority(message)?;
+/// `Mmm dd hh:mm:ss HOST ` behind the priority; gives what it says and the content.
+fn bsd_header(message: &str) -> Result<(Seen, &str), String> {
+    let (priority, rest) = priority(message)?;
     if !rest.is_char_boundary(16) || rest.len() < 17 {
         return Err("too short for an RFC 3164 header".to_owned());
     }
@@ -113,13 +121,13 @@ fn bsd_header(message: &str) -> Result<(String, &str), String> {
         return Err(format!("{time:?} is no RFC 3164 time"));
     }
     let (host, content) = rest.split_once(' ').ok_or("no host")?;
-    Ok((host.to_owned(), content))
+    let seen = Seen { host: host.to_owned(), priority, time: time[..15].to_owned(), ..Seen::default() };
+    Ok((seen, content))
 }
 
 fn rfc3164(message: &str) -> Result<Seen, String> {
-    let (host, content) = bsd_header(message)?;
+    let (mut seen, content) = bsd_header(message)?;
     let mut rest = content.strip_prefix("muster: ").ok_or("the tag is not muster")?;
-    let mut seen = Seen { host, ..Seen::default() };
     while !rest.is_empty() {
         let (name, value) = rest.split_once("=\"").ok_or_else(|| format!("no pair at {rest:?}"))?;
         let (value, after) = quoted(value)?;
@@ -157,12 +165,13 @@ fn pipes(text: &str, count: usize) -> Vec<String> {
 /// CEF: seven header fields, then `key=value` pairs; a value ends where ` key=` begins.
 fn cef(message: &str) -> Result<Seen, String> {
     let at = message.find("CEF:").ok_or("no CEF:")?;
-    let (host, _) = bsd_header(message)?;
+    let (head, _) = bsd_header(message)?;
     let parts = pipes(&message[at..], 8);
     if parts.len() != 8 || parts[0] != "CEF:0" {
         return Err(format!("the CEF header has {} parts, begins with {:?}", parts.len(), parts[0]));
     }
-    let mut seen = Seen { host, event_id: parts[4].clone(), severity: parts[6].clone(), ..Seen::default() };
+    let mut seen =
+        Seen { event_id: parts[4].clone(), text: parts[5].clone(), severity: parts[6].clone(), ..head };
     let extension = parts[7].trim_start();
     let bytes = extension.as_bytes();
     let is_key = |byte: u8| byte.is_ascii_alphanumeric();
@@ -206,7 +215,7 @@ fn unescape_cef(text: &str) -> String {
 /// LEEF 1.0 (TAB) and 2.0 (delimiter named in the header); no escaping.
 fn leef(message: &str) -> Result<Seen, String> {
     let at = message.find("LEEF:").ok_or("no LEEF:")?;
-    let (host, _) = bsd_header(message)?;
+    let (head, _) = bsd_header(message)?;
     let payload = &message[at..];
     let two = payload.starts_with("LEEF:2.0|");
     let parts: Vec<&str> = payload.splitn(if two { 7 } else { 6 }, '|').collect();
@@ -222,7 +231,7 @@ fn leef(message: &str) -> Result<Seen, String> {
         },
         (_, count) => return Err(format!("the LEEF header has {count} parts")),
     };
-    let mut seen = Seen { host, event_id: parts[4].to_owned(), ..Seen::default() };
+    let mut seen = Seen { event_id: parts[4].to_owned(), ..head };
     for pair in parts[parts.len() - 1].split(delimiter).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').ok_or_else(|| format!("{pair:?} is no pair"))?;
         if seen.values.insert(key.to_owned(), value.to_owned()).is_some() {

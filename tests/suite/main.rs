@@ -4,5 +4,6 @@ mod audit_source;
 mod crash;
 mod destinations;
 mod examples;
+mod formats;
 mod layering;
 mod receivers;

@@ -118,6 +118,8 @@ fn value(
         || lower.starts_with("path name")
         || lower.contains("file id")
         || lower.contains("ccsid")
+        || lower.contains("country")
+        || lower.contains("language")
     {
         return None;
     }
@@ -161,6 +163,25 @@ mod tests {
             assert!(body.fields.len() > 4 && !body.user.is_empty());
         }
         assert!((3_400..4_600).contains(&reads), "{reads}");
+    }
+
+    #[test]
+    fn objects_of_libraries_have_no_block_of_the_integrated_file_system() {
+        let scenario = Scenario::default();
+        let mut mix = Mix::new(&scenario, scenario.page().expect("known"));
+        for _ in 0..1_000 {
+            let (body, _) = mix.next().expect("a pool");
+            let of_block = |name: &str| {
+                let name = name.to_ascii_lowercase();
+                ["ccsid", "country", "language", "file id", "ifs"].iter().any(|part| name.contains(part))
+            };
+            let filled = body.fields.iter().find(|field| {
+                of_block(&field.name)
+                    && !field.text.bytes().all(|byte| byte == b'0')
+                    && !field.text.is_empty()
+            });
+            assert_eq!(filled, None, "{}", body.entry_type);
+        }
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub struct PutEntry {
     pub remote_port: Option<u16>,
     /// Length of the entry data.
     pub data_length: usize,
+    /// The entry data without the blanks at its end, for those who compare bytes.
+    #[serde(skip)]
+    pub data: Vec<u8>,
     /// Every field of the layout that was written, reserved bytes left out: text without trailing blanks,
     /// numbers in plain digits, byte fields in upper-case hex digits.
     pub fields: Vec<PutField>,
@@ -77,6 +80,7 @@ impl PutEntry {
             remote_address: body.remote_address.clone(),
             remote_port: body.remote_address.as_ref().map(|_| entry.remote_port),
             data_length: body.length(),
+            data: body.data.clone(),
             fields: body.fields.clone(),
             damaged: body.damaged,
         }
