@@ -1,15 +1,14 @@
 # The only commands to remember. Every cargo call is --locked.
 #
-# Profiles: our programs are built once with --release, because demo, stories of throughput and benchmarks run
-# them (MUSTER_BIN_DIR); the test binaries are built in dev, with overflow checks. So the tree of dependencies is
-# compiled twice, never three times.
+# Profiles: demo, tests and their programs (MUSTER_BIN_DIR) are all built in the profile `quick`, so the tree of
+# dependencies is compiled once; benchmarks and what is shipped are built in `release`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-export MUSTER_BIN_DIR := $(CURDIR)/target/release
+export MUSTER_BIN_DIR := $(CURDIR)/target/quick
 RESULTS := target/results.txt
 
 .PHONY: help
@@ -18,7 +17,7 @@ help: ## this list
 
 .PHONY: demo
 demo: build ## a controller, five simulated partitions, their agents and a receiver, live; CI=1: without a person
-	$(CARGO) run --locked --release --quiet --package muster-tests --bin demo
+	target/quick/demo
 
 .PHONY: test
 test: deps check build ## everything; prints the results last
@@ -32,21 +31,21 @@ test: deps check build ## everything; prints the results last
 .PHONY: test-programs
 test-programs:
 	if command -v cargo-nextest >/dev/null; then \
-	  $(CARGO) nextest run --workspace --locked --no-fail-fast; \
-	  $(CARGO) test --workspace --locked --doc; \
+	  $(CARGO) nextest run --workspace --locked --cargo-profile quick --no-fail-fast; \
+	  $(CARGO) test --workspace --locked --profile quick --doc; \
 	else \
-	  $(CARGO) test --workspace --locked --no-fail-fast; \
+	  $(CARGO) test --workspace --locked --profile quick --no-fail-fast; \
 	fi
 
 .PHONY: prove
 prove: deps build ## the stories in full size
 	@rm -f $(RESULTS); mkdir -p target
 	@failed=0; \
-	MUSTER_PROVE=1 $(CARGO) test --locked --package muster-tests --test suite || failed=1; \
+	MUSTER_PROVE=1 $(CARGO) test --locked --profile quick --package muster-tests --test suite -- --test-threads 1 || failed=1; \
 	echo; if [ -f $(RESULTS) ]; then cat $(RESULTS); fi; exit $$failed
 
 .PHONY: bench
-bench: build ## how fast and how light; results go to docs/benchmarks.md by hand
+bench: release ## how fast and how light; results go to docs/benchmarks.md by hand
 	target/release/muster-bench all
 
 .PHONY: bench-parts
@@ -56,8 +55,8 @@ bench-parts: ## the micro benchmarks of single parts
 .PHONY: check
 check: ## format, lints, documentation, licences
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	$(CARGO) clippy --workspace --all-targets --locked --profile quick -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet --profile quick
 	@if command -v cargo-deny >/dev/null; then \
 	  $(CARGO) deny --locked --offline check bans licenses sources; \
 	else \
@@ -66,7 +65,11 @@ check: ## format, lints, documentation, licences
 	fi
 
 .PHONY: build
-build: ## the programs, in target/release
+build: ## the programs, in target/quick
+	$(CARGO) build --locked --profile quick --workspace --bins
+
+.PHONY: release
+release: ## the programs as they are shipped, in target/release
 	$(CARGO) build --locked --release --workspace --bins
 
 .PHONY: deps

@@ -43,7 +43,7 @@ fn print_hints(fleet: &Fleet) {
     println!(
         "\n\
          ── Try in another terminal, in this folder ─────────────────────────────────────────────\n\
-         export XDG_CONFIG_HOME={} PATH=$PWD/target/release:$PATH\n\
+         export XDG_CONFIG_HOME={} PATH=$PWD/target/quick:$PATH\n\
          muster agents                                         the fleet and its health\n\
          muster rates --watch                                  events per second\n\
          muster policy apply deploy/demo/drop-reads.yaml       entry type ZR stops here\n\
