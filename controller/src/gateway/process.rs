@@ -124,7 +124,14 @@ fn plain(message: &AgentToServer) -> ServerToAgent {
 async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServer) -> Verdict {
     let now = Timestamp::now();
     let epoch = channel.claim.as_ref().map_or(0, |c| c.epoch);
-    let received = app.fleet.with_epoch(id, epoch, |agent| agent.receive(message, now));
+    let settings = enrol::pace_offer(&channel.endpoint, app.config.heartbeat_seconds);
+    let received = app.fleet.with_epoch(id, epoch, |agent| {
+        let mut received = agent.receive(message, now);
+        if agent.needs_settings(message, &settings) {
+            received.reply.connection_settings = Some(settings);
+        }
+        received
+    });
     let Some(Received { reply, changed, effective }) = received else {
         let text = "this connection was replaced by a newer one, or the agent was removed";
         return Verdict::Refuse(refusal(&message.instance_uid, text));

@@ -39,7 +39,7 @@ pub enum EnrolError {
     ForeignKey,
     /// The identity is taken.
     #[error(
-        "agent {0} is enrolled already with another key; if it lost its key, remove it (DELETE /api/v1/agents/{0}) and enrol it again"
+        "agent {0} is enrolled already with another key; if it lost its key, remove it (`muster agents remove {0}`) and enrol it again"
     )]
     Taken(AgentId),
     /// The agent was removed.
@@ -205,9 +205,26 @@ pub fn offer(ca: &Ca, issued: &Issued, endpoint: &str, heartbeat_seconds: u64) -
         heartbeat_interval_seconds: heartbeat_seconds,
         ..OpAmpConnectionSettings::default()
     };
-    let mut hash = Sha256::new();
     // The serial number is new with every certificate, so every offer has a hash of its own.
-    for part in [endpoint, &issued.serial, &heartbeat_seconds.to_string()] {
+    offered(settings, &[endpoint, &issued.serial, &heartbeat_seconds.to_string()])
+}
+
+/// The offer for an enrolled agent: how often it shall report. Agents keep that in memory only, so each
+/// connection may need it.
+#[must_use]
+pub fn pace_offer(endpoint: &str, heartbeat_seconds: u64) -> ConnectionSettingsOffers {
+    let settings = OpAmpConnectionSettings {
+        destination_endpoint: endpoint.to_owned(),
+        heartbeat_interval_seconds: heartbeat_seconds,
+        ..OpAmpConnectionSettings::default()
+    };
+    offered(settings, &[endpoint, &heartbeat_seconds.to_string()])
+}
+
+/// An offer with the hash over what makes it different from others.
+fn offered(settings: OpAmpConnectionSettings, parts: &[&str]) -> ConnectionSettingsOffers {
+    let mut hash = Sha256::new();
+    for part in parts {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }

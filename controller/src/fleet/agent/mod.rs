@@ -9,7 +9,7 @@ use crate::policy::assign::Desired;
 use jiff::{SignedDuration, Timestamp};
 use muster_proto::api::{Connection, PolicyState, PolicyStatusView};
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
-use muster_proto::opamp::{AgentToServer, CustomCapabilities, ServerToAgent};
+use muster_proto::opamp::{AgentToServer, ConnectionSettingsOffers, CustomCapabilities, ServerToAgent};
 use muster_proto::session::rates::{self, RatesMessage};
 use muster_shared::id::Revision;
 use std::net::IpAddr;
@@ -65,6 +65,7 @@ pub struct Agent {
     steps_back: u32,
     full_state_asked: Option<Timestamp>,
     offered: Option<(String, Timestamp)>,
+    settings_offered: bool,
 }
 
 /// What a message leads to.
@@ -96,6 +97,7 @@ impl Agent {
             steps_back: 0,
             full_state_asked: None,
             offered: None,
+            settings_offered: false,
         }
     }
 
@@ -105,6 +107,7 @@ impl Agent {
         self.link = link;
         self.outbox = Arc::default();
         self.offered = None;
+        self.settings_offered = false;
         self.full_state_asked = None;
         self.steps_back = 0;
     }
@@ -163,6 +166,29 @@ impl Agent {
         self.observed.offered(wanted, self.desired.policy.revision);
         self.offered = Some((wanted.clone(), now));
         Some(self.desired.offer.clone())
+    }
+
+    /// Whether the connection settings `wanted` have to be offered now: a report that opens a session says
+    /// which ones the agent last got. Where it has them, they are not repeated.
+    pub fn needs_settings(&mut self, message: &AgentToServer, wanted: &ConnectionSettingsOffers) -> bool {
+        let capabilities = AgentCapabilities(self.observed.capabilities);
+        if !capabilities.has(AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS) {
+            return false;
+        }
+        if let Some(settings) = &wanted.opamp {
+            self.record.heartbeat_seconds = settings.heartbeat_interval_seconds;
+        }
+        if let Some(status) = &message.connection_settings_status {
+            self.settings_offered |= status.last_connection_settings_hash == wanted.hash;
+        }
+        // A restarted agent that polls comes back on the same claim: its first message tells.
+        let fresh = message.sequence_num == 0 || !self.settings_offered;
+        let has = message.connection_settings_status.as_ref();
+        let needed = fresh
+            && message.agent_description.is_some()
+            && has.is_none_or(|status| status.last_connection_settings_hash != wanted.hash);
+        self.settings_offered |= needed;
+        needed
     }
 
     /// True if messages are missing before this one.

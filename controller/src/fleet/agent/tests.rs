@@ -137,3 +137,36 @@ fn policy_states() {
         (PolicyState::Applied, Some(Revision(0)), Some(at(202)))
     );
 }
+
+#[test]
+fn settings_are_offered_once_until_the_agent_forgets_them() {
+    use muster_proto::opamp::{ConnectionSettingsOffers, ConnectionSettingsStatus, OpAmpConnectionSettings};
+    let settings = OpAmpConnectionSettings { heartbeat_interval_seconds: 1, ..Default::default() };
+    let wanted = ConnectionSettingsOffers {
+        hash: vec![7],
+        opamp: Some(settings),
+        ..ConnectionSettingsOffers::default()
+    };
+    let mut agent = agent();
+    let accepts = AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS.0;
+    let mut ask = |message: AgentToServer, accepts: u64| {
+        let message = AgentToServer { capabilities: message.capabilities | accepts, ..message };
+        let _ = agent.receive(&message, at(1));
+        let needed = agent.needs_settings(&message, &wanted);
+        (needed, agent.record.heartbeat_seconds)
+    };
+    let with_status = |sequence_num| {
+        let status = ConnectionSettingsStatus {
+            last_connection_settings_hash: vec![7],
+            ..ConnectionSettingsStatus::default()
+        };
+        AgentToServer { connection_settings_status: Some(status), ..full(sequence_num) }
+    };
+    assert_eq!(ask(full(0), 0), (false, 30), "it takes none");
+    assert_eq!(ask(full(0), accepts), (true, 1), "the first report");
+    assert_eq!(ask(short(1), accepts), (false, 1));
+    assert_eq!(ask(full(2), accepts), (false, 1), "not repeated");
+    assert_eq!(ask(with_status(3), accepts), (false, 1));
+    assert_eq!(ask(full(0), accepts), (true, 1), "a restarted agent knows nothing");
+    assert_eq!(ask(with_status(0), accepts), (false, 1), "it came back and knows");
+}
