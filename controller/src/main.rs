@@ -3,8 +3,9 @@
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
-use muster_controller::config::DEFAULT_LISTEN;
+use muster_controller::config::{DAY, DEFAULT_CERTIFICATE_DAYS, DEFAULT_LISTEN};
 use muster_controller::{Config, Running, serve};
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,6 +46,9 @@ struct Serve {
     /// Seconds between heartbeats of agents.
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     heartbeat_seconds: u64,
+    /// Days that a certificate lives which an agent gets when it enrols.
+    #[arg(long, default_value_t = DEFAULT_CERTIFICATE_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    certificate_days: u32,
     /// Threads that serve connections.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     workers: u64,
@@ -67,7 +71,10 @@ fn main() -> ExitCode {
 
 fn start_log(json: bool) {
     let filter = EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     if json { log.json().init() } else { log.init() }
 }
 
@@ -85,6 +92,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
             port_file: arguments.port_file,
             admin_password_file: arguments.admin_password_file,
             heartbeat_seconds: arguments.heartbeat_seconds,
+            certificate_life: DAY * arguments.certificate_days,
             workers: usize::try_from(arguments.workers)?,
             ..Config::new(arguments.data_dir)
         };
@@ -111,7 +119,9 @@ fn print_first_start(running: &Running) {
     println!("│ Controller  https://{}", running.addr);
     println!("│ User        admin");
     println!("│ Password    {}", password.as_str());
-    println!("│ This password is shown only now. Sign in with `muster login` and");
-    println!("│ change it with `muster password`.");
+    println!("│ CA SHA-256  {}", running.ca_sha256);
+    println!("│ This password is shown only now. Sign in with");
+    println!("│   muster login https://{} --fingerprint {}", running.addr, running.ca_sha256);
+    println!("│ and change it with `muster password`.");
     println!("└────────────────────────────────────────────────────────────────");
 }

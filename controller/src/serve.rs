@@ -8,6 +8,7 @@ use crate::gateway::outbox::Farewell;
 use crate::identity::ca::{Ca, CaError};
 use crate::identity::file::{self, FileError, failed};
 use crate::identity::peer::{ConnectionInfo, Peer};
+use crate::identity::secret;
 use crate::identity::tls::{self, ServerCertificate, TlsError};
 use crate::policy::PolicyBook;
 use crate::store::{SharedStore, SledStore, StoreError};
@@ -73,6 +74,8 @@ pub struct Running {
     pub addr: SocketAddr,
     /// Certificate of its authority, PEM: what clients trust.
     pub ca_pem: String,
+    /// SHA-256 fingerprint of that certificate in hex: what `muster login --fingerprint` compares.
+    pub ca_sha256: String,
     /// One-time password of the user `admin`; only at the first start.
     pub admin_password: Option<Zeroizing<String>>,
     app: Arc<App>,
@@ -123,9 +126,10 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
-    tracing::info!(%addr, agents = app.fleet.len(), user = ADMIN, "controller listens");
+    let ca_sha256 = secret::sha256_hex(app.ca.certificate());
+    tracing::info!(%addr, agents = app.fleet.len(), user = ADMIN, ca_sha256, "controller listens");
     let ca_pem = app.ca.pem().to_owned();
-    Ok(Running { addr, ca_pem, admin_password, app, handle, server, renewal })
+    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal })
 }
 
 fn assemble(

@@ -3,8 +3,8 @@
 use super::{VERSION, agent_facts, make_state_dir};
 use crate::collector::{Apply, Collector, Environment, FactsBook, GetOverview, Overview, Shutdown};
 use crate::config::Config;
-use crate::enrol::Identity;
-use crate::health::{HealthBook, HealthSink};
+use crate::enrol::{Identity, expiry};
+use crate::health::{HealthBook, HealthSink, HealthState};
 use crate::policy::store::PolicyStore;
 use crate::policy::{ApplyPolicy, NoLimits, PolicyChange, PolicyKeeper};
 use crate::state::{CursorKeeper, CursorStore, StateDir};
@@ -176,7 +176,7 @@ impl ApplyPolicy for ApplyTo {
 struct Sink(Arc<HealthBook>);
 
 impl HealthSink for Sink {
-    fn report(&self, component: &str, state: crate::health::HealthState, reason: &str) {
+    fn report(&self, component: &str, state: HealthState, reason: &str) {
         self.0.report(component, state, reason);
     }
 }
@@ -209,6 +209,9 @@ fn start_uplink(
     };
     let uplink = Uplink::new(settings, handler, rates, sink).start();
     actix::spawn(tell_uplink(Arc::clone(env), uplink.clone()));
+    if let Some(expires) = identity.expires() {
+        actix::spawn(watch_certificate(Arc::clone(env), expires));
+    }
     Ok(uplink)
 }
 
@@ -219,6 +222,19 @@ async fn tell_uplink(env: Arc<Environment>, uplink: Addr<Uplink>) {
             () = env.health.changed() => uplink.do_send(ReportHealth(env.health.snapshot())),
             () = env.facts.changed() => uplink.do_send(DescribePartition((*env.facts.get()).clone())),
         }
+    }
+}
+
+/// Tells in time that the agent's certificate is about to expire.
+async fn watch_certificate(env: Arc<Environment>, expires: Timestamp) {
+    let mut hourly = tokio::time::interval(Duration::from_secs(3_600));
+    loop {
+        hourly.tick().await;
+        let (state, reason) = expiry::health(expires, Timestamp::now());
+        if state != HealthState::Healthy {
+            warn!(reason, "certificate");
+        }
+        env.health.report(expiry::COMPONENT, state, &reason);
     }
 }
 

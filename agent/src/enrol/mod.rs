@@ -6,6 +6,7 @@
 //! [`check_certificate`] are what both need.
 
 mod exchange;
+pub mod expiry;
 pub mod identity;
 pub mod verify;
 

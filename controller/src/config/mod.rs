@@ -31,6 +31,13 @@ pub struct Config {
 /// Default port of OpAMP, on the loopback address: a controller is not open to the network unasked.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4320";
 
+/// Default life of agents' certificates in days: agents do not renew by themselves yet, so that a shorter one
+/// would strand a fleet.
+pub const DEFAULT_CERTIFICATE_DAYS: u32 = 365;
+
+/// One day.
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 impl Config {
     /// Defaults for a data folder: a free port on the loopback address.
     #[must_use]
@@ -42,7 +49,7 @@ impl Config {
             port_file: None,
             admin_password_file: None,
             heartbeat_seconds: muster_proto::opamp::DEFAULT_HEARTBEAT_SECONDS,
-            certificate_life: Duration::from_secs(7 * 24 * 60 * 60),
+            certificate_life: DAY * DEFAULT_CERTIFICATE_DAYS,
             probe: Duration::from_secs(3),
             workers: 2,
         }
