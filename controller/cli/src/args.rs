@@ -177,6 +177,28 @@ pub enum AgentsCommand {
         /// Name or id of the agent
         agent: String,
     },
+    /// Set labels (KEY=VALUE) or take them away (KEY-); policies select agents by their labels
+    Label {
+        /// Name or id of the agent
+        agent: String,
+        /// KEY=VALUE sets, KEY- takes away
+        #[arg(required = true, value_name = "KEY=VALUE|KEY-", value_parser = parse_label_change)]
+        changes: Vec<LabelChange>,
+    },
+    /// Remove an agent: it is disconnected and its certificate refused; to come back it must enrol anew
+    Remove {
+        /// Name or id of the agent
+        agent: String,
+    },
+}
+
+/// One change to an agent's labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LabelChange {
+    /// Sets it.
+    Set(String, String),
+    /// Takes it away.
+    Unset(String),
 }
 
 /// `policy`.
@@ -261,6 +283,17 @@ fn parse_label(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// `env=prod` or `env-`.
+fn parse_label_change(text: &str) -> Result<LabelChange, String> {
+    if text.contains('=') {
+        return parse_label(text).map(|(key, value)| LabelChange::Set(key, value));
+    }
+    match text.strip_suffix('-') {
+        Some(key) if !key.is_empty() => Ok(LabelChange::Unset(key.to_owned())),
+        _ => Err(format!("`{text}` is no change: write KEY=VALUE to set a label, KEY- to take it away")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -290,6 +323,11 @@ mod tests {
         assert_eq!(parse_label("env="), Ok(("env".into(), String::new())));
         assert!(parse_label("env").is_err());
         assert!(parse_label("=x").is_err());
+        assert_eq!(parse_label_change("a=b-"), Ok(LabelChange::Set("a".into(), "b-".into())));
+        assert_eq!(parse_label_change("a-b-"), Ok(LabelChange::Unset("a-b".into())));
+        for bad in ["-", "a", "=b", ""] {
+            assert!(parse_label_change(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -145,6 +145,16 @@ impl Client {
         self.read(&body)
     }
 
+    /// `PUT` of a JSON body.
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let body = self.send(self.request(Method::PUT, path, &[]).json(body)).await?;
+        self.read(&body)
+    }
+
     /// `DELETE`, answered without content.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), CliError> {
         self.send(self.request(Method::DELETE, path, &[])).await.map(drop)

@@ -66,6 +66,8 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
         Command::Agents(args) => match args.command.unwrap_or(AgentsCommand::List) {
             AgentsCommand::List => agents::list(context).await,
             AgentsCommand::Show { agent } => agents::show(&agent, context).await,
+            AgentsCommand::Label { agent, changes } => agents::label(&agent, changes, context).await,
+            AgentsCommand::Remove { agent } => agents::remove(&agent, context).await,
         },
         Command::Policy(command) => match command {
             PolicyCommand::Validate { files, offline } => policy::validate(&files, offline, context).await,

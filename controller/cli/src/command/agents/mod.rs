@@ -1,13 +1,16 @@
 //! `agents`: the list, and one agent in detail.
 
 use super::Context;
+use crate::args::LabelChange;
 use crate::error::CliError;
 use crate::output::{
     Style, Tone, ago, cell, count, labels, lag, or_dash, plain, print_json, print_table, rate,
 };
 use comfy_table::Table;
 use jiff::Timestamp;
-use muster_proto::api::{AgentSummary, AgentView, ComponentKind, Connection, PolicyState, PolicyStatusView};
+use muster_proto::api::{
+    AgentSummary, AgentView, ComponentKind, Connection, Labels, PolicyState, PolicyStatusView,
+};
 use std::io::{self, Write};
 
 /// Attributes that say which system an agent reads, the best first.
@@ -34,6 +37,53 @@ pub(super) async fn show(agent: &str, context: &mut Context<'_>) -> Result<(), C
         return Ok(print_json(context.out, &view)?);
     }
     Ok(print_view(context.out, &view, Timestamp::now(), context.style)?)
+}
+
+/// Changes some labels and keeps the others.
+pub(super) async fn label(
+    agent: &str,
+    changes: Vec<LabelChange>,
+    context: &mut Context<'_>,
+) -> Result<(), CliError> {
+    let client = context.client()?;
+    let present: AgentView = client.get(&["agents", agent], &[]).await?;
+    let wanted = relabelled(present.summary.labels, changes);
+    let id = present.summary.id.to_string();
+    let view: AgentView = client.put(&["agents", &id, "labels"], &wanted).await?;
+    if context.style.json {
+        return Ok(print_json(context.out, &view)?);
+    }
+    let (name, now) = (crate::output::clean(&view.summary.name), labels(&view.summary.labels));
+    Ok(writeln!(context.out, "{name}: {}", crate::output::clean(&now))?)
+}
+
+/// Removes an agent by name or id.
+pub(super) async fn remove(agent: &str, context: &mut Context<'_>) -> Result<(), CliError> {
+    let client = context.client()?;
+    let view: AgentView = client.get(&["agents", agent], &[]).await?;
+    let id = view.summary.id.to_string();
+    client.delete(&["agents", &id]).await?;
+    let name = crate::output::clean(&view.summary.name);
+    Ok(writeln!(
+        context.err,
+        "{name} ({id}) is removed and its certificate refused. Stop its agent; to have it back, enrol it with a new \
+         token (`muster-agent enrol --replace`)"
+    )?)
+}
+
+/// Labels after the changes, in their order.
+fn relabelled(mut labels: Labels, changes: Vec<LabelChange>) -> Labels {
+    for change in changes {
+        match change {
+            LabelChange::Set(key, value) => {
+                labels.insert(key, value);
+            }
+            LabelChange::Unset(key) => {
+                labels.remove(&key);
+            }
+        }
+    }
+    labels
 }
 
 fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
