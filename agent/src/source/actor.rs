@@ -32,8 +32,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// After a gap the source stays degraded this long, so that somebody sees it.
 const GAP_SHOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// Pause after an error that only a person can mend (journal missing, no authority).
-const SETUP_RETRY: Duration = Duration::from_secs(30);
+/// Pause after an error that only a person can mend (journal missing, no authority): they may be waiting for it.
+const SETUP_RETRY: Duration = Duration::from_secs(10);
 
 /// Makes the connection, the source on it and its pipeline. Called again after a failure to connect.
 pub type Connect = Box<dyn FnMut() -> LocalBoxFuture<'static, Result<Connected, SourceError>>>;

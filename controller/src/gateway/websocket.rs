@@ -298,11 +298,19 @@ const TOO_BIG: &str = "the message is larger than 4 MiB";
 fn protocol_end(error: &ProtocolError) -> End {
     match error {
         ProtocolError::Overflow => End::Close(CloseCode::Size, TOO_BIG),
-        // This is how the stream tells that fragments together are too large.
-        ProtocolError::Io(e) if e.kind() == std::io::ErrorKind::Other => End::Close(CloseCode::Size, TOO_BIG),
+        // This is how the stream tells that fragments together are too large; a peer that went away without
+        // a word has the same kind of error around an error of the payload.
+        ProtocolError::Io(e) if e.kind() == std::io::ErrorKind::Other && !is_lost(e) => {
+            End::Close(CloseCode::Size, TOO_BIG)
+        }
         ProtocolError::Io(_) => End::Gone,
         _ => End::Close(CloseCode::Protocol, "this is no WebSocket frame"), // foreign enum
     }
+}
+
+/// The connection was lost, not misused.
+fn is_lost(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<actix_web::error::PayloadError>())
 }
 
 fn sent<T>(result: Result<Result<T, actix_ws::Closed>, tokio::time::error::Elapsed>) -> Result<(), End> {

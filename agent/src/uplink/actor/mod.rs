@@ -173,9 +173,10 @@ impl Uplink {
     fn take(&mut self, event: Event, ctx: &mut Context<Self>) {
         let around =
             Surroundings { now: self.now(), jitter: rand::random(), urls: self.settings.endpoints.len() };
+        let before = self.state.clone();
         let (state, step) = std::mem::replace(&mut self.state, State::Stopped).step(event, around);
-        if state != self.state {
-            self.state = state;
+        self.state = state;
+        if self.state != before {
             self.tell_health();
         }
         match step {
@@ -217,8 +218,8 @@ impl Uplink {
     fn explain(&self, failure: &Failure) -> String {
         match self.settings.certificate_expires {
             Some(expired) if expired <= Timestamp::now() => format!(
-                "this agent's certificate expired at {expired}; check this host's clock, or enrol again with \
-                 `muster-agent enrol --replace` ({failure})"
+                "this agent's certificate expired at {expired}; check this host's clock, or remove the agent \
+                 (`muster agents remove`) and enrol it again (`muster-agent enrol --replace`) ({failure})"
             ),
             Some(_) | None => match failure {
                 Failure::Refused(text) => format!(
