@@ -76,7 +76,16 @@ impl Sandbox {
     /// When it does not.
     #[must_use]
     pub fn controller(&self) -> Controller {
-        Controller::start(&self.path.join("controller"), "127.0.0.1:0")
+        self.controller_with(&[])
+    }
+
+    /// The same with further options.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn controller_with(&self, options: &[&str]) -> Controller {
+        Controller::start(&self.path.join("controller"), "127.0.0.1:0", options)
     }
 }
 
@@ -185,6 +194,7 @@ pub struct Controller {
     /// Port, to start it again on the same one.
     pub port: u16,
     folder: PathBuf,
+    options: Vec<String>,
 }
 
 impl Controller {
@@ -193,7 +203,7 @@ impl Controller {
     /// # Panics
     /// When it is not ready in time.
     #[must_use]
-    pub fn start(folder: &Path, listen: &str) -> Self {
+    pub fn start(folder: &Path, listen: &str, options: &[&str]) -> Self {
         std::fs::create_dir_all(folder).expect("the folder is made");
         let port_file = folder.join("port");
         // An older run's file must not be read as this one's.
@@ -205,7 +215,8 @@ impl Controller {
             .arg("--port-file")
             .arg(&port_file)
             .arg("--admin-password-file")
-            .arg(folder.join("admin-password"));
+            .arg(folder.join("admin-password"))
+            .args(options);
         let process = Process::start("controller", &mut command, &folder.join("controller.log"));
         let port = eventually("the controller listens", READY, || {
             let text = std::fs::read_to_string(&port_file).map_err(|error| error.to_string())?;
@@ -213,13 +224,76 @@ impl Controller {
             port.parse::<u16>().map_err(|error| format!("{text:?}: {error}"))
         });
         let url = format!("https://127.0.0.1:{port}");
-        Self { process, url, port, folder: folder.to_owned() }
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self { process, url, port, folder: folder.to_owned(), options }
     }
 
     /// `kill -9` and start again on the same port.
     pub fn crash_and_restart(&mut self) {
         self.process.kill();
-        *self = Self::start(&self.folder.clone(), &format!("127.0.0.1:{}", self.port));
+        self.restart();
+    }
+
+    /// Starts it again on the same port after it was killed.
+    pub fn restart(&mut self) {
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        *self = Self::start(&self.folder, &format!("127.0.0.1:{}", self.port), &options);
+    }
+
+    /// What `muster agents show NAME --output json` says.
+    #[must_use]
+    pub fn agent(&self, name: &str) -> Value {
+        self.muster_json(&["agents", "show", name])
+    }
+
+    /// Waits until `look` is content with what `muster agents show NAME` says.
+    ///
+    /// # Panics
+    /// When it never is.
+    pub fn await_agent<T>(
+        &self,
+        name: &str,
+        what: &str,
+        limit: Duration,
+        mut look: impl FnMut(&Value) -> Option<T>,
+    ) -> T {
+        eventually(&format!("{name}: {what}"), limit, || {
+            let output = self.muster(&["agents", "show", name, "--output", "json"]);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let view = serde_json::from_str(&text)
+                .map_err(|_| String::from_utf8_lossy(&output.stderr).into_owned())?;
+            look(&view).ok_or(text)
+        })
+    }
+
+    /// Waits until the controller shows a component (`audit`, `siem`, …) with this status word and a reason
+    /// that contains `part`; gives the reason.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub fn await_component(
+        &self,
+        agent: &str,
+        name: &str,
+        status: &str,
+        part: &str,
+        limit: Duration,
+    ) -> String {
+        self.await_agent(agent, &format!("{name} is {status} with {part:?}"), limit, |view| {
+            let component = view["components"].as_array()?.iter().find(|c| c["name"] == name)?;
+            let reason = component["reason"].as_str().unwrap_or_default();
+            (component["status"] == status && reason.contains(part)).then(|| reason.to_owned())
+        })
+    }
+
+    /// Writes a policy document and publishes it; waits until the connected agents have answered.
+    ///
+    /// # Panics
+    /// When it is refused or not applied in time.
+    pub fn publish(&self, document: &str) -> String {
+        let file = self.folder.join("policy.yaml");
+        std::fs::write(&file, document).expect("the policy is written");
+        self.muster_ok(&["policy", "apply", &file.display().to_string(), "--wait", "30s"])
     }
 
     /// Path of the CA certificate.
@@ -288,11 +362,11 @@ impl Controller {
         ]);
     }
 
-    /// Enrols an agent with a fresh token of the given labels.
+    /// Enrols an agent with a fresh token of the given labels; gives its id.
     ///
     /// # Panics
     /// When it is refused.
-    pub fn enrol(&self, agent: &AgentHome, labels: &[&str]) {
+    pub fn enrol(&self, agent: &AgentHome, labels: &[&str]) -> String {
         let token = agent.folder.join("token");
         let token_text = token.display().to_string();
         let mut args =
@@ -303,5 +377,8 @@ impl Controller {
         let _ = self.muster_ok(&args);
         let output = agent.call("enrol", &["--token-file", &token_text]);
         assert!(output.status.success(), "enrol: {}", String::from_utf8_lossy(&output.stderr));
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let id = told.lines().find_map(|line| line.strip_prefix("enrolled as ")?.split(' ').next());
+        id.unwrap_or_else(|| panic!("the id is told: {told}")).to_owned()
     }
 }

@@ -5,5 +5,6 @@ mod crash;
 mod destinations;
 mod examples;
 mod formats;
+mod fleet;
 mod layering;
 mod receivers;
