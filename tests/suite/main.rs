@@ -4,7 +4,7 @@ mod audit_source;
 mod crash;
 mod destinations;
 mod examples;
-mod formats;
 mod fleet;
+mod formats;
 mod layering;
 mod receivers;
