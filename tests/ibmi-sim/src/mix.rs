@@ -79,6 +79,7 @@ fn make(entry_type: &str, scenario: &Scenario, page: &'static Page, rng: &mut Rn
     ] {
         facts.insert(name.to_owned(), value.clone());
     }
+    name_object(entry_type, &mut facts);
     let encoded = encode(entry_type, page, &facts)?;
     let address = if rng.below(3) == 0 { None } else { Some(rng.pick(&texts.addresses).to_owned()) };
     let body = Body {
@@ -95,6 +96,25 @@ fn make(entry_type: &str, scenario: &Scenario, page: &'static Page, rng: &mut Rn
         ..Body::default()
     };
     Some(body.with_data(encoded.data))
+}
+
+/// The object of types whose object is not just any: a command, a user profile, none at a sign-on.
+fn name_object(entry_type: &str, facts: &mut Facts) {
+    let (name, library, kind) = match entry_type {
+        "CD" => {
+            let command = facts.get("Command string").and_then(|text| text.split(' ').next());
+            (command.map(str::to_owned), "QSYS", "*CMD")
+        }
+        "CP" => (None, "QSYS", "*USRPRF"),
+        "PW" => (Some(String::new()), "", ""),
+        _ => return,
+    };
+    if let Some(name) = name {
+        facts.insert("Object name".to_owned(), name);
+    }
+    for (field, value) in [("Library name", library), ("Object library", library), ("Object type", kind)] {
+        facts.insert(field.to_owned(), value.to_owned());
+    }
 }
 
 /// A fitting value for a field; none leaves it blank.
@@ -122,6 +142,26 @@ fn value(
         || lower.contains("language")
     {
         return None;
+    }
+    // So do auxiliary storage pools and documents of the office product, which few systems have.
+    if ["asp ", "office", "on behalf", "dlo", "folder", "identification"]
+        .iter()
+        .any(|part| lower.contains(part))
+    {
+        return None;
+    }
+    if kind == FieldType::Char && length > 1 {
+        let special: &[&str] = match lower.as_str() {
+            "profile status" => &["*ENABLED", "*DISABLED"],
+            "user class" => &["*USER", "*PGMR", "*SECOFR"],
+            "group profile" | "supplemental group profiles" => &["*NONE"],
+            "owner" => &["*USRPRF"],
+            _ if lower.contains("group") => &[""],
+            _ => &[],
+        };
+        if !special.is_empty() {
+            return Some((*special.get(rng.below(special.len()))?).to_owned());
+        }
     }
     match kind {
         FieldType::Char if lower.contains("command string") => Some(rng.pick(&texts.commands).to_owned()),
@@ -182,6 +222,22 @@ mod tests {
             });
             assert_eq!(filled, None, "{}", body.entry_type);
         }
+    }
+
+    #[test]
+    fn a_command_is_the_object_of_its_entry() {
+        let scenario = Scenario::default();
+        let page = scenario.page().expect("known");
+        let body = make("CD", &scenario, page, &mut Rng::new(7)).expect("known");
+        let field = |name: &str| {
+            body.fields
+                .iter()
+                .find(|field| field.name == name)
+                .map(|field| field.text.as_str())
+                .expect("there")
+        };
+        assert_eq!(Some(field("Object name")), field("Command string").split(' ').next());
+        assert_eq!((field("Library name"), field("Object type")), ("QSYS", "*CMD"));
     }
 
     #[test]
