@@ -86,7 +86,7 @@ pub struct AuditJournalSpec {
     pub entry_types: Vec<String>,
     /// Pause between polls when idle, in milliseconds, 1,000 or more.
     pub poll_interval_ms: u64,
-    /// Most entries asked for in one call, 1 to 5,000; replies are kept under 8 MiB anyway.
+    /// Most entries asked for in one call, 16 to 5,000; replies are kept under 8 MiB anyway.
     pub batch_rows: u32,
 }
 

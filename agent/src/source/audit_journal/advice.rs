@@ -3,6 +3,7 @@
 use super::config::Settings;
 use crate::host::{HostError, SqlError};
 use crate::source::SourceError;
+use muster_shared::cursor::JournalCursor;
 
 /// Turns an error of the partition into advice where advice can be given.
 pub(super) fn explain(error: HostError, settings: &Settings, user: &str) -> SourceError {
@@ -55,6 +56,14 @@ pub(super) fn detached(settings: &Settings) -> String {
         "no receiver is attached to journal {library}/{journal}, so nothing can be recorded; everything recorded \
          before is read. Attach one: CHGJRN JRN({library}/{journal}) JRNRCV(*GEN)"
     )
+}
+
+/// A full reply from `from` on held nothing beyond it.
+pub(super) fn not_from(from: &JournalCursor, asked: u32) -> SourceError {
+    SourceError::Reply(format!(
+        "the partition returned {asked} entries of receiver {}/{} from {} on, and none of them lies beyond it",
+        from.receiver.library, from.receiver.name, from.sequence
+    ))
 }
 
 fn no_authority(error: &SqlError, settings: &Settings, user: &str) -> String {

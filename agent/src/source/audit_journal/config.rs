@@ -8,6 +8,10 @@ use std::time::Duration;
 /// Most rows asked for in one call.
 const MOST_ROWS: u32 = 5_000;
 
+/// Fewest rows asked for in one call. Each call begins with the last entry read, so that one row would bring
+/// nothing new.
+pub(super) const FEWEST_ROWS: u32 = 16;
+
 /// Shortest pause between polls: polling DISPLAY_JOURNAL more often than once a second can disturb the
 /// partition.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
@@ -55,7 +59,7 @@ pub enum SettingsError {
     #[error("entry type `{0}`: write two capital letters or digits, such as AF")]
     EntryType(String),
     /// The batch size.
-    #[error("batch_rows {0}: write a number from 1 to 5000")]
+    #[error("batch_rows {0}: write a number from 16 to 5000")]
     BatchRows(u32),
 }
 
@@ -78,7 +82,7 @@ impl Settings {
         if let Some(wrong) = spec.entry_types.iter().find(|name| !is_entry_type(name)) {
             return Err(SettingsError::EntryType(wrong.clone()));
         }
-        if !(1..=MOST_ROWS).contains(&spec.batch_rows) {
+        if !(FEWEST_ROWS..=MOST_ROWS).contains(&spec.batch_rows) {
             return Err(SettingsError::BatchRows(spec.batch_rows));
         }
         Ok(Self {
@@ -135,7 +139,9 @@ mod tests {
             spec(|spec| spec.start = "yesterday".into()),
             Err(SettingsError::Start("yesterday".into()))
         );
-        assert_eq!(spec(|spec| spec.batch_rows = 0), Err(SettingsError::BatchRows(0)));
+        for rows in [0, 1, 15, 5_001] {
+            assert_eq!(spec(|spec| spec.batch_rows = rows), Err(SettingsError::BatchRows(rows)));
+        }
     }
 
     #[test]

@@ -12,20 +12,24 @@ mod advice;
 pub mod chain;
 pub mod config;
 mod decode;
+mod fetch;
 pub mod query;
 mod receivers;
+mod start;
+#[cfg(test)]
+mod tests;
 
+use config::FEWEST_ROWS;
 pub use config::{Settings, SettingsError, Start};
 pub use decode::{EntryBatch, VisitStats};
 
 use super::{Read, Source, SourceError};
-use crate::host::{Host, HostError, Param, Rows, StatementId, facts};
-use chain::{Catalogue, Step};
-use compact_str::CompactString;
+use crate::host::{Host, HostError, Rows, StatementId};
+use chain::{After, Catalogue, Empty, Step};
+use fetch::rows_at;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use jiff::tz::{Offset, TimeZone};
-use muster_shared::cursor::{Cursor, JournalCursor, ReceiverId};
+use muster_shared::cursor::{Cursor, JournalCursor};
 use muster_shared::policy::model::AuditJournalSpec;
 use std::time::{Duration, Instant};
 use tracing::{debug, info, warn};
@@ -41,9 +45,6 @@ const CATALOGUE_EVERY: Duration = Duration::from_secs(15);
 
 /// Rows of the first call on a connection; more once replies are seen to stay small.
 const FIRST_ROWS: u32 = 500;
-
-/// Fewest rows of a call.
-const FEWEST_ROWS: u32 = 16;
 
 /// Replies are kept below this size.
 const REPLY_TARGET: usize = 8 * 1024 * 1024;
@@ -74,6 +75,16 @@ pub struct AuditJournal {
     /// The last entry handed over and its time as the partition wrote it; it is met again at the beginning
     /// of the next reply, and must be the same then.
     seen: Option<(JournalCursor, String)>,
+}
+
+/// What [`AuditJournal::entries`] found in a reply.
+enum Found {
+    /// Something new.
+    New(Read),
+    /// Nothing new; `cut`: there are rows, all beyond the limit.
+    Nothing { cut: bool },
+    /// Rows out of order, for the first time.
+    Disorder,
 }
 
 /// A call that was begun ahead of time.
@@ -118,98 +129,6 @@ impl AuditJournal {
         advice::explain(error, &self.settings, self.host.user())
     }
 
-    /// The catalogue as last seen, or as of now.
-    async fn catalogue(&mut self) -> Result<Catalogue, SourceError> {
-        if let Some(catalogue) = &self.catalogue {
-            return Ok(catalogue.clone());
-        }
-        // What was begun before knows less than this catalogue: a receiver that it shows as detached may have
-        // got entries since, and must be read once more.
-        self.prefetched = None;
-        let catalogue = self.ask_catalogue().await.map_err(|error| match error {
-            SourceError::Host(error) => self.explain(error),
-            other => other,
-        })?;
-        self.asked_at = Instant::now();
-        self.catalogue = Some(catalogue.clone());
-        Ok(catalogue)
-    }
-
-    async fn ask_catalogue(&mut self) -> Result<Catalogue, SourceError> {
-        if let Some(offset) = facts::utc_offset(self.host.as_mut()).await? {
-            self.utc_offset_seconds = offset;
-        }
-        let journal = self.host.query(&query::journal(&self.settings), &[], 10, CATALOGUE_WAIT).await?;
-        let sql = query::receivers(&self.settings);
-        let list = self.host.query(&sql, &[], receivers::MOST, CATALOGUE_WAIT).await?;
-        receivers::catalogue(&journal, &list)
-    }
-
-    fn statement(&mut self, rows: u32) -> StatementId {
-        let ordered = self.ordered;
-        if let Some((_, _, id)) = self.statements.iter().find(|known| (known.0, known.1) == (rows, ordered)) {
-            return *id;
-        }
-        let id = self.host.statement(query::entries(&self.settings, rows, ordered));
-        self.statements.push((rows, ordered, id));
-        id
-    }
-
-    fn rows_wanted(&self) -> u32 {
-        rows_at(self.settings.batch_rows, self.halvings)
-    }
-
-    /// Makes the next calls larger or smaller, by what the last reply was like.
-    fn adapt(&mut self, asked: u32, reply: &Rows) {
-        let size = reply.text.len();
-        if size > REPLY_TARGET {
-            self.halvings += u32::from(self.rows_wanted() > FEWEST_ROWS);
-        } else if reply.len() as u32 >= asked && size.saturating_mul(2) <= REPLY_TARGET {
-            self.halvings = self.halvings.saturating_sub(1);
-        }
-    }
-
-    /// Rows of `receiver` from the entry `start` on, and how many were asked for. When the answer is late or
-    /// too large, once more with a quarter of the rows.
-    async fn fetch(
-        &mut self,
-        from: &JournalCursor,
-        receiver: &ReceiverId,
-        start: u64,
-    ) -> Result<(Rows, u32), HostError> {
-        let result = match self.prefetched.take() {
-            Some(ahead) if ahead.from == *from => self.host.finish().await.map(|rows| (rows, ahead.rows)),
-            _ => self.execute(receiver, start).await,
-        };
-        match result {
-            Err(error) if error.is_too_much() && self.rows_wanted() > FEWEST_ROWS => {
-                self.halvings += 2;
-                warn!(source = self.key, rows = self.rows_wanted(), error = %error, "asking for fewer rows");
-                self.execute(receiver, start).await
-            }
-            other => other,
-        }
-    }
-
-    async fn execute(&mut self, receiver: &ReceiverId, start: u64) -> Result<(Rows, u32), HostError> {
-        let rows = self.rows_wanted();
-        let statement = self.statement(rows);
-        let params = params(receiver, start);
-        Ok((self.host.execute(statement, &params, rows, READ_WAIT).await?, rows))
-    }
-
-    /// Begins the call after `last`, so that the partition works while this batch is decoded.
-    async fn prefetch(&mut self, last: &JournalCursor) {
-        let rows = self.rows_wanted();
-        let statement = self.statement(rows);
-        let params = params(&last.receiver, last.sequence);
-        match self.host.begin(statement, &params, rows, READ_WAIT).await {
-            Ok(()) => self.prefetched = Some(Prefetched { from: last.clone(), rows }),
-            // The next read meets the same trouble and reports it.
-            Err(error) => debug!(source = self.key, error = %error, "prefetch failed"),
-        }
-    }
-
     async fn read_inner(
         &mut self,
         from: &JournalCursor,
@@ -224,8 +143,7 @@ impl AuditJournal {
         let mut failed_before = false;
         for _ in 0..MOST_STEPS {
             let fresh = self.catalogue.is_none();
-            let catalogue = self.catalogue().await?;
-            match chain::next(from, exhausted, &catalogue) {
+            match chain::next(from, exhausted, self.catalogue().await?) {
                 Step::Missing => return Err(self.setup(advice::journal_missing)),
                 Step::NoReceivers => return Err(self.setup(advice::no_receivers)),
                 Step::Detached => {
@@ -262,24 +180,50 @@ impl AuditJournal {
                         continue;
                     }
                     self.adapt(asked, &rows);
-                    if let Some(read) = self.entries(from, limit, rows, asked, prefetch).await? {
-                        return Ok(read);
-                    }
-                    if self.catalogue.is_none() {
-                        // Out of order: once more, sorted.
-                        continue;
-                    }
-                    if !attached {
-                        exhausted = true;
-                    } else if self.asked_at.elapsed() < CATALOGUE_EVERY || fresh {
-                        return Ok(Read::Idle);
-                    } else {
-                        self.catalogue = None;
+                    let full = rows.len() as u32 >= asked;
+                    let cut = match self.entries(from, limit, rows, full, prefetch).await? {
+                        Found::New(read) => return Ok(read),
+                        // Once more, sorted.
+                        Found::Disorder => continue,
+                        Found::Nothing { cut } => cut,
+                    };
+                    match chain::after(&self.empty(from, limit, full, cut, attached, fresh)) {
+                        After::Pass(sequence) => {
+                            let receiver = from.receiver.clone();
+                            return Ok(Read::Moved(Cursor::Journal(JournalCursor { receiver, sequence })));
+                        }
+                        After::Idle => return Ok(Read::Idle),
+                        After::Look => self.catalogue = None,
+                        After::Exhausted => exhausted = true,
+                        After::Nonsense => return Err(advice::not_from(from, asked)),
                     }
                 }
             }
         }
         Ok(Read::Idle)
+    }
+
+    /// What is known of a reply without anything new.
+    fn empty(
+        &self,
+        from: &JournalCursor,
+        limit: Option<u64>,
+        full: bool,
+        cut: bool,
+        attached: bool,
+        fresh: bool,
+    ) -> Empty {
+        // The call began after the catalogue was asked, also a prefetched one.
+        let known = self.catalogue.as_ref().and_then(|catalogue| catalogue.receiver(&from.receiver));
+        Empty {
+            from: from.sequence,
+            limit,
+            cut,
+            full,
+            attached,
+            known_last: known.map_or(0, |receiver| receiver.last),
+            recent: fresh || self.asked_at.elapsed() < CATALOGUE_EVERY,
+        }
     }
 
     /// Whether the entry at `from` is no longer the one that was read: the receiver was created anew under
@@ -302,16 +246,15 @@ impl AuditJournal {
         SourceError::Setup(advice(&self.settings, self.host.user()))
     }
 
-    /// What a reply holds beyond `from`; None when there is nothing new.
+    /// What a reply holds beyond `from`.
     async fn entries(
         &mut self,
         from: &JournalCursor,
         limit: Option<u64>,
         mut rows: Rows,
-        asked: u32,
+        full: bool,
         prefetch: bool,
-    ) -> Result<Option<Read>, SourceError> {
-        let full = rows.len() as u32 >= asked;
+    ) -> Result<Found, SourceError> {
         let ends = rows.iter().next_back().is_some_and(decode::ends_receiver);
         let Some(found) = receivers::select(&mut rows, from.sequence, limit) else {
             if self.ordered {
@@ -323,13 +266,16 @@ impl AuditJournal {
             warn!(source = self.key, "entries come out of order, asking for them sorted from now on");
             self.ordered = true;
             self.catalogue = None;
-            return Ok(None);
+            return Ok(Found::Disorder);
         };
         if rows.is_empty() {
-            return Ok(None);
+            return Ok(Found::Nothing { cut: found.cut });
         }
         if ends && !found.cut {
             self.catalogue = None;
+        } else if let Some(catalogue) = &mut self.catalogue {
+            // Else the next read would find itself beyond the end of the receiver.
+            catalogue.reached(&from.receiver, found.last);
         }
         let mut long = Vec::with_capacity(found.long.len());
         for (row, length, sequence) in found.long {
@@ -343,126 +289,9 @@ impl AuditJournal {
             self.prefetch(&last).await;
         }
         let entries = EntryBatch::new(rows, self.utc_offset_seconds, long, from.sequence);
-        Ok(Some(Read::Entries { entries, last: Cursor::Journal(last), full: full || found.cut || ends }))
+        let full = full || found.cut || ends;
+        Ok(Found::New(Read::Entries { entries, last: Cursor::Journal(last), full }))
     }
-
-    /// The whole data of an entry that is longer than one slice.
-    async fn long_entry(
-        &mut self,
-        receiver: &ReceiverId,
-        sequence: u64,
-        length: u64,
-        first: Vec<u8>,
-    ) -> Result<Vec<u8>, SourceError> {
-        let slices = usize::try_from(length).unwrap_or(usize::MAX).div_ceil(query::SLICE);
-        if slices > MOST_SLICES {
-            warn!(
-                source = self.key,
-                sequence,
-                length,
-                slices = MOST_SLICES,
-                "entry is absurdly long, reading its front"
-            );
-        }
-        let mut data = first;
-        let mut params = params(receiver, sequence);
-        params.push(sequence_param(sequence));
-        for number in 1..slices.min(MOST_SLICES) {
-            let statement = self.slice_statement(number);
-            let rows = self.host.execute(statement, &params, 1, READ_WAIT).await;
-            let rows = rows.map_err(|error| self.explain(error))?;
-            let mut slice = Vec::with_capacity(query::SLICE);
-            for row in rows.iter() {
-                if let Some(cell) = crate::host::rows::Cells::new(row).next() {
-                    decode::unhex(cell, &mut slice);
-                }
-            }
-            if !slice.is_empty() {
-                // The slices before were cut at their blanks.
-                data.resize(number * query::SLICE, 0x40);
-                data.append(&mut slice);
-            }
-        }
-        Ok(data)
-    }
-
-    fn slice_statement(&mut self, number: usize) -> StatementId {
-        if let Some((_, id)) = self.slices.iter().find(|(known, _)| *known == number) {
-            return *id;
-        }
-        let id = self.host.statement(query::slice(&self.settings, number));
-        self.slices.push((number, id));
-        id
-    }
-
-    async fn start_inner(&mut self, lost: bool) -> Result<JournalCursor, SourceError> {
-        self.catalogue = None;
-        let catalogue = self.catalogue().await?;
-        if !catalogue.exists {
-            return Err(self.setup(advice::journal_missing));
-        }
-        let Some(oldest) = catalogue.receivers.first() else {
-            return Err(self.setup(advice::no_receivers));
-        };
-        match self.settings.start {
-            // What was read before is unknown, so everything is read again: nothing is lost.
-            _ if lost => Ok(chain::before(oldest)),
-            Start::Oldest => Ok(chain::before(oldest)),
-            Start::Now => match catalogue.current() {
-                Some(current) => Ok(JournalCursor { receiver: current.id.clone(), sequence: current.last }),
-                None => Err(SourceError::Setup(advice::detached(&self.settings))),
-            },
-            Start::At(time) => {
-                let offset = Offset::from_seconds(self.utc_offset_seconds).unwrap_or(Offset::UTC);
-                let local = time.to_zoned(TimeZone::fixed(offset)).datetime();
-                self.start_at(&catalogue, local).await
-            }
-        }
-    }
-
-    /// The place before the first entry of `local` time or later.
-    async fn start_at(
-        &mut self,
-        catalogue: &Catalogue,
-        local: jiff::civil::DateTime,
-    ) -> Result<JournalCursor, SourceError> {
-        let Some(receiver) = receivers::holding(catalogue, local) else {
-            return Err(self.setup(advice::no_receivers));
-        };
-        let text = local.strftime("%Y-%m-%d %H:%M:%S.%6f").to_string();
-        let mut params = params(&receiver.id, 0);
-        params.remove(2);
-        let sql = query::first_since(&self.settings, &text);
-        let rows = self.host.query(&sql, &params, 1, READ_WAIT).await.map_err(|error| self.explain(error))?;
-        let first = rows.iter().next().and_then(|row| {
-            crate::host::rows::Cells::new(row).next().and_then(crate::host::rows::Cell::unsigned)
-        });
-        // Without such an entry the receiver's end is the place: what comes later is in the next one.
-        let sequence = first.map_or(receiver.last, |first| first.saturating_sub(1));
-        Ok(JournalCursor { receiver: receiver.id.clone(), sequence })
-    }
-}
-
-/// Rows asked for after so many halvings.
-fn rows_at(most: u32, halvings: u32) -> u32 {
-    most.checked_shr(halvings).unwrap_or(0).max(FEWEST_ROWS.min(most))
-}
-
-/// Parameters that name one receiver from a sequence on.
-fn params(receiver: &ReceiverId, start: u64) -> Vec<Param> {
-    let text = |name: &CompactString| Param::Text(name.to_string());
-    vec![
-        text(&receiver.library),
-        text(&receiver.name),
-        sequence_param(start),
-        text(&receiver.library),
-        text(&receiver.name),
-    ]
-}
-
-/// Sequence numbers are DECIMAL(21,0), longer than a JSON number holds exactly.
-fn sequence_param(sequence: u64) -> Param {
-    Param::Text(sequence.to_string())
 }
 
 impl Source for AuditJournal {

@@ -307,8 +307,8 @@ impl Check {
                 ),
             );
         }
-        if !(1..=5_000).contains(&journal.batch_rows) {
-            self.error(format!("{path}.batch_rows"), format!("{} is outside 1 to 5000", journal.batch_rows));
+        if !(16..=5_000).contains(&journal.batch_rows) {
+            self.error(format!("{path}.batch_rows"), format!("{} is outside 16 to 5000", journal.batch_rows));
         }
     }
 

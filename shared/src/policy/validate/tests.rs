@@ -56,7 +56,11 @@ fn each_mistake_is_named_with_its_place() {
         ),
         (
             "sources: {a: {kind: audit_journal, batch_rows: 5001}}",
-            "error: sources.a.batch_rows: 5001 is outside 1 to 5000",
+            "error: sources.a.batch_rows: 5001 is outside 16 to 5000",
+        ),
+        (
+            "sources: {a: {kind: audit_journal, batch_rows: 1}}",
+            "error: sources.a.batch_rows: 1 is outside 16 to 5000",
         ),
         (
             "sources: {a: {kind: audit_journal, entry_types: [AF_A]}}",

@@ -6,6 +6,10 @@
 //! places are compared by attach time first and never by sequence alone. Nothing is skipped in silence:
 //! whatever cannot be proven to be complete is a gap with its range.
 
+mod after;
+
+pub use after::{After, Empty, after};
+
 use crate::source::Gap;
 use compact_str::CompactString;
 use muster_shared::cursor::{JournalCursor, ReceiverId};
@@ -40,6 +44,19 @@ impl Catalogue {
     pub fn current(&self) -> Option<&Receiver> {
         let (library, name) = self.attached.as_ref()?;
         self.named(library, name)
+    }
+
+    /// The receiver `id`, if it is still there.
+    #[must_use]
+    pub fn receiver(&self, id: &ReceiverId) -> Option<&Receiver> {
+        self.receivers.iter().find(|receiver| receiver.id == *id)
+    }
+
+    /// Entries of `id` up to `sequence` were read: it ends there at the earliest.
+    pub fn reached(&mut self, id: &ReceiverId, sequence: u64) {
+        if let Some(receiver) = self.receivers.iter_mut().find(|receiver| receiver.id == *id) {
+            receiver.last = receiver.last.max(sequence);
+        }
     }
 
     // The newest of that name: a name can come again after a reset of the chain.
@@ -104,8 +121,7 @@ pub fn next(cursor: &JournalCursor, exhausted: bool, catalogue: &Catalogue) -> S
     }
     let Some(oldest) = catalogue.receivers.first() else { return Step::NoReceivers };
     let id = &cursor.receiver;
-    let same = catalogue.receivers.iter().find(|receiver| receiver.id == *id);
-    match same {
+    match catalogue.receiver(id) {
         Some(receiver) if receiver.last < cursor.sequence && receiver.last >= receiver.first => {
             went_back(cursor, receiver)
         }
