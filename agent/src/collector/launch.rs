@@ -1,6 +1,6 @@
 //! How sources and destinations are started, each by a factory that its supervision calls again.
 
-use super::FactsBook;
+use super::{FactsBook, SignOnGate};
 use crate::config::Config;
 use crate::destination::{
     Destination, DestinationActor, DestinationConfig, DestinationParts, HeartbeatFacts, HeartbeatSource,
@@ -11,10 +11,10 @@ use crate::host::facts;
 use crate::host::mapepire::Mapepire;
 use crate::lane::Lane;
 use crate::pipeline::{Output, Pipeline};
-use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask};
+use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask, Store};
 use crate::source::audit_journal::{AuditJournal, Settings};
 use crate::source::{Source, SourceError};
-use crate::state::{CursorKeeper, Loaded};
+use crate::state::{CursorKeeper, Flush, Loaded};
 use crate::supervisor::{Factory, Progress, Running};
 use crate::telemetry::Telemetry;
 use actix::prelude::*;
@@ -44,6 +44,8 @@ pub struct Environment {
     pub loaded: Loaded,
     /// The actor that stores them.
     pub keeper: Addr<CursorKeeper>,
+    /// Asked before each sign-on to the partition.
+    pub gate: Arc<SignOnGate>,
     /// Folder of local secrets.
     pub secrets_dir: PathBuf,
     /// Version of this program.
@@ -262,9 +264,18 @@ impl TaskSeed {
             let recipe = Arc::clone(&recipe);
             Box::pin(async move { recipe.connect().await })
         });
+        let keeper = self.env.keeper.clone();
+        let store: Store = Box::new(move || {
+            let flushed = keeper.send(Flush);
+            Box::pin(async move {
+                flushed.await.unwrap_or_else(|_| Err("the keeper of cursors has ended".to_owned()))
+            })
+        });
         SourceTask {
             name: self.name,
             connect,
+            store,
+            gate: Arc::clone(&self.env.gate),
             lanes: self.slots,
             wake: self.wake,
             policy: self.policy,

@@ -6,10 +6,12 @@
 //! whose settings stay keeps its connection.
 
 mod facts;
+mod gate;
 mod launch;
 mod running;
 
 pub use facts::FactsBook;
+pub use gate::{Closed, Credentials, SignOnGate};
 pub use launch::{Environment, connect_source_once};
 pub use running::prepare;
 

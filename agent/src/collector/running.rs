@@ -6,7 +6,7 @@ use crate::destination::DestinationConfig;
 use crate::lane::Lane;
 use crate::pipeline::Output;
 use crate::source::actor::{LaneSlot, Mailbox};
-use crate::state::{CursorKeeper, Watch};
+use crate::state::{CursorKeeper, Lost, Watch};
 use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
 use crate::supervisor::{Child, Children};
 use crate::telemetry::DestinationFigures;
@@ -79,6 +79,8 @@ pub(super) struct Running {
     wakes: BTreeMap<String, Arc<Notify>>,
     /// Cursors of lanes that are not run at the moment, from disk or from before.
     parked: BTreeMap<CursorKey, Cursor>,
+    /// Which lanes without a cursor have lost it; the keeper's store decides by the same rules.
+    lost: Lost,
     keeper: Addr<CursorKeeper>,
 }
 
@@ -96,6 +98,7 @@ impl Running {
             lanes: BTreeMap::new(),
             wakes: BTreeMap::new(),
             parked: env.loaded.cursors().clone(),
+            lost: env.loaded.lost().clone(),
             keeper: env.keeper.clone(),
         }
     }
@@ -193,6 +196,7 @@ impl Running {
         for (key, lane) in self.lanes.extract_if(.., |key, _| !wanted.contains(key)) {
             self.parked.extend(lane.committed().map(|cursor| (key, cursor)));
         }
+        self.lost = std::mem::take(&mut self.lost).settled(&wanted).without(&self.parked);
         for key in wanted {
             let wake = Arc::clone(self.wakes.entry(key.source.to_string()).or_default());
             let parked = &self.parked;
@@ -272,7 +276,7 @@ impl Running {
                 let key = CursorKey { source: key.as_str().into(), destination: config.name.as_str().into() };
                 let mailbox: Arc<Mailbox> = Arc::clone(&self.destinations.get(&config.name)?.mailbox);
                 let lane = Arc::clone(self.lanes.get(&key)?);
-                Some(LaneSlot { lane, destination: index, mailbox, lost: env.loaded.lost() })
+                Some(LaneSlot { lane, destination: index, mailbox, lost: self.lost.covers(&key) })
             })
             .collect();
         env.telemetry.source(name).set_rules(self.compiled.load().rule_names());

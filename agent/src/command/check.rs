@@ -20,6 +20,9 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// When the runtime cannot start.
 pub fn run(config: &Config, connect: bool) -> anyhow::Result<bool> {
     println!("ok    configuration: partition {}:{} as {}", config.host, config.port, config.user);
+    for warning in &config.warnings {
+        println!("warn  {warning}");
+    }
     let spec = policy_in_force(config);
     match &spec {
         Some(spec) => println!(
@@ -45,7 +48,7 @@ pub fn policy_in_force(config: &Config) -> Option<PolicySpec> {
     if let Some((_, spec)) = &config.policy {
         return Some(spec.clone());
     }
-    let stored = PolicyStore::open(&config.state_dir).ok()?.load()?;
+    let stored = PolicyStore::look(&config.state_dir).load()?;
     serde_json::from_slice::<EffectivePolicy>(&stored.body).ok().map(|policy| policy.spec)
 }
 

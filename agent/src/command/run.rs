@@ -1,7 +1,9 @@
 //! `muster-agent run`: wiring, from configuration to a running agent, and its end.
 
 use super::{VERSION, agent_facts, make_state_dir};
-use crate::collector::{Apply, Collector, Environment, FactsBook, GetOverview, Overview, Shutdown};
+use crate::collector::{
+    Apply, Collector, Credentials, Environment, FactsBook, GetOverview, Overview, Shutdown, SignOnGate,
+};
 use crate::config::Config;
 use crate::enrol::{Identity, expiry};
 use crate::health::{HealthBook, HealthSink, HealthState};
@@ -98,6 +100,9 @@ struct Agent {
 impl Agent {
     async fn start(config: Config, identity: Option<Identity>) -> anyhow::Result<Self> {
         let state = StateDir::open(&config.state_dir)?;
+        for warning in &config.warnings {
+            warn!(warning, "configuration");
+        }
         let (store, loaded) = CursorStore::open(&state);
         for note in &loaded.notes {
             warn!(note, "cursors");
@@ -105,11 +110,17 @@ impl Agent {
         let health: Arc<HealthBook> = Arc::default();
         let keeper = CursorKeeper::new(Arc::new(Mutex::new(store)), Vec::new(), health.clone()).start();
         let arbiters = [Arbiter::new(), Arbiter::new()];
+        let credentials = Credentials {
+            host: format!("{}:{}", config.host, config.port),
+            user: config.user.clone(),
+            password_stamp: config.password_stamp,
+        };
         let env = Arc::new(Environment {
             facts: FactsBook::load(&config),
             health,
             telemetry: Telemetry::default(),
             loaded,
+            gate: Arc::new(SignOnGate::load(&config.state_dir, credentials)),
             keeper,
             secrets_dir: config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets")),
             version: VERSION.to_owned(),

@@ -53,6 +53,10 @@ pub struct Config {
     pub user: String,
     /// Its password.
     pub password: Password,
+    /// When the password file was last changed, microseconds since 1970 UTC; 0 where that is not known.
+    pub password_stamp: i64,
+    /// What is not wrong but should be mended, for people.
+    pub warnings: Vec<String>,
     /// Certificate verification.
     pub trust: Trust,
     /// CCSID where QCCSID is 65535.
@@ -87,13 +91,14 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read("the configuration", path)?;
         let file: ConfigFile =
-            toml::from_str(&text).map_err(|error| content(path, error.to_string().trim_end().to_owned()))?;
+            toml::from_str(&text).map_err(|error| content(path, without_quote(&text, &error)))?;
         let base = path.parent().unwrap_or(Path::new("."));
         let at = |relative: &Path| base.join(relative);
         let (host, port) =
             split_address(&file.partition.address).map_err(|problem| content(path, problem))?;
         let password = read("the password file", &at(&file.partition.password_file))?;
         let password = Zeroizing::new(password);
+        let (warnings, password_stamp) = look_at_password_file(&at(&file.partition.password_file));
         let password = password.lines().next().unwrap_or("").to_owned();
         if password.is_empty() {
             return Err(content(
@@ -113,6 +118,8 @@ impl Config {
             port,
             user: file.partition.user.to_uppercase(),
             password: Password::new(password),
+            password_stamp,
+            warnings,
             trust,
             ccsid: file.partition.ccsid,
             policy,
@@ -202,6 +209,36 @@ fn read(what: &'static str, path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|error| fail(error.to_string()))
 }
 
+/// What is wrong and where, without the line itself: it may hold what belongs in the password file.
+fn without_quote(text: &str, error: &toml::de::Error) -> String {
+    let Some(before) = error.span().and_then(|span| text.get(..span.start)) else {
+        return error.message().to_owned();
+    };
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or(before).chars().count() + 1;
+    format!("line {line}, column {column}: {}", error.message())
+}
+
+/// Warnings about the password file, and when it was last changed.
+fn look_at_password_file(path: &Path) -> (Vec<String>, i64) {
+    let Ok(found) = std::fs::metadata(path) else {
+        return (Vec::new(), 0);
+    };
+    let changed = found.modified().ok().and_then(|time| jiff::Timestamp::try_from(time).ok());
+    let mut warnings = Vec::new();
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
+        if mode & 0o077 != 0 {
+            warnings.push(format!(
+                "the password file {} can be read or written by others (mode {mode:03o}); run chmod 600 on it",
+                path.display()
+            ));
+        }
+    }
+    (warnings, changed.map_or(0, jiff::Timestamp::as_microsecond))
+}
+
 fn content(path: &Path, problem: String) -> ConfigError {
     ConfigError::Content { path: path.to_owned(), problem }
 }
@@ -249,6 +286,28 @@ mod tests {
         for (toml, expected) in cases {
             let error = load(&toml).unwrap_err();
             assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_misplaced_password_is_not_printed() {
+        let error = load(&partition("address = \"a\"\npassword = \"hunter2\"")).unwrap_err();
+        assert!(error.contains("line 6, column 1: unknown field `password`"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_password_file_that_others_can_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pw");
+        std::fs::write(&file, "secret\n").unwrap();
+        for (mode, warned) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true)] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            let (warnings, changed) = look_at_password_file(&file);
+            assert_eq!(warnings.len(), usize::from(warned), "{mode:o}: {warnings:?}");
+            assert!(changed > 0);
         }
     }
 

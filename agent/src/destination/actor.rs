@@ -7,7 +7,7 @@ use super::Delivery;
 use super::config::DestinationConfig;
 use super::heartbeat::HeartbeatSource;
 use super::link::{Link, Shared};
-use super::stats::{DestinationStats, Stats};
+use super::stats::Stats;
 use crate::health::HealthSink;
 use crate::lane::Lane;
 use actix::prelude::*;
@@ -180,18 +180,5 @@ impl Handler<SetLanes> for DestinationActor {
     fn handle(&mut self, lanes: SetLanes, _ctx: &mut Self::Context) {
         self.parts.set_lanes(&lanes.0);
         self.shared.set_lanes(lanes.0);
-    }
-}
-
-/// Asks for the figures.
-#[derive(Debug, Clone, Copy, Message)]
-#[rtype(result = "DestinationStats")]
-pub struct GetStats;
-
-impl Handler<GetStats> for DestinationActor {
-    type Result = MessageResult<GetStats>;
-
-    fn handle(&mut self, _: GetStats, _ctx: &mut Self::Context) -> Self::Result {
-        MessageResult(self.parts.stats.snapshot())
     }
 }

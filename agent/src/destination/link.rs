@@ -127,6 +127,11 @@ impl Link {
         self.heartbeat.due()
     }
 
+    #[cfg(test)]
+    pub(super) fn heartbeat_at(&mut self, now: Instant) {
+        self.heartbeat.connected(now);
+    }
+
     /// The framed heartbeat, if one is due and can be made.
     pub(super) fn heartbeat(&mut self, now: Instant) -> Option<Vec<u8>> {
         if !self.heartbeat.is_due(now) || self.shared.stop_at().is_some() {

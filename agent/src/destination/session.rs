@@ -163,11 +163,14 @@ impl<'l> Session<'l> {
                 None
             }
         });
+        // Behind a delivery that is blocked, or while stopping, it cannot be written however due it is.
+        let can_beat = self.out.is_none() && self.link.shared().stop_at().is_none();
+        let heartbeat = self.link.heartbeat_due().filter(|_| can_beat);
         [
             self.window.next_due(now).map(|due| due.max(now + COMMIT_PAUSE)),
             (!self.settled).then_some(self.started + SETTLED),
             stall,
-            self.link.heartbeat_due(),
+            heartbeat,
             self.link.shared().stop_at(),
         ]
         .into_iter()
@@ -260,5 +263,56 @@ impl<'l> Session<'l> {
         for lane in self.link.shared().lanes.borrow().iter() {
             lane.count_replayed(self.window.uncommitted(&LaneRef(lane.clone())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::actor::DestinationParts;
+    use super::super::config::DestinationConfig;
+    use super::super::heartbeat::{HeartbeatFacts, HeartbeatSource};
+    use super::super::link::Shared;
+    use super::*;
+    use crate::health::HealthSink;
+    use muster_shared::policy::model::{DestinationSpec, FormatSpec, TransportSpec};
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    struct Nothing;
+    impl HealthSink for Nothing {
+        fn report(&self, _: &str, _: HealthState, _: &str) {}
+    }
+    impl HeartbeatSource for Nothing {
+        fn facts(&self) -> Option<HeartbeatFacts> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_heartbeat_that_cannot_be_written_wakes_nobody() {
+        let spec = DestinationSpec {
+            transport: TransportSpec::Tcp {
+                address: "127.0.0.1:514".to_owned(),
+                framing: muster_shared::policy::model::Framing::default(),
+            },
+            format: FormatSpec::default(),
+            heartbeat_seconds: 300,
+            replay_window_ms: 1_000,
+        };
+        let config = DestinationConfig::build("siem", &spec, std::path::Path::new("/s")).unwrap();
+        let parts = DestinationParts::new(config, Vec::new(), Arc::new(Nothing), Arc::new(Nothing));
+        let shared: Rc<Shared> = Rc::default();
+        let mut link = Link::new(parts, Rc::clone(&shared), 0);
+        let start = Instant::now();
+        link.heartbeat_at(start);
+        let mut session = Session::new(&mut link, Patience::none(), start);
+        session.settled = true;
+        let now = start + Duration::from_secs(5);
+        assert_eq!(session.deadline(now), start, "due since the start: write it now");
+        session.out = Some(Out::Heartbeat { bytes: vec![0], offset: 0 });
+        assert!(session.deadline(now) > now, "the receiver takes nothing");
+        session.out = None;
+        shared.stop(now + Duration::from_secs(3));
+        assert_eq!(session.deadline(now), now + Duration::from_secs(3), "stopping");
     }
 }

@@ -162,12 +162,6 @@ impl<L: Clone + PartialEq> Window<L> {
         Some(now + self.length.saturating_sub(age))
     }
 
-    /// Whether written marks wait to be committed.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.groups.is_empty()
-    }
-
     /// Events of `lane` written and not yet taken out by [`Window::due`]: a break sends them again.
     #[must_use]
     pub fn uncommitted(&self, lane: &L) -> u64 {

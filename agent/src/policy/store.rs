@@ -87,6 +87,12 @@ impl PolicyStore {
         Ok(Self { folder })
     }
 
+    /// The folder as it is, to be read only: nothing is made, so that anybody may look.
+    #[must_use]
+    pub fn look(state_dir: &Path) -> Self {
+        Self { folder: state_dir.join(FOLDER) }
+    }
+
     /// The last good policy: the current one, or the one before if the current one is lost or damaged.
     #[must_use]
     pub fn load(&self) -> Option<StoredPolicy> {
@@ -227,6 +233,15 @@ mod tests {
     fn put(store: &PolicyStore, number: u8) {
         let staged = store.stage(&policy(number)).unwrap();
         store.commit(staged).unwrap();
+    }
+
+    #[test]
+    fn looking_makes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(PolicyStore::look(dir.path()).load(), None);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        put(&PolicyStore::open(dir.path()).unwrap(), 1);
+        assert_eq!(PolicyStore::look(dir.path()).load(), Some(policy(1)));
     }
 
     #[test]

@@ -7,9 +7,10 @@
 
 use super::turn::{self, LaneView, Turn};
 use super::{Gap, Read, Source, SourceError};
+use crate::collector::{Closed, SignOnGate};
 use crate::destination::Delivery;
 use crate::health::{HealthSink, HealthState};
-use crate::host::reconnect::Reconnect;
+use crate::host::reconnect::{Failure, Reconnect};
 use crate::lane::Lane;
 use crate::pipeline::{Pipeline, SourceCounters, Target};
 use crate::supervisor::Progress;
@@ -37,6 +38,9 @@ const SETUP_RETRY: Duration = Duration::from_secs(10);
 
 /// Makes the connection, the source on it and its pipeline. Called again after a failure to connect.
 pub type Connect = Box<dyn FnMut() -> LocalBoxFuture<'static, Result<Connected, SourceError>>>;
+
+/// Stores the lanes' cursors now and answers when they are on disk.
+pub type Store = Box<dyn Fn() -> LocalBoxFuture<'static, Result<(), String>>>;
 
 /// What [`Connect`] makes.
 pub struct Connected {
@@ -87,6 +91,10 @@ pub struct SourceTask {
     pub name: String,
     /// Makes connection, source and pipeline.
     pub connect: Connect,
+    /// Makes first positions durable.
+    pub store: Store,
+    /// Asked before each sign-on.
+    pub gate: Arc<SignOnGate>,
     /// The lanes.
     pub lanes: Vec<LaneSlot>,
     /// Wakes the loop when a lane changes; shared by the lanes.
@@ -163,13 +171,13 @@ impl Loop {
         let mut backoff = Reconnect::new();
         self.task.health.report(&self.component, HealthState::Starting, "connecting to the partition");
         loop {
-            let error = match self.connect_and_work(&mut backoff).await {
+            let (error, wait) = match self.connect_and_work(&mut backoff).await {
                 Stop::Asked => return,
-                Stop::Failed(error) => error,
-            };
-            let wait = match &error {
-                SourceError::Host(host) => backoff.failed(host.failure(), rand::random::<f64>()),
-                SourceError::Setup(_) | SourceError::Reply(_) => SETUP_RETRY,
+                Stop::Closed(closed) => (closed.reason, closed.wait),
+                Stop::Failed(error) => {
+                    let wait = self.wait_after(&error, &mut backoff);
+                    (error.to_string(), wait)
+                }
             };
             warn!(source = self.task.name, error = %error, wait_ms = wait.as_millis() as u64, "source cannot read");
             let reason = format!("{error}; next try in {} s", wait.as_secs().max(1));
@@ -180,12 +188,41 @@ impl Loop {
         }
     }
 
+    /// Connects, when no rejected sign-on of this or another source has to be waited out.
+    async fn connect(&mut self) -> Result<Connected, Stop> {
+        let gate = Arc::clone(&self.task.gate);
+        let _turn = gate.enter(now_ms).await.map_err(Stop::Closed)?;
+        let result = (self.task.connect)().await;
+        match &result {
+            Ok(_) => gate.accepted(),
+            // Counted while the turn is held, so that nobody tries again in between.
+            Err(SourceError::Host(host)) if host.failure() == Failure::SignOn => {
+                let reason = host.to_string();
+                let wait = gate.rejected(&reason, now_ms(), rand::random::<f64>());
+                return Err(Stop::Closed(Closed { wait, reason }));
+            }
+            Err(_) => {}
+        }
+        result.map_err(Stop::Failed)
+    }
+
+    fn wait_after(&self, error: &SourceError, backoff: &mut Reconnect) -> Duration {
+        match error {
+            SourceError::Host(host) => match host.failure() {
+                Failure::SignOn => {
+                    self.task.gate.rejected(&host.to_string(), now_ms(), rand::random::<f64>())
+                }
+                Failure::Other => backoff.failed(Failure::Other, rand::random::<f64>()),
+            },
+            SourceError::Setup(_) | SourceError::Reply(_) => SETUP_RETRY,
+        }
+    }
+
     async fn connect_and_work(&mut self, backoff: &mut Reconnect) -> Stop {
         let stop = self.task.stop.clone();
-        let connecting = (self.task.connect)();
-        let mut connected = match unless(&stop, connecting).await {
+        let mut connected = match unless(&stop, self.connect()).await {
             Ok(Ok(connected)) => connected,
-            Ok(Err(error)) => return Stop::Failed(error),
+            Ok(Err(failed)) => return failed,
             Err(Stopped) => return Stop::Asked,
         };
         info!(source = self.task.name, "source started");
@@ -261,6 +298,11 @@ impl Loop {
             let cursor = connected.source.start(slot.lost).await?;
             info!(source = self.task.name, destination = %slot.lane.key().destination, cursor = ?cursor, lost = slot.lost, "first read");
             slot.lane.initialise(cursor);
+        }
+        // Only a place that is on disk is a place: after a crash `now` would be a later one, and what lies
+        // between would be skipped. When the disk fails, the keeper's health says what a restart would do.
+        if let Err(reason) = (self.task.store)().await {
+            warn!(source = self.task.name, reason, "first positions are not stored");
         }
         Ok(())
     }
@@ -395,6 +437,8 @@ impl Loop {
 enum Stop {
     /// It was asked to.
     Asked,
+    /// A rejected sign-on has to be waited out.
+    Closed(Closed),
     /// Reading failed.
     Failed(SourceError),
 }
@@ -412,6 +456,10 @@ impl From<Stopped> for Stop {
     fn from(_: Stopped) -> Self {
         Self::Asked
     }
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }
 
 /// Waits for `work`, but not longer than until the source is asked to stop.

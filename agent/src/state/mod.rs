@@ -13,12 +13,13 @@
 mod cursors;
 mod file;
 mod keeper;
+mod lost;
 mod record;
-pub mod show;
 
-pub use cursors::{CursorStore, Found, Loaded};
+pub use cursors::{Copies, CursorStore, Loaded};
 pub use file::write_atomic;
 pub use keeper::{CursorKeeper, Flush, Flushed, STORE_PAUSE, Watch};
+pub use lost::Lost;
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -111,6 +112,18 @@ impl StateDir {
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
 }
 
 fn make_private(path: &Path) -> io::Result<()> {

@@ -4,6 +4,7 @@
 //! "MUSTERC1" | counter, u64 LE | length of the body, u32 LE | body, JSON | crc32 of all before, u32 LE
 //! ```
 
+use super::lost::Lost;
 use muster_shared::cursor::{Cursor, CursorKey};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,8 +20,8 @@ pub(super) const MAX_RECORD: usize = 16 * 1024 * 1024;
 pub(super) struct Record {
     /// Grows with every write; of two copies the higher one is newer.
     pub(super) counter: u64,
-    /// Cursors were lost once, and not every source has stored a new one since: a missing one is lost.
-    pub(super) lost: bool,
+    /// Which missing cursors are lost ones.
+    pub(super) lost: Lost,
     pub(super) cursors: BTreeMap<CursorKey, Cursor>,
 }
 
@@ -28,12 +29,20 @@ pub(super) struct Record {
 struct Body {
     #[serde(default)]
     lost: bool,
+    /// Whose; empty: not known yet.
+    #[serde(default)]
+    lost_lanes: Vec<CursorKey>,
     cursors: Vec<(CursorKey, Cursor)>,
 }
 
 impl Record {
     pub(super) fn encode(&self) -> Vec<u8> {
-        let body = Body { lost: self.lost, cursors: self.cursors.clone().into_iter().collect() };
+        let (lost, lost_lanes) = match &self.lost {
+            Lost::None => (false, Vec::new()),
+            Lost::Unknown => (true, Vec::new()),
+            Lost::Lanes(lanes) => (true, lanes.iter().cloned().collect()),
+        };
+        let body = Body { lost, lost_lanes, cursors: self.cursors.clone().into_iter().collect() };
         let mut out = Vec::with_capacity(HEAD + 256 * self.cursors.len() + 64);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.counter.to_le_bytes());
@@ -61,7 +70,12 @@ impl Record {
             return None;
         }
         let body: Body = serde_json::from_slice(body).ok()?;
-        Some(Self { counter, lost: body.lost, cursors: body.cursors.into_iter().collect() })
+        let lost = match (body.lost, body.lost_lanes.is_empty()) {
+            (false, _) => Lost::None,
+            (true, true) => Lost::Unknown,
+            (true, false) => Lost::Lanes(body.lost_lanes.into_iter().collect()),
+        };
+        Some(Self { counter, lost, cursors: body.cursors.into_iter().collect() })
     }
 }
 
@@ -75,7 +89,13 @@ mod tests {
         let receiver = ReceiverId { library: "QGPL".into(), name: "AUDRCV0001".into(), attached_us: -1 };
         let key = CursorKey { source: "audit_journal:QSYS/QAUDJRN".into(), destination: "siem".into() };
         let cursor = Cursor::Journal(JournalCursor { receiver, sequence: u64::MAX });
-        let record = Record { counter: 7, lost: true, cursors: [(key, cursor)].into() };
+        let other = CursorKey { source: key.source.clone(), destination: "other".into() };
+        for lost in [Lost::None, Lost::Unknown] {
+            let record = Record { counter: 1, lost, ..Record::default() };
+            assert_eq!(Record::decode(&record.encode()), Some(record));
+        }
+        let record =
+            Record { counter: 7, lost: Lost::Lanes([other].into()), cursors: [(key, cursor)].into() };
         let good = record.encode();
         assert_eq!(Record::decode(&good), Some(record));
         for at in 0..good.len() {

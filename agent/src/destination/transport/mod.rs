@@ -44,6 +44,11 @@ impl Patience {
         patience
     }
 
+    #[cfg(test)]
+    pub(super) fn none() -> Self {
+        Self { socket: None, calm: Self::calm(Duration::ZERO) }
+    }
+
     /// How long a write may be blocked before [`Patience::stalled`] is called for.
     #[must_use]
     pub fn limit(&self) -> Duration {

@@ -1,10 +1,11 @@
 //! The cursors, kept twice: in a checksummed file and in sled.
 
 use super::file::write_atomic;
+use super::lost::Lost;
 use super::record::{MAX_RECORD, Record};
-use super::{StateDir, StateError};
+use super::{StateDir, StateError, chain};
 use muster_shared::cursor::{Cursor, CursorKey};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,47 +22,26 @@ const KEY: &[u8] = b"cursors";
 /// Memory for sled's cache; the record is a few KiB.
 const SLED_CACHE: u64 = 2 * 1024 * 1024;
 
-/// What is known of one cursor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    /// Here it goes on.
-    Cursor(Cursor),
-    /// There never was one: the source's start policy decides.
-    First,
-    /// There was one and it is gone: read from the oldest entry that is still there.
-    Lost,
-}
-
 /// What was found at start.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Loaded {
     cursors: BTreeMap<CursorKey, Cursor>,
-    lost: bool,
+    lost: Lost,
     /// What was damaged and how it was mended, for people; empty when all was well.
     pub notes: Vec<String>,
 }
 
 impl Loaded {
-    /// The cursor of one source and destination.
-    #[must_use]
-    pub fn find(&self, key: &CursorKey) -> Found {
-        match self.cursors.get(key) {
-            Some(cursor) => Found::Cursor(cursor.clone()),
-            None if self.lost => Found::Lost,
-            None => Found::First,
-        }
-    }
-
     /// All cursors.
     #[must_use]
     pub fn cursors(&self) -> &BTreeMap<CursorKey, Cursor> {
         &self.cursors
     }
 
-    /// Whether cursors without an entry are lost ones.
+    /// Which cursors without an entry are lost ones.
     #[must_use]
-    pub fn lost(&self) -> bool {
-        self.lost
+    pub fn lost(&self) -> &Lost {
+        &self.lost
     }
 }
 
@@ -73,12 +53,23 @@ enum Copy {
     Good(Record),
 }
 
+/// Where the last save is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Copies {
+    /// In both places.
+    Both,
+    /// In one: why not in the other, and what to do.
+    One(String),
+}
+
 /// Stores cursors so that a crash at any moment costs none.
 #[derive(Debug)]
 pub struct CursorStore {
     folder: PathBuf,
     sled: Option<sled::Db>,
     record: Record,
+    lost: Lost,
+    copies: Copies,
     marked: bool,
 }
 
@@ -111,45 +102,56 @@ impl CursorStore {
                         .to_owned(),
                 );
             }
-            Record { lost, ..Record::default() }
+            Record { lost: if lost { Lost::Unknown } else { Lost::None }, ..Record::default() }
         });
         for note in &notes {
             warn!(note, "state mended");
         }
-        let loaded = Loaded { cursors: record.cursors.clone(), lost: record.lost, notes };
-        (Self { folder, sled, record, marked }, loaded)
+        let loaded = Loaded { cursors: record.cursors.clone(), lost: record.lost.clone(), notes };
+        let lost = record.lost.clone();
+        (Self { folder, sled, record, lost, copies: Copies::Both, marked }, loaded)
     }
 
-    /// Stores `cursors` beside those of other keys, in both copies, and returns when they are on disk. Does
-    /// nothing when none is new. `complete`: every source now has its cursor, so that none counts as lost any
-    /// more.
+    /// A policy with these lanes runs: where cursors were lost, the first one tells whose. On disk with the
+    /// next save.
+    pub fn settle_lost(&mut self, lanes: &BTreeSet<CursorKey>) {
+        self.lost = std::mem::take(&mut self.lost).settled(lanes).without(&self.record.cursors);
+    }
+
+    /// Whether any cursor was ever stored here and is still known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.record.cursors.is_empty()
+    }
+
+    /// Stores `cursors` beside those of other keys, in both copies, and returns when they are on disk. Writes
+    /// nothing when none is new.
     ///
     /// # Errors
-    /// [`StateError`] when *neither* copy could be written; one alone is enough to go on, and is logged.
-    pub fn save(&mut self, cursors: &BTreeMap<CursorKey, Cursor>, complete: bool) -> Result<(), StateError> {
-        let lost = self.record.lost && !complete;
+    /// [`StateError`] when *neither* copy could be written; one alone is enough to go on, and is told.
+    pub fn save(&mut self, cursors: &BTreeMap<CursorKey, Cursor>) -> Result<Copies, StateError> {
+        let lost = self.lost.clone().without(cursors);
         let same = cursors.iter().all(|(key, cursor)| self.record.cursors.get(key) == Some(cursor));
         if same && lost == self.record.lost {
-            return Ok(());
+            return Ok(self.copies.clone());
         }
         let mut record = self.record.clone();
         record.counter += 1;
-        record.lost = lost;
+        record.lost = lost.clone();
         record.cursors.extend(cursors.iter().map(|(key, cursor)| (key.clone(), cursor.clone())));
         let bytes = record.encode();
         self.mark()?;
         let in_sled = self.save_sled(&bytes);
         let in_file = write_atomic(&self.folder.join(FILE), &bytes);
-        match (in_file, in_sled) {
-            (Ok(()), Ok(())) => {}
-            (Ok(()), Err(reason)) => warn!(%reason, "cursors are stored in the file only"),
-            (Err(reason), Ok(())) if self.sled.is_some() => {
-                warn!(%reason, "cursors are stored in the embedded store only");
-            }
-            (Err(reason), _) => return Err(reason),
-        }
+        self.copies = match (in_file, in_sled) {
+            (Ok(()), Ok(())) => Copies::Both,
+            (Ok(()), Err(reason)) => Copies::One(reason),
+            (Err(reason), Ok(())) => Copies::One(chain(&reason)),
+            (Err(reason), Err(_)) => return Err(reason),
+        };
         self.record = record;
-        Ok(())
+        self.lost = lost;
+        Ok(self.copies.clone())
     }
 
     /// The marker comes before the first cursor: afterwards a missing cursor is a lost one.
@@ -161,17 +163,17 @@ impl CursorStore {
         Ok(())
     }
 
-    fn save_sled(&self, bytes: &[u8]) -> Result<(), StateError> {
-        let Some(db) = &self.sled else {
-            return Ok(());
-        };
+    fn save_sled(&self, bytes: &[u8]) -> Result<(), String> {
         let path = self.folder.join(SLED);
+        let Some(db) = &self.sled else {
+            let path = path.display();
+            return Err(format!("the embedded store {path} could not be opened at the start of the agent"));
+        };
         // sled buffers writes in the process: only what was flushed survives a kill.
-        db.insert(KEY, bytes).and_then(|_| db.flush()).map(|_| ()).map_err(|source| StateError::Sled {
-            attempt: "write to",
-            path,
-            source,
-        })
+        db.insert(KEY, bytes)
+            .and_then(|_| db.flush())
+            .map(|_| ())
+            .map_err(|source| chain(&StateError::Sled { attempt: "write to", path, source }))
     }
 }
 
@@ -185,7 +187,8 @@ fn read_file(path: &Path) -> Copy {
     }
 }
 
-/// The record in the file copy, for `show-state`; None when absent or damaged.
+/// The record in the file copy; None when absent or damaged.
+#[cfg(test)]
 pub(super) fn peek(folder: &Path) -> Option<Record> {
     match read_file(&folder.join(FILE)) {
         Copy::Good(record) => Some(record),

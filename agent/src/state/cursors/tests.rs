@@ -10,6 +10,23 @@ fn at(sequence: u64) -> Cursor {
     Cursor::Journal(JournalCursor { receiver, sequence })
 }
 
+#[derive(Debug, PartialEq)]
+enum Found {
+    Cursor(Cursor),
+    First,
+    Lost,
+}
+
+impl Loaded {
+    fn find(&self, key: &CursorKey) -> Found {
+        match self.cursors.get(key) {
+            Some(cursor) => Found::Cursor(cursor.clone()),
+            None if self.lost.covers(key) => Found::Lost,
+            None => Found::First,
+        }
+    }
+}
+
 struct Home {
     folder: tempfile::TempDir,
 }
@@ -28,10 +45,17 @@ impl Home {
     }
 
     /// Saves `sequence` for source "a" in a run of its own.
-    fn save(&self, sequence: u64, complete: bool) {
+    fn save(&self, sequence: u64) {
+        self.save_with(&["a"], sequence);
+    }
+
+    /// The same for these sources, under a policy that has "a" and "b".
+    fn save_with(&self, sources: &[&str], sequence: u64) {
         let dir = StateDir::open(self.folder.path()).unwrap();
         let (mut store, _) = CursorStore::open(&dir);
-        store.save(&[(key("a"), at(sequence))].into(), complete).unwrap();
+        store.settle_lost(&[key("a"), key("b")].into());
+        let cursors = sources.iter().map(|source| (key(source), at(sequence))).collect();
+        assert_eq!(store.save(&cursors).unwrap(), Copies::Both);
     }
 
     fn damage_file(&self) {
@@ -56,7 +80,7 @@ impl Home {
 fn a_first_start_is_no_loss_and_a_stored_cursor_is_found() {
     let home = Home::new();
     assert_eq!(home.load().find(&key("a")), Found::First);
-    home.save(7, false);
+    home.save(7);
     let loaded = home.load();
     assert_eq!(loaded.find(&key("a")), Found::Cursor(at(7)));
     assert_eq!(loaded.find(&key("new source")), Found::First);
@@ -67,22 +91,25 @@ fn a_first_start_is_no_loss_and_a_stored_cursor_is_found() {
 fn one_damaged_copy_is_mended_from_the_other() {
     for damage in [Home::damage_file, Home::damage_sled] {
         let home = Home::new();
-        home.save(7, false);
+        home.save(7);
         damage(&home);
         let loaded = home.load();
         assert_eq!(loaded.find(&key("a")), Found::Cursor(at(7)));
         assert_eq!(loaded.notes.len(), 1, "{:?}", loaded.notes);
-        home.save(8, false);
-        assert_eq!(home.load(), Loaded { cursors: [(key("a"), at(8))].into(), lost: false, notes: vec![] });
+        home.save(8);
+        assert_eq!(
+            home.load(),
+            Loaded { cursors: [(key("a"), at(8))].into(), lost: Lost::None, notes: vec![] }
+        );
     }
 }
 
 #[test]
 fn the_newer_copy_wins() {
     let home = Home::new();
-    home.save(7, false);
+    home.save(7);
     let old = std::fs::read(home.path(FILE)).unwrap();
-    home.save(8, false);
+    home.save(8);
     std::fs::write(home.path(FILE), old).unwrap();
     assert_eq!(home.load().find(&key("a")), Found::Cursor(at(8)));
 }
@@ -99,14 +126,15 @@ fn both_copies_gone_or_damaged_are_a_loss_until_every_source_has_a_cursor_again(
     };
     for lose in [&gone as &dyn Fn(&Home), &damaged] {
         let home = Home::new();
-        home.save(7, false);
+        home.save(7);
         lose(&home);
         assert_eq!(home.load().find(&key("a")), Found::Lost);
-        home.save(1, false);
+        home.save(1);
         assert_eq!(home.load().find(&key("a")), Found::Cursor(at(1)));
         assert_eq!(home.load().find(&key("b")), Found::Lost, "b has not stored its cursor since");
-        home.save(2, true);
-        assert_eq!(home.load().find(&key("c")), Found::First);
+        assert_eq!(home.load().find(&key("c")), Found::First, "a source that was added after the loss");
+        home.save_with(&["a", "b"], 2);
+        assert_eq!(*home.load().lost(), Lost::None);
     }
 }
 
@@ -114,7 +142,7 @@ fn both_copies_gone_or_damaged_are_a_loss_until_every_source_has_a_cursor_again(
 fn a_second_damage_is_mended_like_the_first() {
     let home = Home::new();
     for round in 1..=3 {
-        home.save(round, false);
+        home.save(round);
         home.damage_sled();
         assert_eq!(home.load().find(&key("a")), Found::Cursor(at(round)), "round {round}");
     }

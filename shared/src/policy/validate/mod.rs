@@ -183,9 +183,11 @@ impl Check {
 
     fn spec(&mut self, root: &str, spec: &PolicySpec, unresolved: Level) {
         let at = |tail: String| if root.is_empty() { tail } else { format!("{root}.{tail}") };
+        let mut objects: BTreeMap<String, &str> = BTreeMap::new();
         for (name, source) in &spec.sources {
             let path = at(format!("sources.{name}"));
             self.item_name(&path, name);
+            self.read_once(&path, name, source, &mut objects);
             if source_kind(name).is_some() && !matches!(source, SourceSpec::AuditJournal(_)) {
                 self.error(&path, "has the name of another kind of source".to_owned());
             }
@@ -270,6 +272,27 @@ impl Check {
             }
         };
         self.problems.push(Problem { level, path, message });
+    }
+
+    /// Two sources on one object would share its cursors: what one has delivered the other would skip.
+    fn read_once<'n>(
+        &mut self,
+        path: &str,
+        name: &'n str,
+        source: &SourceSpec,
+        objects: &mut BTreeMap<String, &'n str>,
+    ) {
+        let SourceSpec::AuditJournal(journal) = source;
+        let object = journal.journal.to_uppercase();
+        match objects.get(&object) {
+            Some(first) => self.error(
+                format!("{path}.journal"),
+                format!("{object} is read by source `{first}` already, and `{name}` would share its cursors; keep one of the two, with the entry types of both"),
+            ),
+            None => {
+                objects.insert(object, name);
+            }
+        }
     }
 
     fn source(&mut self, path: &str, source: &SourceSpec) {

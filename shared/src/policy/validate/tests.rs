@@ -41,7 +41,7 @@ fn all_problems_of_a_document_are_listed_at_once() {
 
 #[test]
 fn each_mistake_is_named_with_its_place() {
-    let cases: [(&str, &str); 21] = [
+    let cases: [(&str, &str); 22] = [
         (
             "sources: {a: {kind: audit_journal, journal: QAUDJRN}}",
             "error: sources.a.journal: `QAUDJRN` is no journal; write LIBRARY/NAME, for example QSYS/QAUDJRN",
@@ -117,6 +117,10 @@ fn each_mistake_is_named_with_its_place() {
         (
             "destinations: {a: {transport: {kind: tls, address: 'a:1', client_certificate: ../x}}}",
             "error: destinations.a.transport.client_certificate: `../x` is no name; use letters, digits, `-` and `_`, at most 63 of them",
+        ),
+        (
+            "sources: {one: {kind: audit_journal, journal: QSYS/QAUDJRN}, two: {kind: audit_journal, journal: qsys/qaudjrn, entry_types: [AF]}}",
+            "error: sources.two.journal: QSYS/QAUDJRN is read by source `one` already, and `two` would share its cursors; keep one of the two, with the entry types of both",
         ),
         (
             "destinations: {a: {transport: {kind: tcp, address: 'a:1'}, format: {facility: 24}}}",
