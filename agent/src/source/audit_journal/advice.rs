@@ -1,5 +1,6 @@
 //! Advice for what only a person can mend, with the exact commands. Pure.
 
+use super::chain::Step;
 use super::config::Settings;
 use crate::host::{HostError, SqlError};
 use crate::source::SourceError;
@@ -49,8 +50,28 @@ pub(super) fn no_receivers(settings: &Settings, user: &str) -> String {
     )
 }
 
+/// Everything is read, and no receiver can be read next.
+pub(super) fn nothing_follows(step: &Step, settings: &Settings, user: &str) -> SourceError {
+    SourceError::Setup(match step {
+        Step::Unseen { library, name } => unseen(library, name, settings, user),
+        _ => detached(settings),
+    })
+}
+
+/// The attached receiver is not in the catalogue.
+fn unseen(library: &str, name: &str, settings: &Settings, user: &str) -> String {
+    format!(
+        "receiver {library}/{name} is attached to journal {}/{}, but {user} may not see it, so what is recorded there \
+         cannot be read; the profile needs *USE on every receiver and *EXECUTE on their library: GRTOBJAUT \
+         OBJ({library}/{name}) OBJTYPE(*JRNRCV) USER({user}) AUT(*USE); for receivers to come: {}",
+        settings.library,
+        settings.journal,
+        grants(settings, user)
+    )
+}
+
 /// Everything is read and nothing can be written.
-pub(super) fn detached(settings: &Settings) -> String {
+fn detached(settings: &Settings) -> String {
     let (library, journal) = (&settings.library, &settings.journal);
     format!(
         "no receiver is attached to journal {library}/{journal}, so nothing can be recorded; everything recorded \
@@ -118,5 +139,18 @@ mod tests {
         assert!(journal.contains("CRTJRN JRN(QSYS/QAUDJRN)") && journal.contains("QAUDCTL"), "{journal}");
         let service = advice(-204, "42704", "[SQL0204] DISPLAY_JOURNAL in QSYS2 type *N not found.");
         assert!(service.contains("PTF"), "{service}");
+    }
+
+    #[test]
+    fn a_receiver_that_is_not_shown_is_named_with_the_command() {
+        let settings = Settings::new(&AuditJournalSpec::default()).expect("the defaults");
+        let step = Step::Unseen { library: "QGPL".into(), name: "AUDRCV0002".into() };
+        let advice = nothing_follows(&step, &settings, "MUSTER").to_string();
+        assert!(
+            advice.contains("GRTOBJAUT OBJ(QGPL/AUDRCV0002) OBJTYPE(*JRNRCV) USER(MUSTER) AUT(*USE)"),
+            "{advice}"
+        );
+        assert!(!advice.contains("CHGJRN"), "{advice}");
+        assert!(nothing_follows(&Step::Detached, &settings, "MUSTER").to_string().contains("CHGJRN"));
     }
 }

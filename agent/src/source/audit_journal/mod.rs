@@ -146,9 +146,9 @@ impl AuditJournal {
             match chain::next(from, exhausted, self.catalogue().await?) {
                 Step::Missing => return Err(self.setup(advice::journal_missing)),
                 Step::NoReceivers => return Err(self.setup(advice::no_receivers)),
-                Step::Detached => {
+                step @ (Step::Detached | Step::Unseen { .. }) => {
                     self.catalogue = None;
-                    return Err(SourceError::Setup(advice::detached(&self.settings)));
+                    return Err(advice::nothing_follows(&step, &self.settings, self.host.user()));
                 }
                 Step::Move(next) => {
                     info!(source = self.key, receiver = %next.receiver.name, "next receiver");

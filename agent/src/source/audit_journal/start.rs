@@ -25,7 +25,10 @@ impl AuditJournal {
             Start::Oldest => Ok(chain::before(oldest)),
             Start::Now => match catalogue.current() {
                 Some(current) => Ok(JournalCursor { receiver: current.id.clone(), sequence: current.last }),
-                None => Err(SourceError::Setup(advice::detached(&self.settings))),
+                None => {
+                    let step = catalogue.nothing_attached();
+                    Err(advice::nothing_follows(&step, &self.settings, self.host.user()))
+                }
             },
             Start::At(time) => {
                 let offset = Offset::from_seconds(self.utc_offset_seconds).unwrap_or(Offset::UTC);

@@ -3,7 +3,8 @@
 //!
 //! Receivers form a chain: when one is full the journal gets a new one attached, and the old ones are
 //! deleted by somebody some day. Sequence numbers go on from receiver to receiver, unless they were reset, so
-//! places are compared by attach time first and never by sequence alone. Nothing is skipped in silence:
+//! places are compared by attach time first and never by sequence alone. Attach times are local and can go back by
+//! an hour; the partition's own link, or numbers that go on, then say what comes next. Nothing is skipped in silence:
 //! whatever cannot be proven to be complete is a gap with its range.
 
 mod after;
@@ -13,6 +14,10 @@ pub use after::{After, Empty, after};
 use crate::source::Gap;
 use compact_str::CompactString;
 use muster_shared::cursor::{JournalCursor, ReceiverId};
+
+/// Attach times are local: in autumn an hour comes twice, and a receiver attached in its second pass seems
+/// older than one of the first.
+const REPEATED_US: i64 = 3_600_000_000;
 
 /// A receiver as the catalogue shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,13 +72,46 @@ impl Catalogue {
             .find(|receiver| receiver.id.library == library && receiver.id.name == name)
     }
 
+    /// Why no receiver follows: none is attached, or the one that is cannot be seen.
+    #[must_use]
+    pub fn nothing_attached(&self) -> Step {
+        match &self.attached {
+            Some((library, name)) => Step::Unseen { library: library.clone(), name: name.clone() },
+            None => Step::Detached,
+        }
+    }
+
     fn is_attached(&self, receiver: &Receiver) -> bool {
         self.current().is_some_and(|current| current.id == receiver.id)
     }
 
-    /// The oldest receiver that was attached after `attached_us`.
-    fn after(&self, attached_us: i64) -> Option<&Receiver> {
-        self.receivers.iter().find(|receiver| receiver.id.attached_us > attached_us)
+    /// The oldest receiver that was attached after `id`, the first entry of which is `first` if known.
+    fn after(&self, id: &ReceiverId, first: Option<u64>) -> Option<&Receiver> {
+        let repeated = id.attached_us.saturating_add(REPEATED_US);
+        let precedes = |receiver: &Receiver| {
+            let links = receiver
+                .next
+                .as_ref()
+                .is_some_and(|(library, name)| (library, name) == (&id.library, &id.name));
+            receiver.id.attached_us <= repeated && (links || first == receiver.last.checked_add(1))
+        };
+        self.receivers.iter().find(|receiver| receiver.id.attached_us > id.attached_us && !precedes(receiver))
+    }
+
+    /// The receiver that goes on with the numbers of `id` after `sequence`, if one does: the first attached
+    /// after it, else one that only seems to be older since the hour was repeated.
+    fn continuing(&self, id: &ReceiverId, first: Option<u64>, sequence: u64) -> Option<&Receiver> {
+        let continues = |receiver: &&Receiver| receiver.first == sequence.saturating_add(1);
+        self.after(id, first).filter(continues).or_else(|| self.repeated(id).find(continues))
+    }
+
+    /// Receivers that were attached after `id` if the clock was set back between.
+    fn repeated(&self, id: &ReceiverId) -> impl Iterator<Item = &Receiver> {
+        let (from, to) = (id.attached_us.saturating_sub(REPEATED_US), id.attached_us);
+        self.receivers
+            .iter()
+            .filter(move |receiver| (from..=to).contains(&receiver.id.attached_us))
+            .filter(move |receiver| (&receiver.id.library, &receiver.id.name) != (&id.library, &id.name))
     }
 }
 
@@ -100,6 +138,13 @@ pub enum Step {
     },
     /// All is read, and nothing can be written: no receiver is attached.
     Detached,
+    /// All is read, and the receiver that is attached is not shown to the profile.
+    Unseen {
+        /// Its library.
+        library: CompactString,
+        /// Its name.
+        name: CompactString,
+    },
     /// The journal does not exist, or the profile may not see it.
     Missing,
     /// The journal exists, but none of its receivers, or the profile may not see them.
@@ -160,18 +205,22 @@ fn went_back(cursor: &JournalCursor, receiver: &Receiver) -> Step {
 fn follow(cursor: &JournalCursor, receiver: &Receiver, catalogue: &Catalogue) -> Step {
     let linked = receiver.next.as_ref().and_then(|(library, name)| {
         let next = catalogue.named(library, name)?;
-        // A re-created receiver of that name is older or is this one again.
-        (next.id.attached_us > receiver.id.attached_us).then_some(next)
+        // A re-created receiver of that name is older or is this one again, unless its numbers go on.
+        let continues = next.first == receiver.last.saturating_add(1);
+        (next.id != receiver.id && (continues || next.id.attached_us > receiver.id.attached_us))
+            .then_some(next)
     });
     if let Some(next) = linked {
         // The partition itself says that this is the next one, so nothing lies between, also where the
         // numbers begin anew.
         return Step::Move(before(next));
     }
-    let Some(next) = catalogue.after(receiver.id.attached_us) else { return Step::Detached };
-    if next.first == receiver.last.saturating_add(1) {
+    if let Some(next) = catalogue.continuing(&receiver.id, Some(receiver.first), receiver.last) {
         return Step::Move(before(next));
     }
+    let Some(next) = catalogue.after(&receiver.id, Some(receiver.first)) else {
+        return catalogue.nothing_attached();
+    };
     let place = JournalCursor { receiver: receiver.id.clone(), sequence: receiver.last };
     let missing = match &receiver.next {
         Some((library, name)) => ReceiverId { library: library.clone(), name: name.clone(), attached_us: 0 },
@@ -197,7 +246,17 @@ fn lost(cursor: &JournalCursor, oldest: &Receiver, catalogue: &Catalogue) -> Ste
     let id = &cursor.receiver;
     let (library, name) = (&id.library, &id.name);
     let recreated = catalogue.named(library, name).is_some();
-    let Some(next) = catalogue.after(id.attached_us) else {
+    // Everything of the lost receiver had been read, and the next one continues its numbers.
+    if let Some(next) = catalogue.continuing(id, None, cursor.sequence).filter(|_| !recreated) {
+        return Step::Move(before(next));
+    }
+    let after = catalogue.after(id, None);
+    // Nearer by its numbers, and attached in the repeated hour.
+    let nearer = |receiver: &&Receiver| {
+        receiver.first > cursor.sequence && after.is_some_and(|after| receiver.first < after.first)
+    };
+    let repeated = catalogue.repeated(id).filter(nearer).min_by_key(|receiver| receiver.first);
+    let Some(next) = repeated.or(after) else {
         // All receivers are older than the one that was read: the partition was restored to an earlier day.
         let reason = format!(
             "receiver {library}/{name} is gone and all others are older: the partition or the journal was \
@@ -205,10 +264,6 @@ fn lost(cursor: &JournalCursor, oldest: &Receiver, catalogue: &Catalogue) -> Ste
         );
         return Step::Gap { gap: gap(id, cursor, None, reason), next: before(oldest) };
     };
-    // Everything of the lost receiver had been read, and the next one continues its numbers.
-    if !recreated && next.first == cursor.sequence.saturating_add(1) {
-        return Step::Move(before(next));
-    }
     let continues = next.first > cursor.sequence;
     let reason = match (recreated, continues) {
         (true, _) => format!("receiver {library}/{name} was deleted and created anew"),

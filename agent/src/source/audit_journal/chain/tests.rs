@@ -46,6 +46,7 @@ fn shown(step: Step) -> String {
             format!("gap {} {}..{to} then {}", gap.receiver, gap.from, cursor(next))
         }
         Step::Detached => "detached".to_owned(),
+        Step::Unseen { library, name } => format!("unseen {library}/{name}"),
         Step::Missing => "missing".to_owned(),
         Step::NoReceivers => "no receivers".to_owned(),
     }
@@ -142,6 +143,10 @@ fn what_cannot_be_read_is_told_apart() {
     let detached = catalogue(None, vec![receiver("R1", 10, 1, 100, None)]);
     assert_eq!(shown(next(&at("R1", 10, 50), false, &detached)), "read R1 from 50");
     assert_eq!(shown(next(&at("R1", 10, 100), true, &detached)), "detached");
+    // The profile has no authority to the new receiver.
+    let unseen = catalogue(Some("R2"), vec![receiver("R1", 10, 1, 100, Some("R2"))]);
+    assert_eq!(shown(next(&at("R1", 10, 50), false, &unseen)), "read R1 from 50");
+    assert_eq!(shown(next(&at("R1", 10, 100), true, &unseen)), "unseen QGPL/R2");
 }
 
 #[test]
@@ -156,4 +161,43 @@ fn gaps_say_why() {
         panic!("a gap");
     };
     assert_eq!(gap.reason, "receiver QGPL/R1 was deleted before it was read to its end");
+}
+
+/// R1 attached at 1:50 in summer, R2 at 1:10 and R3 at 3:00 in winter.
+#[test]
+fn a_receiver_attached_in_the_repeated_hour_is_not_skipped() {
+    const MINUTE: i64 = 60_000_000;
+    let (summer, winter, later) = (110 * MINUTE, 70 * MINUTE, 180 * MINUTE);
+    let autumn = |linked: bool| {
+        let link = |name| linked.then_some(name);
+        catalogue(
+            Some("R3"),
+            vec![
+                receiver("R2", winter, 101, 200, link("R3")),
+                receiver("R1", summer, 1, 100, link("R2")),
+                receiver("R3", later, 201, 250, None),
+            ],
+        )
+    };
+    for linked in [true, false] {
+        let whole = autumn(linked);
+        assert_eq!(shown(next(&at("R1", summer, 98), true, &whole)), "move to R2@100", "{linked}");
+        assert_eq!(shown(next(&at("R2", winter, 200), true, &whole)), "move to R3@200", "{linked}");
+        let without_r1 = without(whole, &["R1"]);
+        assert_eq!(shown(next(&at("R1", summer, 100), false, &without_r1)), "move to R2@100", "{linked}");
+        assert_eq!(
+            shown(next(&at("R1", summer, 50), false, &without_r1)),
+            "gap QGPL/R1 51..100 then R2@100",
+            "{linked}"
+        );
+    }
+    let without_r2 = without(autumn(true), &["R2"]);
+    assert_eq!(shown(next(&at("R2", winter, 150), false, &without_r2)), "gap QGPL/R2 151..200 then R3@200");
+    // Numbers that begin anew within that hour lead nowhere but forward.
+    let reset = catalogue(
+        Some("R2"),
+        vec![receiver("R1", winter, 5_000, 6_000, Some("R2")), receiver("R2", summer, 1, 100, None)],
+    );
+    assert_eq!(shown(next(&at("R2", summer, 100), false, &reset)), "read R2 from 100 attached");
+    assert_eq!(shown(next(&at("R1", winter, 6_000), true, &reset)), "move to R2@0");
 }
