@@ -152,6 +152,13 @@ impl Status {
                 "source      {name:<28} received {} kept {} dropped {} gaps {} lag {} ms",
                 s.received, s.kept, s.dropped, s.gaps, s.lag_ms
             )?;
+            if s.unknown + s.short > 0 {
+                writeln!(
+                    out,
+                    "              of unknown type {}, shorter than their layout {}",
+                    s.unknown, s.short
+                )?;
+            }
             for (rule, count) in &s.dropped_by_rule {
                 writeln!(out, "              dropped by {rule}: {count}")?;
             }

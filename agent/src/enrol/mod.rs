@@ -94,10 +94,7 @@ pub enum EnrolError {
     #[error("making the agent's key failed: {0}")]
     Key(String),
     /// The controller says no.
-    #[error(
-        "the controller refuses this enrolment: {reason}. If the token was used, has expired or is unknown, \
-         make a new one with `muster token create`. Key of this agent: {fingerprint}"
-    )]
+    #[error("the controller refuses this enrolment: {reason}. (Key of this agent: {fingerprint})")]
     Refused {
         /// What it says.
         reason: String,

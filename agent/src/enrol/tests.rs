@@ -159,7 +159,7 @@ async fn a_refused_token_says_what_to_do_and_the_key_is_kept() {
             let error = enrol(&token, dir.path(), &options(kind), now()).await.unwrap_err();
             let text = error.to_string();
             assert!(
-                text.contains("the token was used already") && text.contains("muster token create"),
+                text.contains("the token was used already") && text.contains("Key of this agent"),
                 "{text}"
             );
             let EnrolError::Refused { fingerprint, .. } = error else { panic!("{text}") };

@@ -115,7 +115,7 @@ pub enum HostError {
     },
     /// TLS failed for another reason.
     #[error(
-        "no TLS session with {address}: {reason}; the port must be that of a Mapepire server with TLS (MP_UNSECURE is not supported)"
+        "no TLS session with {address}: {reason}; the Mapepire server may be just starting or ending, otherwise check that this is its port and that it speaks TLS (MP_UNSECURE is not supported)"
     )]
     Tls {
         /// `host:port`.
@@ -135,7 +135,8 @@ pub enum HostError {
     },
     /// User or password is wrong, or the profile cannot sign on.
     #[error(
-        "{address} rejects the sign-on of {user}: {reason}. Every try counts against the profile (QMAXSIGN), so the agent waits longer and longer before the next; correct the password or enable the profile (CHGUSRPRF USRPRF({user}) STATUS(*ENABLED)) and restart the agent"
+        "{address} rejects the sign-on of {user}: {reason}. Every try counts against the profile (QMAXSIGN), so the agent waits longer and longer before the next; {}, then restart the agent",
+        sign_on_advice(reason, user)
     )]
     SignOn {
         /// `host:port`.
@@ -170,7 +171,7 @@ pub enum HostError {
         seconds: u64,
     },
     /// The connection broke.
-    #[error("the connection to {address} broke: {reason}; it will be made again")]
+    #[error("the connection to {address} broke: {}; it will be made again", plain_words(reason))]
     Dropped {
         /// `host:port`.
         address: String,
@@ -202,6 +203,26 @@ pub enum HostError {
     /// The partition answered with an error.
     #[error("the partition answered SQLCODE {}, SQLSTATE {}: {}", .0.code, .0.state, .0.message)]
     Sql(SqlError),
+}
+
+/// The usual end of a server that is stopped, without the TLS library's lecture.
+fn plain_words(reason: &str) -> &str {
+    if reason.contains("close_notify") { "the server closed it without a word" } else { reason }
+}
+
+/// What to do about a rejected sign-on, by the server's words.
+fn sign_on_advice(reason: &str, user: &str) -> String {
+    let enable = format!("enable the profile (CHGUSRPRF USRPRF({user}) STATUS(*ENABLED))");
+    if reason.contains("expired") {
+        format!(
+            "set a new password (CHGUSRPRF USRPRF({user}) PASSWORD(...) PWDEXP(*NO)) and put it into the agent's \
+             password file"
+        )
+    } else if reason.contains("disabled") {
+        enable
+    } else {
+        format!("correct the password in the agent's password file or {enable}")
+    }
 }
 
 impl HostError {

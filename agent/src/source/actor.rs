@@ -33,6 +33,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(20);
 /// After a gap the source stays degraded this long, so that somebody sees it.
 const GAP_SHOWN_FOR: Duration = Duration::from_secs(24 * 3600);
 
+/// An answer that takes longer is worth a word; the read's own deadline comes later.
+const SLOW_ANSWER: Duration = Duration::from_secs(10);
+
 /// Pause after an error that only a person can mend (journal missing, no authority): they may be waiting for it.
 const SETUP_RETRY: Duration = Duration::from_secs(10);
 
@@ -250,7 +253,9 @@ impl Loop {
                 }
                 let targets = self.targets(&members, &epochs);
                 let prefetch = members.len() == self.task.lanes.len();
-                let read = unless(&stop, connected.source.read(&from, until.as_ref(), prefetch)).await??;
+                let health = Arc::clone(&self.task.health);
+                let reading = connected.source.read(&from, until.as_ref(), prefetch);
+                let read = unless(&stop, told_when_slow(&*health, &self.component, reading)).await??;
                 self.take(connected, read, &members, &targets).await?;
             }
             Turn::Wait(at) => {
@@ -446,6 +451,27 @@ enum Stop {
 impl From<SourceError> for Stop {
     fn from(error: SourceError) -> Self {
         Self::Failed(error)
+    }
+}
+
+/// Does the work, and says so when the partition takes long to answer.
+async fn told_when_slow<T>(
+    health: &(dyn HealthSink + Send + Sync),
+    component: &str,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = std::pin::pin!(work);
+    match tokio::time::timeout(SLOW_ANSWER, &mut work).await {
+        Ok(done) => done,
+        Err(_) => {
+            let reason = format!(
+                "the partition has not answered for {} s; if this goes on, look at the Mapepire server's job \
+                 (WRKACTJOB) and at the load of the partition",
+                SLOW_ANSWER.as_secs()
+            );
+            health.report(component, HealthState::Degraded, &reason);
+            work.await
+        }
     }
 }
 

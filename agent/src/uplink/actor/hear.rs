@@ -3,7 +3,7 @@
 use super::{COMPONENT, Uplink};
 use crate::health::HealthState;
 use crate::uplink::failure::{Failure, retry_after_nanoseconds, tidy};
-use crate::uplink::state::Event;
+use crate::uplink::state::{Event, State};
 use crate::uplink::{PolicyOffer, PolicyReport, PolicyVerdict, describe, offer};
 use actix::fut::ActorFutureExt;
 use actix::{AsyncContext, Context, WrapFuture};
@@ -27,6 +27,9 @@ const RETRY_FAILED_AFTER: Duration = Duration::from_secs(10);
 
 /// Full reports are at least this far apart, whatever the server asks.
 const FULL_STATE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a warning of the controller is shown; the controller shows its side as long.
+const WARNING_SHOWN: Duration = Duration::from_secs(600);
 
 impl Uplink {
     pub(super) fn hear(&mut self, message: ServerToAgent, ctx: &mut Context<Self>) {
@@ -79,7 +82,17 @@ impl Uplink {
                 let text = format!("the controller is busy: {text}");
                 self.take(Event::Lost(Failure::Busy { retry_after, text }), ctx);
             }
-            ServerErrorResponseType::BadRequest | ServerErrorResponseType::Unknown => {
+            ServerErrorResponseType::Unknown => {
+                // The controller has something to say that no report of ours caused.
+                warn!(text, "the controller warns");
+                self.sink.report(COMPONENT, HealthState::Degraded, &format!("the controller warns: {text}"));
+                ctx.run_later(WARNING_SHOWN, |act, _| {
+                    if matches!(act.state, State::Active { .. }) {
+                        act.sink.report(COMPONENT, HealthState::Healthy, "");
+                    }
+                });
+            }
+            ServerErrorResponseType::BadRequest => {
                 // Not to be repeated. The connection stays; if it gives no other answer, it is lost anyway.
                 warn!(reason = text, "the controller does not accept a report");
                 self.complaint = Some(text.clone());
