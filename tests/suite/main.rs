@@ -1,6 +1,7 @@
 //! Stories of the whole system.
 
 mod audit_source;
+mod bad_input;
 mod crash;
 mod destinations;
 mod examples;
