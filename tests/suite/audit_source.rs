@@ -2,14 +2,17 @@
 //! pruned or created anew, and every trouble is told in one clear message.
 
 use ibmi_sim::{Fault, Generation, InjectSpec, Options, Scenario, SimHandle, Simulator};
+use muster_agent::host::facts::{self, Facts};
 use muster_agent::host::mapepire::{Mapepire, MapepireConfig, Password, Trust, fingerprint};
-use muster_agent::host::{CertificateFault, Host, HostError, facts};
-use muster_agent::source::audit_journal::AuditJournal;
+use muster_agent::host::{CertificateFault, Host, HostError, Param};
+use muster_agent::source::audit_journal::{AuditJournal, Settings, query};
 use muster_agent::source::{Gap, Read, Source, SourceError};
 use muster_shared::cursor::Cursor;
 use muster_shared::policy::model::AuditJournalSpec;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 const WAIT: Duration = Duration::from_secs(10);
@@ -348,7 +351,7 @@ async fn a_wrong_password_is_tried_once_and_says_that_it_counts() {
     let spec = AuditJournalSpec::default();
     let mut source = AuditJournal::new(&spec, host(config), 0).expect("good settings");
     let Err(SourceError::Host(error)) = source.start(false).await else { panic!("an error expected") };
-    assert!(error.is_sign_on() && error.is_disconnected(), "{error}");
+    assert!(matches!(error, HostError::SignOn { .. }) && error.is_disconnected(), "{error}");
     for word in ["MUSTER", "counts against the profile", "STATUS(*ENABLED)"] {
         assert!(error.to_string().contains(word), "{error}");
     }
@@ -510,7 +513,9 @@ async fn the_facts_of_the_partition_are_read() {
     })
     .await;
     let mut host = host(config(&sim));
-    let facts = facts::read(host.as_mut(), Some(500)).await.expect("facts");
+    let Facts { partition: facts, assumed } =
+        facts::read(host.as_mut(), Some(500), None).await.expect("facts");
+    assert_eq!(assumed, None);
     assert_eq!(facts.key(), "7800001-3");
     assert_eq!((facts.system_name.as_str(), facts.partition_name.as_str()), ("PROD01", "PRODUCTION"));
     assert_eq!((facts.os_release.as_str(), facts.ccsid, facts.utc_offset_seconds), ("V7R4M0", 273, -18_000));
@@ -522,7 +527,34 @@ async fn the_facts_of_the_partition_are_read() {
     })
     .await;
     let mut host = self::host(config(&sim));
-    let facts = facts::read(host.as_mut(), Some(500)).await.expect("facts");
+    let Facts { partition: facts, assumed } =
+        facts::read(host.as_mut(), Some(500), None).await.expect("facts");
+    assert_eq!(assumed, None);
     assert_eq!(facts.ccsid, 500, "the configured one where the partition says 65535");
+    sim.stop().await;
+}
+
+/// A destination that blocks leaves the reply of a prefetch unread for longer than the deadline of its request.
+#[tokio::test]
+async fn a_reply_that_was_left_unread_is_still_taken_and_each_reply_is_a_sign_of_life() {
+    let sim = partition(|_| {}).await;
+    sim.append_mix(5_000);
+    let Cursor::Journal(place) = start(&mut source(&sim, "oldest")).await;
+    let receiver = [place.receiver.library.to_string(), place.receiver.name.to_string()].map(Param::Text);
+    let params = [&receiver[..], &[Param::Int(1)], &receiver[..]].concat();
+    let settings = Settings::new(&AuditJournalSpec::default()).expect("the defaults");
+
+    let answers = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&answers);
+    let mut host = Mapepire::new(config(&sim))
+        .expect("a good configuration")
+        .on_answer(move || counted.set(counted.get() + 1));
+    let statement = host.statement(query::entries(&settings, 5_000, false));
+    let deadline = Duration::from_secs(1);
+    host.begin(statement, &params, 5_000, deadline).await.expect("a request");
+    assert_eq!(answers.get(), 3, "connect, getversion, prepare");
+    tokio::time::sleep(deadline + Duration::from_millis(200)).await;
+    let rows = host.finish().await.expect("the reply");
+    assert_eq!((rows.len(), answers.get()), (5_000, 4));
     sim.stop().await;
 }

@@ -7,7 +7,7 @@ use crate::destination::{
     STOP_LIMIT, SetLanes, Stats, Stop,
 };
 use crate::health::HealthBook;
-use crate::host::facts;
+use crate::host::facts::{self, Facts};
 use crate::host::mapepire::Mapepire;
 use crate::lane::Lane;
 use crate::pipeline::{Output, Pipeline};
@@ -259,6 +259,7 @@ impl TaskSeed {
             journal: self.journal.clone(),
             policy: Arc::clone(&self.policy),
             configs: self.configs,
+            progress: self.progress.clone(),
         });
         let connect: Connect = Box::new(move || {
             let recipe = Arc::clone(&recipe);
@@ -294,11 +295,13 @@ impl TaskSeed {
 async fn open_source(
     config: &Config,
     journal: &AuditJournalSpec,
-) -> Result<(Box<dyn Source>, Partition), SourceError> {
-    let mut host = Mapepire::new(config.mapepire())?;
-    let partition = facts::read(&mut host, config.ccsid).await?;
-    let source = AuditJournal::new(journal, Box::new(host), partition.utc_offset_seconds)?;
-    Ok((Box::new(source), partition))
+    last: Option<&Partition>,
+    progress: Progress,
+) -> Result<(Box<dyn Source>, Facts), SourceError> {
+    let mut host = Mapepire::new(config.mapepire())?.on_answer(move || progress.stamp());
+    let facts = facts::read(&mut host, config.ccsid, last).await?;
+    let source = AuditJournal::new(journal, Box::new(host), facts.partition.utc_offset_seconds)?;
+    Ok((Box::new(source), facts))
 }
 
 /// Connects once, looks whether the journal can be read, and gives the partition's facts: for
@@ -310,9 +313,9 @@ pub async fn connect_source_once(
     config: &Config,
     journal: &AuditJournalSpec,
 ) -> Result<Partition, SourceError> {
-    let (mut source, partition) = open_source(config, journal).await?;
+    let (mut source, facts) = open_source(config, journal, None, Progress::new()).await?;
     source.start(false).await?;
-    Ok(partition)
+    Ok(facts.partition)
 }
 
 /// How a source is connected.
@@ -323,12 +326,16 @@ struct Recipe {
     journal: AuditJournalSpec,
     policy: Arc<ArcSwap<CompiledPolicy>>,
     configs: Arc<Vec<DestinationConfig>>,
+    progress: Progress,
 }
 
 impl Recipe {
     async fn connect(&self) -> Result<Connected, SourceError> {
-        let (source, partition) = open_source(&self.env.config, &self.journal).await?;
-        self.env.facts.learn(partition);
+        let book = &self.env.facts;
+        let last = book.known().then(|| book.get());
+        let (source, facts) =
+            open_source(&self.env.config, &self.journal, last.as_deref(), self.progress.clone()).await?;
+        book.learn(facts.partition);
         let context = self.env.format_context();
         let outputs: Result<Vec<Output>, _> =
             self.configs.iter().map(|config| Output::new(config, &context)).collect();
@@ -341,6 +348,6 @@ impl Recipe {
             outputs,
             self.env.telemetry.source(&self.name),
         );
-        Ok(Connected { source, pipeline })
+        Ok(Connected { source, pipeline, assumed: facts.assumed })
     }
 }

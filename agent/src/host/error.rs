@@ -64,10 +64,11 @@ impl SqlError {
             || self.mentions(&["CPF9802", "CPF9820", "CPF9822", "Not authorized"])
     }
 
-    /// Whether a service failed on the inside (SQL0443 and kin): wrong sequence number, damaged receiver …
+    /// Whether the partition lacks for good what was asked for: this level has no such view or column, or the
+    /// profile has no authority to it. Anything else may pass.
     #[must_use]
-    pub fn failed_inside(&self) -> bool {
-        matches!(self.code, -443 | -4302) || self.state.starts_with("38")
+    pub fn is_lack(&self) -> bool {
+        self.not_found_object() || self.not_found_column() || self.not_authorized()
     }
 
     fn mentions(&self, words: &[&str]) -> bool {
@@ -230,12 +231,6 @@ impl HostError {
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         !matches!(self, Self::Sql(_))
-    }
-
-    /// Whether the sign-on was rejected: the next try counts against the profile.
-    #[must_use]
-    pub fn is_sign_on(&self) -> bool {
-        matches!(self, Self::SignOn { .. })
     }
 
     /// Whether the answer was late or too large: fewer rows may help.

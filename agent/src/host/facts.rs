@@ -1,7 +1,8 @@
 //! Facts about the partition that every event carries: who it is, its code page, its clock.
 //!
 //! Columns and views differ by release and PTF level, so nothing is asked for that the catalogue does not
-//! list, and what a level or the profile's authority does not give stays empty rather than failing.
+//! list, and what a level or the profile's authority does not give is taken from the last known facts, or said to be
+//! assumed. An error that may pass is an error: half of the facts would change the identity of events.
 
 use super::{Host, HostError};
 use muster_shared::partition::Partition;
@@ -20,35 +21,114 @@ const NO_CCSID: u16 = 65535;
 /// Code page that is assumed when neither the partition nor the configuration names one: US English.
 const FALLBACK_CCSID: u16 = 37;
 
+/// What was read, and what is only assumed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The facts.
+    pub partition: Partition,
+    /// What is assumed since the partition does not tell it, and what to do; None when all is certain.
+    pub assumed: Option<String>,
+}
+
+/// What the partition told; what it does not tell for good is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Told {
+    partition: Partition,
+    /// QCCSID, as it is.
+    ccsid: Option<u16>,
+    utc_offset_seconds: Option<i32>,
+}
+
 /// Reads the facts. `configured_ccsid` is used where the partition's QCCSID is 65535 (no conversion) or
-/// cannot be read.
+/// cannot be read, `last` for whatever this level or the profile's authority does not give (any more).
 ///
 /// # Errors
-/// The connection failed. SQL errors are no failure: the fact stays empty and a warning is logged.
-pub async fn read(host: &mut dyn Host, configured_ccsid: Option<u16>) -> Result<Partition, HostError> {
-    let mut partition = Partition::default();
-    status(host, &mut partition).await?;
-    environment(host, &mut partition).await?;
-    partition.ccsid = ccsid(host).await?.or(configured_ccsid).unwrap_or_else(|| {
-        warn!(ccsid = FALLBACK_CCSID, "QCCSID of the partition is not usable and none is configured");
-        FALLBACK_CCSID
+/// The connection failed, or the partition answered with an error that may pass: nothing is assumed then,
+/// since the identity of events hangs on these facts.
+pub async fn read(
+    host: &mut dyn Host,
+    configured_ccsid: Option<u16>,
+    last: Option<&Partition>,
+) -> Result<Facts, HostError> {
+    let mut told = Told::default();
+    status(host, &mut told.partition).await?;
+    environment(host, &mut told.partition).await?;
+    told.ccsid = ccsid(host).await?;
+    told.utc_offset_seconds = utc_offset(host).await?;
+    let facts = complete(told, configured_ccsid, last);
+    if let Some(reason) = &facts.assumed {
+        warn!(reason, "facts of the partition are assumed");
+    }
+    Ok(facts)
+}
+
+/// Fills what was not told.
+fn complete(told: Told, configured_ccsid: Option<u16>, last: Option<&Partition>) -> Facts {
+    let Told { mut partition, ccsid, utc_offset_seconds } = told;
+    // Facts of another partition (the address was changed) are none of this one's.
+    let last = last.filter(|last| is_same(&partition, last));
+    if let Some(last) = last {
+        fill(&mut partition, last);
+    }
+    let mut assumed = Vec::new();
+    let usable = ccsid.filter(|ccsid| *ccsid != NO_CCSID && *ccsid != 0);
+    partition.ccsid = usable.or(configured_ccsid).unwrap_or_else(|| {
+        let value = last.filter(|_| ccsid.is_none()).map_or(FALLBACK_CCSID, |last| last.ccsid);
+        assumed.push(format!(
+            "text is read as CCSID {value}, since QCCSID of the partition is {} and none is configured; set `ccsid` \
+             in the agent's configuration to the code page of the partition's users",
+            ccsid.map_or("not readable".to_owned(), |ccsid| ccsid.to_string())
+        ));
+        value
     });
-    partition.utc_offset_seconds = utc_offset(host).await?.unwrap_or_else(|| {
-        warn!("offset of the partition from UTC is unknown, its times are taken as UTC");
-        0
+    partition.utc_offset_seconds = utc_offset_seconds.unwrap_or_else(|| {
+        let value = last.map_or(0, |last| last.utc_offset_seconds);
+        assumed.push(format!(
+            "times are taken as {value} s from UTC, since the partition tells neither CURRENT TIMEZONE nor \
+             QUTCOFFSET; give the profile access to QSYS2.SYSTEM_VALUE_INFO"
+        ));
+        value
     });
     if partition.system_name.is_empty() {
         let name = partition.host_name.split('.').next().unwrap_or_default();
         partition.system_name = name.to_uppercase().chars().take(8).collect();
     }
-    Ok(partition)
+    Facts { partition, assumed: (!assumed.is_empty()).then(|| assumed.join("; ")) }
+}
+
+/// Whether nothing that was told contradicts `last`.
+fn is_same(told: &Partition, last: &Partition) -> bool {
+    if told.serial_number.is_empty() {
+        return told.host_name.is_empty() || told.host_name == last.host_name;
+    }
+    told.serial_number == last.serial_number
+        && (told.partition_id == 0 || told.partition_id == last.partition_id)
+}
+
+/// Takes from `last` what is empty.
+fn fill(partition: &mut Partition, last: &Partition) {
+    let texts = [
+        (&mut partition.serial_number, &last.serial_number),
+        (&mut partition.partition_name, &last.partition_name),
+        (&mut partition.host_name, &last.host_name),
+        (&mut partition.system_name, &last.system_name),
+        (&mut partition.os_release, &last.os_release),
+    ];
+    for (text, last) in texts {
+        if text.is_empty() {
+            text.clone_from(last);
+        }
+    }
+    if partition.partition_id == 0 {
+        partition.partition_id = last.partition_id;
+    }
 }
 
 /// Offset of the partition's local time from UTC in seconds; None when the partition does not tell. It
 /// changes with daylight saving time, so it is asked for again now and then.
 ///
 /// # Errors
-/// The connection failed.
+/// The connection failed, or the partition answered with an error that may pass.
 pub async fn utc_offset(host: &mut dyn Host) -> Result<Option<i32>, HostError> {
     let zone = first_row(host, "select current timezone as ZONE from SYSIBM.SYSDUMMY1").await?;
     if let Some(offset) = text(&zone, 0).and_then(|zone| offset_of_timezone(&zone)) {
@@ -101,7 +181,7 @@ async fn environment(host: &mut dyn Host, partition: &mut Partition) -> Result<(
 
 async fn ccsid(host: &mut dyn Host) -> Result<Option<u16>, HostError> {
     let value = system_value(host, "QCCSID").await?;
-    Ok(value.and_then(|value| value.parse().ok()).filter(|ccsid| *ccsid != NO_CCSID && *ccsid != 0))
+    Ok(value.and_then(|value| value.parse().ok()))
 }
 
 async fn system_value(host: &mut dyn Host, name: &str) -> Result<Option<String>, HostError> {
@@ -119,11 +199,11 @@ async fn first_row(host: &mut dyn Host, sql: &str) -> Result<Row, HostError> {
     Ok(rows(host, sql).await?.into_iter().next().unwrap_or_default())
 }
 
-/// The rows of a statement, none when the partition answers with an SQL error.
+/// The rows of a statement, none when this level or the profile's authority does not give them.
 async fn rows(host: &mut dyn Host, sql: &str) -> Result<Vec<Row>, HostError> {
     match host.query(sql, &[], 500, WAIT).await {
         Ok(rows) => Ok(rows.texts()),
-        Err(HostError::Sql(error)) => {
+        Err(HostError::Sql(error)) if error.is_lack() => {
             warn!(
                 statement = sql,
                 code = error.code,
@@ -171,6 +251,114 @@ fn in_range(offset: i32) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::{Param, Rows, SqlError, StatementId};
+    use futures_util::FutureExt;
+    use futures_util::future::{LocalBoxFuture, ready};
+
+    /// Answers every question with one error.
+    struct Refusing(SqlError);
+
+    impl Host for Refusing {
+        fn user(&self) -> &str {
+            "MUSTER"
+        }
+        fn query<'a>(
+            &'a mut self,
+            _: &'a str,
+            _: &'a [Param],
+            _: u32,
+            _: Duration,
+        ) -> LocalBoxFuture<'a, Result<Rows, HostError>> {
+            ready(Err(HostError::Sql(self.0.clone()))).boxed_local()
+        }
+        fn statement(&mut self, _: String) -> StatementId {
+            StatementId(0)
+        }
+        fn execute<'a>(
+            &'a mut self,
+            _: StatementId,
+            _: &'a [Param],
+            _: u32,
+            _: Duration,
+        ) -> LocalBoxFuture<'a, Result<Rows, HostError>> {
+            self.finish()
+        }
+        fn begin<'a>(
+            &'a mut self,
+            _: StatementId,
+            _: &'a [Param],
+            _: u32,
+            _: Duration,
+        ) -> LocalBoxFuture<'a, Result<(), HostError>> {
+            ready(Ok(())).boxed_local()
+        }
+        fn finish(&mut self) -> LocalBoxFuture<'_, Result<Rows, HostError>> {
+            ready(Err(HostError::Sql(self.0.clone()))).boxed_local()
+        }
+    }
+
+    fn known() -> Partition {
+        Partition {
+            serial_number: "78A1B2C".into(),
+            partition_id: 3,
+            partition_name: "PRODUCTION".into(),
+            host_name: "prod01".into(),
+            system_name: "PROD01".into(),
+            os_release: "V7R4M0".into(),
+            ccsid: 273,
+            utc_offset_seconds: 3_600,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_that_may_pass_changes_no_fact() {
+        let error = |code, state: &str| SqlError { code, state: state.into(), message: "text".into() };
+        for (code, state) in [(-913, "57033"), (-901, "58004"), (-443, "38501"), (-99_999, "")] {
+            let read = read(&mut Refusing(error(code, state)), Some(37), Some(&known())).await;
+            assert_eq!(read, Err(HostError::Sql(error(code, state))));
+        }
+        // What is lacking for good comes from the last time.
+        for (code, state) in [(-204, "42704"), (-206, "42703"), (-551, "42501")] {
+            let facts = read(&mut Refusing(error(code, state)), None, Some(&known())).await.expect("facts");
+            assert_eq!(facts.partition, known());
+            let reason = facts.assumed.expect("a reason");
+            assert!(reason.contains("CCSID 273") && reason.contains("3600 s from UTC"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_told_is_filled_and_said_to_be_assumed() {
+        let told = |ccsid, utc_offset_seconds| Told { partition: known(), ccsid, utc_offset_seconds };
+        let (none, last) = (None, known());
+        // QCCSID, offset, configured, last known: CCSID, offset, whether each is assumed.
+        let cases = [
+            (told(Some(500), Some(60)), None, none, (500, 60, false, false)),
+            (told(Some(500), Some(60)), Some(37), Some(&last), (500, 60, false, false)),
+            (told(Some(65_535), Some(60)), Some(500), Some(&last), (500, 60, false, false)),
+            // It says that there is none: what was known before is no better than a guess either.
+            (told(Some(65_535), Some(60)), None, Some(&last), (37, 60, true, false)),
+            (told(None, Some(60)), None, Some(&last), (273, 60, true, false)),
+            (told(None, Some(60)), Some(500), Some(&last), (500, 60, false, false)),
+            (told(Some(500), None), None, Some(&last), (500, 3_600, false, true)),
+            (told(None, None), None, none, (37, 0, true, true)),
+        ];
+        for (told, configured, last, (ccsid, offset, ccsid_assumed, offset_assumed)) in cases {
+            let name = format!("{told:?} {configured:?}");
+            let facts = complete(told, configured, last);
+            assert_eq!(
+                (facts.partition.ccsid, facts.partition.utc_offset_seconds),
+                (ccsid, offset),
+                "{name}"
+            );
+            let reason = facts.assumed.unwrap_or_default();
+            let assumed = (reason.contains("set `ccsid`"), reason.contains("times are taken"));
+            assert_eq!(assumed, (ccsid_assumed, offset_assumed), "{name}");
+        }
+        // Another partition answers at the address.
+        let partition = Partition { serial_number: "OTHER".into(), ..Partition::default() };
+        let other = complete(Told { partition, ccsid: None, utc_offset_seconds: None }, None, Some(&last));
+        assert_eq!((other.partition.partition_name.as_str(), other.partition.ccsid), ("", 37));
+    }
 
     #[test]
     fn offsets_are_read_in_both_forms() {

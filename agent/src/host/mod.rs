@@ -73,6 +73,6 @@ pub trait Host {
         deadline: Duration,
     ) -> LocalBoxFuture<'a, Result<(), HostError>>;
 
-    /// Waits for the reply of [`Host::begin`].
+    /// Waits for the reply of [`Host::begin`]; its deadline counts anew from here.
     fn finish(&mut self) -> LocalBoxFuture<'_, Result<Rows, HostError>>;
 }

@@ -51,6 +51,8 @@ pub struct Connected {
     pub source: Box<dyn Source>,
     /// The pipeline for what it reads.
     pub pipeline: Pipeline,
+    /// What is only assumed of the partition and how to tell it, if anything: shown as degraded.
+    pub assumed: Option<String>,
 }
 
 /// A lane and where its deliveries go.
@@ -161,13 +163,14 @@ struct Loop {
     times: Vec<LaneTime>,
     turn: u64,
     gap_until: Option<(Duration, String)>,
+    assumed: Option<String>,
 }
 
 impl Loop {
     fn new(task: SourceTask) -> Self {
         let times = task.lanes.iter().map(|_| LaneTime { not_before: Duration::ZERO, served: 0 }).collect();
         let component = format!("source/{}", task.name);
-        Self { task, component, clock: Instant::now(), times, turn: 0, gap_until: None }
+        Self { task, component, clock: Instant::now(), times, turn: 0, gap_until: None, assumed: None }
     }
 
     async fn run(&mut self) {
@@ -229,6 +232,7 @@ impl Loop {
             Err(Stopped) => return Stop::Asked,
         };
         info!(source = self.task.name, "source started");
+        self.assumed = connected.assumed.take();
         loop {
             self.task.progress.stamp();
             match self.step(&mut connected).await {
@@ -409,13 +413,13 @@ impl Loop {
         self.report_healthy();
     }
 
-    /// Healthy, or degraded while a gap is still news.
+    /// Healthy, or degraded while a gap is still news or something is only assumed of the partition.
     fn report_healthy(&mut self) {
         if self.gap_until.as_ref().is_some_and(|(until, _)| *until < self.clock.elapsed()) {
             self.gap_until = None;
         }
-        match &self.gap_until {
-            Some((_, reason)) => self.task.health.report(&self.component, HealthState::Degraded, reason),
+        match self.gap_until.as_ref().map(|(_, reason)| reason).or(self.assumed.as_ref()) {
+            Some(reason) => self.task.health.report(&self.component, HealthState::Degraded, reason),
             None => self.task.health.report(&self.component, HealthState::Healthy, ""),
         }
     }

@@ -26,8 +26,9 @@ use super::{Host, HostError, Param, Rows, StatementId};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use muster_proto::mapepire::{Parameter, Request};
-use session::{Asked, Reply, Session};
+use session::{Answered, Asked, Reply, Session};
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::Duration;
 use trust::Tls;
 use zeroize::Zeroizing;
@@ -97,6 +98,7 @@ pub struct Mapepire {
     statements: Vec<String>,
     session: Option<Session>,
     outstanding: Option<Outstanding>,
+    answered: Answered,
 }
 
 impl Mapepire {
@@ -108,7 +110,22 @@ impl Mapepire {
         config.port()?;
         let tls = Tls::new(&config.trust).map_err(HostError::Config)?;
         let user = config.user.to_uppercase();
-        Ok(Self { config, user, tls, statements: Vec::new(), session: None, outstanding: None })
+        Ok(Self {
+            config,
+            user,
+            tls,
+            statements: Vec::new(),
+            session: None,
+            outstanding: None,
+            answered: Rc::new(|| {}),
+        })
+    }
+
+    /// Calls `answered` at each reply: a slow partition is told from a frozen one by it.
+    #[must_use]
+    pub fn on_answer(mut self, answered: impl Fn() + 'static) -> Self {
+        self.answered = Rc::new(answered);
+        self
     }
 
     async fn session(&mut self) -> Result<&mut Session, HostError> {
@@ -116,7 +133,7 @@ impl Mapepire {
             Some(session) => Ok(session),
             none => {
                 self.outstanding = None;
-                Ok(none.insert(Session::open(&self.config, &self.tls).await?))
+                Ok(none.insert(Session::open(&self.config, &self.tls, &self.answered).await?))
             }
         }
     }
@@ -192,10 +209,11 @@ impl Mapepire {
     }
 
     async fn finish_inner(&mut self) -> Result<Rows, HostError> {
-        let (Some(outstanding), Some(session)) = (self.outstanding.take(), self.session.as_mut()) else {
+        let (Some(mut outstanding), Some(session)) = (self.outstanding.take(), self.session.as_mut()) else {
             let reason = "the request was lost with the previous connection".to_owned();
             return Err(HostError::Dropped { address: self.config.address.clone(), reason });
         };
+        outstanding.asked.renew();
         let reply = session.receive(&outstanding.asked).await?;
         let rows = rows(session, reply)?;
         if !rows.done {

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use muster_proto::mapepire::{Request, RequestKind};
 use std::borrow::Cow;
+use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
@@ -39,8 +40,19 @@ pub(super) struct Asked {
     id: String,
     what: String,
     deadline: Instant,
-    seconds: u64,
+    wait: Duration,
 }
+
+impl Asked {
+    /// Counts the wait from now on: a request that was sent ahead may have been left alone for long, and its
+    /// reply of megabytes is still to be read.
+    pub(super) fn renew(&mut self) {
+        self.deadline = Instant::now() + self.wait;
+    }
+}
+
+/// Called at each reply.
+pub(super) type Answered = Rc<dyn Fn()>;
 
 pub(super) struct Session {
     socket: Socket,
@@ -48,13 +60,19 @@ pub(super) struct Session {
     last_id: u64,
     /// Handle of each registered statement that is prepared on this connection.
     pub(super) handles: Vec<Option<String>>,
+    answered: Answered,
 }
 
 impl Session {
     /// Dials and signs on.
-    pub(super) async fn open(config: &MapepireConfig, tls: &Tls) -> Result<Self, HostError> {
+    pub(super) async fn open(
+        config: &MapepireConfig,
+        tls: &Tls,
+        answered: &Answered,
+    ) -> Result<Self, HostError> {
         let socket = dial(config, tls).await?;
-        let mut session = Self { socket, address: config.address.clone(), last_id: 0, handles: Vec::new() };
+        let (address, answered) = (config.address.clone(), Rc::clone(answered));
+        let mut session = Self { socket, address, last_id: 0, handles: Vec::new(), answered };
         let reply = session.ask("connect", SIGN_ON, |id| Request::connect(id, PROPS, APPLICATION)).await?;
         if !reply.envelope.success {
             return Err(sign_on_error(config, reply.envelope));
@@ -87,12 +105,7 @@ impl Session {
     ) -> Result<Asked, HostError> {
         self.last_id += 1;
         let id = self.last_id.to_string();
-        let asked = Asked {
-            id: id.clone(),
-            what: label(what),
-            deadline: Instant::now() + wait,
-            seconds: wait.as_secs().max(1),
-        };
+        let asked = Asked { id: id.clone(), what: label(what), deadline: Instant::now() + wait, wait };
         let text = make(id)
             .to_json()
             .map_err(|error| HostError::Config(format!("a request cannot be written: {error}")))?;
@@ -126,6 +139,7 @@ impl Session {
                 Err(error) => return Err(self.foreign(&error.to_string(), &text)),
             };
             if envelope.id == asked.id {
+                (self.answered)();
                 return Ok(Reply { text, envelope });
             }
             // Ids count up: a smaller one belongs to a request that was given up.
@@ -156,7 +170,11 @@ impl Session {
     }
 
     fn late(&self, asked: &Asked) -> HostError {
-        HostError::Timeout { address: self.address.clone(), what: asked.what.clone(), seconds: asked.seconds }
+        HostError::Timeout {
+            address: self.address.clone(),
+            what: asked.what.clone(),
+            seconds: asked.wait.as_secs().max(1),
+        }
     }
 
     /// The error that a reply without success stands for.
