@@ -41,6 +41,8 @@ pub struct App {
     pub stopping: AtomicBool,
     /// Live WebSocket sessions.
     pub sessions: AtomicUsize,
+    /// Places for bodies of polls that are being read.
+    pub bodies: tokio::sync::Semaphore,
 }
 
 impl App {

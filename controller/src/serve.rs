@@ -160,6 +160,7 @@ fn assemble(
         started: now,
         stopping: AtomicBool::new(false),
         sessions: AtomicUsize::new(0),
+        bodies: tokio::sync::Semaphore::new(crate::gateway::body::MAX_BODIES),
     })
 }
 

@@ -5,11 +5,13 @@ use super::link::Link;
 use super::observed::Observed;
 use super::record::{self, AgentRecord};
 use crate::policy::PolicyBook;
+use crate::policy::assign::Desired;
 use crate::store::{self, Store, StoreError};
+use muster_proto::api::Labels;
 use muster_shared::id::AgentId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Every enrolled agent.
 #[derive(Debug, Default)]
@@ -84,8 +86,14 @@ impl Fleet {
 
     /// Takes over a record that is stored.
     pub fn install(&self, record: AgentRecord, book: &PolicyBook) {
-        let desired = book.desired(&record.labels);
-        let mut agents = self.lock();
+        let (mut agents, desired) = loop {
+            // Merged outside of the lock, taken over only if no newer policy came meanwhile.
+            let (edition, desired) = book.desired_at(&record.labels);
+            let agents = self.lock();
+            if book.edition() == edition {
+                break (agents, desired);
+            }
+        };
         match agents.get_mut(&record.id) {
             Some(agent) => {
                 let changed = agent.desired.hash != desired.hash;
@@ -106,10 +114,19 @@ impl Fleet {
         self.lock().remove(&id)
     }
 
-    /// Gives every agent what it should run by the present policies.
+    /// Gives every agent what it should run by the present policies. The caller holds
+    /// [`PolicyBook::publishing`].
     pub fn reassign(&self, book: &PolicyBook) {
+        // Merged once for each set of labels, outside of the lock.
+        let sets: BTreeSet<Labels> = self.lock().values().map(|a| a.record.labels.clone()).collect();
+        let merged: BTreeMap<Labels, Arc<Desired>> =
+            sets.into_iter().map(|labels| (labels.clone(), book.desired(&labels))).collect();
         for agent in self.lock().values_mut() {
-            let desired = book.desired(&agent.record.labels);
+            let desired = match merged.get(&agent.record.labels) {
+                Some(desired) => Arc::clone(desired),
+                // Labelled meanwhile.
+                None => book.desired(&agent.record.labels),
+            };
             if agent.desired.hash != desired.hash {
                 agent.desired = desired;
                 agent.outbox.policy_changed();

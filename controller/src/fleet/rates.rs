@@ -81,10 +81,10 @@ impl RateTracker {
     #[must_use]
     pub fn window(&self, silent: bool) -> RateWindow {
         self.compute(silent, |s| Totals {
-            received: s.sources.values().map(|c| c[0]).sum(),
-            kept: s.sources.values().map(|c| c[1]).sum(),
-            dropped: s.sources.values().map(|c| c[2]).sum(),
-            delivered: s.destinations.values().sum(),
+            received: total(s.sources.values().map(|c| c[0])),
+            kept: total(s.sources.values().map(|c| c[1])),
+            dropped: total(s.sources.values().map(|c| c[2])),
+            delivered: total(s.destinations.values().copied()),
         })
     }
 
@@ -135,6 +135,11 @@ impl RateTracker {
         let oldest = self.samples.front().filter(|_| self.samples.len() > 1);
         RateWindow { total, now: since(previous), minute: since(oldest) }
     }
+}
+
+/// An agent may tell any number: a sum beyond the greatest stays there.
+fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
 }
 
 fn name(text: &str) -> String {
@@ -232,6 +237,16 @@ mod tests {
         assert_eq!(detail.sources[0].dropped_by_rule["no-zr"], 1_800);
         assert_eq!((detail.sources[0].lag_ms, detail.destinations[0].lag_ms, detail.lag_ms), (700, 900, 900));
         assert!((detail.destinations[0].delivered_minute - 200.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn any_number_can_be_told() {
+        let mut tracker = RateTracker::default();
+        let mut absurd = report(1_000, u64::MAX, u64::MAX);
+        let again = absurd.sources["audit"].clone();
+        absurd.sources.insert("more".to_owned(), again);
+        tracker.report(&absurd, Timestamp::UNIX_EPOCH);
+        assert_eq!(tracker.window(false).total.received, u64::MAX);
     }
 
     #[test]

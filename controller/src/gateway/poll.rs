@@ -1,27 +1,34 @@
 //! OpAMP over plain HTTP: a request a message.
+//!
+//! The body is not looked at before the agent is admitted. An agent has one poll at a time.
 
 use super::admission::{Admission, admit};
+use super::body::{self, BODY_DEADLINE};
 use super::claim::claim_poll;
 use super::process::{Channel, persist_last_seen, process, warning};
 use super::websocket::endpoint;
+use super::{MAX_AGENT_MESSAGE_BYTES, claim::Claim};
 use crate::app::App;
 use crate::fleet::link::Link;
+use crate::http::detached;
 use crate::http::error::ApiError;
+use actix_web::dev::Decompress;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use bytes::Bytes;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
-use muster_proto::opamp::{AgentToServer, CONTENT_TYPE};
+use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, ServerToAgent};
 use muster_proto::session::rates::RatesMessage;
 
-/// Handles a poll. Compression in and out is done around this; sizes count after it.
+/// Handles a poll. Compression of the answer is done around this; sizes count without it.
 ///
 /// # Errors
 /// A problem if the agent is not admitted or the body is no OpAMP message.
 pub async fn poll(
     app: web::Data<App>,
     request: HttpRequest,
-    body: Result<web::Bytes, actix_web::Error>,
+    payload: web::Payload,
 ) -> Result<HttpResponse, ApiError> {
     let connection = crate::http::connection(&request)?;
     if app.is_stopping() {
@@ -32,37 +39,78 @@ pub async fn poll(
         return Err(ApiError::unsupported_media_type(CONTENT_TYPE));
     }
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
-    let admission = admit(&app, &connection, authorization, Timestamp::now()).await?;
-    let body = body.map_err(|e| ApiError::unreadable_body(&e, MAX_MESSAGE_BYTES))?;
-    let message: AgentToServer = frame::decode_plain(&body, MAX_MESSAGE_BYTES).map_err(|e| match e {
-        FrameError::TooBig { .. } => ApiError::too_large(MAX_MESSAGE_BYTES),
+    let authorization = authorization.map(str::to_owned);
+    let admission = {
+        let (app, connection) = (app.clone(), connection.clone());
+        detached(async move { admit(&app, &connection, authorization.as_deref(), Timestamp::now()).await })
+            .await?
+    };
+    let turn = match &admission {
+        Admission::Agent { id } | Admission::Renewing { id, .. } => {
+            app.fleet.with(*id, |agent| std::sync::Arc::clone(&agent.poll_turn))
+        }
+        Admission::Enrolling { .. } => None,
+    };
+    let turn = match turn {
+        // The semaphore is never closed.
+        Some(turn) => tokio::time::timeout(BODY_DEADLINE, turn.acquire_owned())
+            .await
+            .map_err(|_| ApiError::too_many("another poll of this agent is under way", 1))?
+            .ok(),
+        None => None,
+    };
+    let stream = Decompress::from_headers(payload.into_inner(), request.headers());
+    let body = body::read(&app.bodies, stream, BODY_DEADLINE).await?;
+    let endpoint = endpoint(&app, &request);
+    detached(async move {
+        let _turn = turn;
+        let claim = match &admission {
+            Admission::Agent { id } => Some(claim_poll(&app, *id, connection.address).await?),
+            Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+        };
+        let channel = Channel { admission, claim, from: connection.address.ip(), endpoint };
+        answer(&app, &channel, &body).await
+    })
+    .await
+    .map(|bytes| HttpResponse::Ok().content_type(CONTENT_TYPE).body(bytes))
+}
+
+fn read_message(body: &Bytes) -> Result<AgentToServer, ApiError> {
+    frame::decode_plain(body, MAX_AGENT_MESSAGE_BYTES).map_err(|e| match e {
+        FrameError::TooBig { .. } => ApiError::too_large(MAX_AGENT_MESSAGE_BYTES),
         FrameError::Header | FrameError::Body(_) => {
             ApiError::bad_request("opamp-malformed", "the body is no OpAMP message (protobuf AgentToServer)")
         }
-    })?;
-    let claim = match &admission {
-        Admission::Agent { id } => Some(claim_poll(&app, *id, connection.address).await?),
-        Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
-    };
-    let channel =
-        Channel { admission, claim, from: connection.address.ip(), endpoint: endpoint(&app, &request) };
-    let mut reply = process(&app, &channel, &message).await.into_reply();
+    })
+}
+
+async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, ApiError> {
+    let message = read_message(body)?;
+    let mut reply = process(app, channel, &message).await.into_reply();
     if let Some(claim) = &channel.claim {
-        let pending = claim.outbox.take();
-        if let Some(text) = pending.warning {
-            reply = warning(&message.instance_uid, text);
-        } else if reply.error_response.is_none() {
-            reply.custom_message = pending.watch.map(|w| RatesMessage::Watch(w).to_custom());
-        }
+        add_pending(claim, &message, &mut reply);
     }
     if message.agent_disconnect.is_some()
         && let (Admission::Agent { id }, Some(claim)) = (&channel.admission, &channel.claim)
     {
         let at = Timestamp::now();
         app.fleet.with_epoch(*id, claim.epoch, |agent| agent.link = Link::Closed { at });
-        persist_last_seen(&app, *id).await;
+        persist_last_seen(app, *id).await;
     }
-    let bytes = frame::encode_plain(&reply, MAX_MESSAGE_BYTES)
-        .map_err(|e| ApiError::internal("the answer is too large to be sent", &e))?;
-    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(bytes))
+    let encoded = frame::encode_plain(&reply, MAX_MESSAGE_BYTES).or_else(|error| {
+        // Too large because of the policy: the rest of the answer is not withheld for it.
+        tracing::error!(%error, "policy too large to be offered");
+        reply.remote_config = None;
+        frame::encode_plain(&reply, MAX_MESSAGE_BYTES)
+    });
+    encoded.map_err(|e| ApiError::internal("the answer is too large to be sent", &e))
+}
+
+fn add_pending(claim: &Claim, message: &AgentToServer, reply: &mut ServerToAgent) {
+    let pending = claim.outbox.take();
+    if let Some(text) = pending.warning {
+        *reply = warning(&message.instance_uid, text);
+    } else if reply.error_response.is_none() {
+        reply.custom_message = pending.watch.map(|w| RatesMessage::Watch(w).to_custom());
+    }
 }

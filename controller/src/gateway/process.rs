@@ -4,7 +4,7 @@ use super::admission::Admission;
 use super::claim::Claim;
 use crate::app::App;
 use crate::fleet::agent::{CAPABILITIES, Received};
-use crate::fleet::observed::Observed;
+use crate::fleet::observed::{Observed, effective_text};
 use crate::identity::ca::Issued;
 use crate::identity::enrol::{self, EnrolError};
 use crate::store::{Batch, Condition, StoreError};
@@ -16,6 +16,7 @@ use muster_proto::opamp::{
     ServerToAgent,
 };
 use muster_shared::id::AgentId;
+use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 /// How long an agent shall wait when the controller could not store what it said.
@@ -132,16 +133,13 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServe
         }
         received
     });
-    let Some(Received { reply, changed, effective }) = received else {
+    let Some(Received { reply, changed }) = received else {
         let text = "this connection was replaced by a newer one, or the agent was removed";
         return Verdict::Refuse(refusal(&message.instance_uid, text));
     };
-    if changed || effective.is_some() {
-        let observed = if changed { app.fleet.with(id, |a| a.observed.clone()) } else { None };
-        if let Err(error) = persist(app, id, observed, effective).await {
-            tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
-            return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));
-        }
+    if let Err(error) = persist(app, id, changed, effective_text(message)).await {
+        tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
+        return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));
     }
     match enrol::request_in(message) {
         Some(csr) => Verdict::Answer(renewed(app, channel, id, csr, reply).await),
@@ -149,29 +147,45 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServe
     }
 }
 
-async fn persist(
+/// Stores what changed. What could not be stored counts as changed until it is.
+///
+/// # Errors
+/// If the store fails.
+pub async fn persist(
     app: &App,
     id: AgentId,
-    observed: Option<Observed>,
+    changed: bool,
     effective: Option<String>,
 ) -> Result<(), StoreError> {
+    let effective = effective.map(|text| (<[u8; 32]>::from(Sha256::digest(&text)), text));
+    let taken = app.fleet.with(id, |agent| {
+        let effective = effective.filter(|(hash, _)| agent.lacks_effective(hash));
+        (changed.then(|| agent.unstored()), effective)
+    });
+    let Some((observed, effective)) = taken else { return Ok(()) };
     let mut batch = Batch::new();
-    if let Some(observed) = observed {
-        batch.put_json(Observed::key(id), Condition::Any, &observed);
+    if let Some((_, observed)) = &observed {
+        batch.put_json(Observed::key(id), Condition::Any, observed);
     }
-    if let Some(text) = effective {
-        batch.put_json(Observed::effective_key(id), Condition::Any, &text);
+    if let Some((_, text)) = &effective {
+        batch.put_json(Observed::effective_key(id), Condition::Any, text);
     }
-    app.store.apply(batch).await
+    app.store.apply(batch).await?;
+    app.fleet.with(id, |agent| {
+        if let Some((version, _)) = observed {
+            agent.persisted(version);
+        }
+        if let Some((hash, _)) = effective {
+            agent.effective_persisted(hash);
+        }
+    });
+    Ok(())
 }
 
 /// Stores when an agent was last heard; called when it leaves.
 pub async fn persist_last_seen(app: &App, id: AgentId) {
-    let observed = app.fleet.with(id, |agent| {
-        agent.observed.last_seen = agent.last_seen;
-        agent.observed.clone()
-    });
-    if let Err(error) = persist(app, id, observed, None).await {
+    app.fleet.with(id, |agent| agent.observed.last_seen = agent.last_seen);
+    if let Err(error) = persist(app, id, true, None).await {
         tracing::warn!(agent_id = %id, %error, "last contact not stored");
     }
 }

@@ -1,16 +1,16 @@
 //! OpAMP over a WebSocket: one task per connection.
 
+use super::MAX_AGENT_MESSAGE_BYTES;
 use super::admission::{Admission, admit};
 use super::claim::{Claim, claim_socket};
 use super::outbox::{Farewell, Outbox, Pending};
-use super::process::{Channel, Verdict, persist_last_seen, process, warning};
+use super::process::{Channel, Verdict, persist, persist_last_seen, process, warning};
 use crate::app::App;
 use crate::fleet::agent::CAPABILITIES;
 use crate::fleet::link::Link;
-use crate::fleet::observed::Observed;
+use crate::http::detached;
 use crate::http::error::ApiError;
 use crate::identity::peer::ConnectionInfo;
-use crate::store::{Batch, Condition};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
@@ -54,7 +54,13 @@ pub async fn upgrade(
         return Err(ApiError::unavailable("the controller has as many connections as it can hold", 10));
     }
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
-    let admission = admit(&app, &connection, authorization, Timestamp::now()).await.inspect_err(|e| {
+    let authorization = authorization.map(str::to_owned);
+    let admission = {
+        let (app, connection) = (app.clone(), connection.clone());
+        let admit = async move { admit(&app, &connection, authorization.as_deref(), Timestamp::now()).await };
+        detached(admit).await
+    };
+    let admission = admission.inspect_err(|e| {
         tracing::warn!(from = %connection.address, reason = %e, "agent refused");
     })?;
     // Only what can be upgraded claims the identity.
@@ -66,9 +72,9 @@ pub async fn upgrade(
     let channel =
         Channel { admission, claim, from: connection.address.ip(), endpoint: endpoint(&app, &request) };
     let stream = stream
-        .max_frame_size(MAX_MESSAGE_BYTES)
+        .max_frame_size(MAX_AGENT_MESSAGE_BYTES)
         .aggregate_continuations()
-        .max_continuation_size(MAX_MESSAGE_BYTES);
+        .max_continuation_size(MAX_AGENT_MESSAGE_BYTES);
     actix_web::rt::spawn(run(app, channel, connection, session, stream));
     Ok(response)
 }
@@ -201,7 +207,7 @@ impl Connection {
     }
 
     async fn message(&mut self, bytes: &[u8]) -> Result<(), End> {
-        let message = match frame::decode(bytes, MAX_MESSAGE_BYTES) {
+        let message = match frame::decode(bytes, MAX_AGENT_MESSAGE_BYTES) {
             Ok(message) => message,
             Err(FrameError::TooBig { .. }) => return Err(End::Close(CloseCode::Size, TOO_BIG)),
             Err(FrameError::Header | FrameError::Body(_)) => {
@@ -225,6 +231,12 @@ impl Connection {
             Ok(bytes) => {
                 let send = self.session.binary(bytes);
                 sent(tokio::time::timeout(SEND_DEADLINE, send).await)
+            }
+            Err(error) if reply.remote_config.is_some() => {
+                // Too large because of the policy: the rest of the answer is not withheld for it.
+                tracing::error!(%error, "policy too large to be offered");
+                let rest = ServerToAgent { remote_config: None, ..reply.clone() };
+                Box::pin(self.send(&rest)).await
             }
             Err(error) => {
                 tracing::error!(%error, "message to an agent not sent");
@@ -279,12 +291,10 @@ async fn offer_now(app: &App, id: AgentId, claim: &Claim) -> Option<muster_proto
     let now = Timestamp::now();
     let offer = app.fleet.with_epoch(id, claim.epoch, |agent| {
         let offer = agent.offer(now)?;
-        Some((offer, agent.observed.clone()))
+        agent.note_change();
+        Some(offer)
     })??;
-    let (offer, observed) = offer;
-    let mut batch = Batch::new();
-    batch.put_json(Observed::key(id), Condition::Any, &observed);
-    match app.store.apply(batch).await {
+    match persist(app, id, true, None).await {
         Ok(()) => Some(offer),
         Err(error) => {
             tracing::error!(agent_id = %id, %error, "policy not offered: it could not be noted");
@@ -293,7 +303,7 @@ async fn offer_now(app: &App, id: AgentId, claim: &Claim) -> Option<muster_proto
     }
 }
 
-const TOO_BIG: &str = "the message is larger than 4 MiB";
+const TOO_BIG: &str = "the message is larger than 1 MiB";
 
 fn protocol_end(error: &ProtocolError) -> End {
     match error {

@@ -75,8 +75,16 @@ async fn labels(
     agent: web::Path<String>,
     body: web::Json<Labels>,
 ) -> Result<web::Json<AgentView>, ApiError> {
+    super::detached(set_labels(app, caller, agent.into_inner(), body.into_inner())).await
+}
+
+async fn set_labels(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: String,
+    labels: Labels,
+) -> Result<web::Json<AgentView>, ApiError> {
     let id = find(&app, &agent)?;
-    let labels = body.into_inner();
     super::token::check_labels(&labels)?;
     let _writes = app.fleet.record_writes().await;
     let record = app.fleet.with(id, |a| a.record.clone()).ok_or_else(|| gone(id))?;
@@ -98,6 +106,11 @@ async fn remove(
     caller: Caller,
     agent: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
+    super::detached(forget(app, caller, agent.into_inner())).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn forget(app: web::Data<App>, caller: Caller, agent: String) -> Result<(), ApiError> {
     let id = find(&app, &agent)?;
     let _writes = app.fleet.record_writes().await;
     let record = app.fleet.with(id, |a| a.record.clone()).ok_or_else(|| gone(id))?;
@@ -113,7 +126,7 @@ async fn remove(
     if let Some(agent) = app.fleet.remove(id) {
         agent.outbox.end(Farewell::Removed);
     }
-    Ok(HttpResponse::NoContent().finish())
+    Ok(())
 }
 
 async fn policy(

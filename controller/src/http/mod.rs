@@ -19,7 +19,6 @@ use actix_web::{HttpRequest, HttpResponse, guard, web};
 use error::ApiError;
 use muster_proto::api::{Page, PageQuery};
 use muster_proto::opamp::PATH;
-use muster_proto::opamp::frame::MAX_MESSAGE_BYTES;
 use muster_shared::policy::parse::MAX_BYTES as MAX_POLICY_BYTES;
 
 /// Largest JSON body of a request.
@@ -32,7 +31,6 @@ const MAX_PAGE: u32 = 1_000;
 /// All routes.
 pub fn routes(config: &mut web::ServiceConfig) {
     let opamp = web::resource(PATH)
-        .app_data(web::PayloadConfig::new(MAX_MESSAGE_BYTES))
         .route(web::get().to(crate::gateway::websocket::upgrade))
         .route(web::post().to(crate::gateway::poll::poll));
     let json = web::JsonConfig::default().limit(MAX_JSON).error_handler(|error, _| bad_json(&error).into());
@@ -123,6 +121,19 @@ pub(crate) fn limit(query: &PageQuery) -> Result<usize, ApiError> {
         None => Ok(PAGE),
         Some(n @ 1..=MAX_PAGE) => Ok(n as usize),
         Some(_) => Err(ApiError::bad_request("limit", format!("limit must be 1 to {MAX_PAGE}"))),
+    }
+}
+
+/// Runs to the end even if the client goes away meanwhile: what is stored is also taken over in memory.
+///
+/// # Errors
+/// What the work says; 500 if it panicked.
+pub(crate) async fn detached<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => Err(ApiError::internal("the request was not finished", &error)),
     }
 }
 

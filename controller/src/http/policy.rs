@@ -84,6 +84,15 @@ async fn validate(app: web::Data<App>, _: Caller, body: Body) -> Result<web::Jso
 
 async fn publish(app: web::Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, ApiError> {
     let text = text(body)?;
+    let published = super::detached(publish_text(app, caller, text)).await?;
+    Ok(if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() }.json(published))
+}
+
+async fn publish_text(
+    app: web::Data<App>,
+    caller: Caller,
+    text: String,
+) -> Result<PolicyPublished, ApiError> {
     let _publishing = app.book.publishing().await;
     let Checked { document, faults, warnings } = app.book.check(&text);
     let Some(document) = document.filter(|_| faults.is_empty()) else {
@@ -91,15 +100,14 @@ async fn publish(app: web::Data<App>, caller: Caller, body: Body) -> Result<Http
     };
     let agents = selected(&app, &document.selector);
     if let Some(old) = present(&app, &document.name)?.filter(|s| !s.view.removed && s.text == text) {
-        let same = PolicyPublished { revision: old.view, changed: false, agents, warnings };
-        return Ok(HttpResponse::Ok().json(same));
+        return Ok(PolicyPublished { revision: old.view, changed: false, agents, warnings });
     }
     if app.book.is_full_for(&document.name) {
         return Err(ApiError::conflict("too-many-policies", "there are too many policies; merge some"));
     }
     let draft = app.book.draft(document, &text, &caller.session.user, Timestamp::now());
     let revision = put(&app, &caller, draft, "policy.publish").await?;
-    Ok(HttpResponse::Created().json(PolicyPublished { revision, changed: true, agents, warnings }))
+    Ok(PolicyPublished { revision, changed: true, agents, warnings })
 }
 
 async fn put(app: &App, caller: &Caller, draft: Draft, action: &str) -> Result<PolicyRevisionView, ApiError> {
@@ -120,6 +128,14 @@ async fn remove(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
+) -> Result<web::Json<PolicyPublished>, ApiError> {
+    super::detached(remove_named(app, caller, name.into_inner())).await
+}
+
+async fn remove_named(
+    app: web::Data<App>,
+    caller: Caller,
+    name: String,
 ) -> Result<web::Json<PolicyPublished>, ApiError> {
     let _publishing = app.book.publishing().await;
     let present = live(&app, &name)?;

@@ -44,6 +44,23 @@ impl Current {
     }
 }
 
+/// What decides the result of [`assign`]: the number that it gets and the documents, `name@revision`.
+pub type Selection = (u64, Vec<String>);
+
+/// What [`assign`] would merge for these labels, found without merging.
+#[must_use]
+pub fn selection<'a>(
+    book: impl Iterator<Item = &'a Current> + Clone,
+    labels: &BTreeMap<String, String>,
+) -> Selection {
+    let revision = book.clone().map(|c| c.touched(labels)).max().unwrap_or(0);
+    let selected = book.filter_map(|c| {
+        let document = c.document.as_ref().filter(|d| selects(&d.selector, labels))?;
+        Some(format!("{}@{}", document.name, c.revision))
+    });
+    (revision, selected.collect())
+}
+
 /// Merges what selects these labels. The number of the result is the last revision that changed something
 /// for them, so that a revision for others is not pushed to everybody.
 #[must_use]
@@ -118,6 +135,20 @@ mod tests {
         assert_eq!(before.hash, here.hash);
         assert_eq!((here.policy.revision, there.policy.revision), (1, 2));
         assert_eq!(there.documents, ["prod@2", "base@1"]);
+    }
+
+    #[test]
+    fn a_selection_is_what_is_merged() {
+        let book =
+            [current(1, document("base", &[], 0)), current(2, document("prod", &[("env", "prod")], 10))];
+        for env in ["test", "prod"] {
+            let labels = labels(&[("env", env)]);
+            let (revision, mut selected) = selection(book.iter(), &labels);
+            let mut merged = assign(book.iter(), &labels);
+            selected.sort();
+            merged.documents.sort();
+            assert_eq!((revision, selected), (merged.policy.revision, merged.documents), "{env}");
+        }
     }
 
     #[test]

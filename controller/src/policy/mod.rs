@@ -4,7 +4,7 @@ pub mod assign;
 pub mod locate;
 
 use crate::store::{self, Batch, Condition, Store, StoreError};
-use assign::{Current, Desired, assign};
+use assign::{Current, Desired, Selection, assign, selection};
 use jiff::Timestamp;
 use muster_proto::api::{ChangeKind, Labels, PolicyChange, PolicyFault, PolicyRevisionView};
 use muster_shared::id::Revision;
@@ -69,7 +69,7 @@ struct State {
     last: u64,
     documents: BTreeMap<String, Current>,
     /// By documents and number: agents with other labels but the same result share it.
-    cache: HashMap<(u64, Vec<String>), Arc<Desired>>,
+    cache: HashMap<Selection, Arc<Desired>>,
 }
 
 fn key(name: &str, revision: u64) -> String {
@@ -104,10 +104,32 @@ impl PolicyBook {
     /// What an agent with these labels should run.
     #[must_use]
     pub fn desired(&self, labels: &Labels) -> Arc<Desired> {
-        let desired = assign(self.read().documents.values(), labels);
-        let mut state = self.write();
-        let key = (desired.policy.revision, desired.documents.clone());
-        Arc::clone(state.cache.entry(key).or_insert_with(|| Arc::new(desired)))
+        self.desired_at(labels).1
+    }
+
+    /// The same, with the edition of the book that it follows from.
+    #[must_use]
+    pub fn desired_at(&self, labels: &Labels) -> (u64, Arc<Desired>) {
+        loop {
+            let (edition, key, desired) = {
+                let state = self.read();
+                let key = selection(state.documents.values(), labels);
+                if let Some(present) = state.cache.get(&key) {
+                    return (state.last, Arc::clone(present));
+                }
+                (state.last, key, Arc::new(assign(state.documents.values(), labels)))
+            };
+            let mut state = self.write();
+            if state.last == edition {
+                return (edition, Arc::clone(state.cache.entry(key).or_insert(desired)));
+            }
+        }
+    }
+
+    /// Changes with every change of the book.
+    #[must_use]
+    pub fn edition(&self) -> u64 {
+        self.read().last
     }
 
     /// Reads and checks a text, alone and against the other documents.

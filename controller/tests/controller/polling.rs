@@ -90,6 +90,27 @@ async fn bad_polls_are_told_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_a_stranger_is_not_waited_for() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let site = Site::start().await;
+    let stranger = TestAgent::new(site.addr(), site.ca());
+    let tcp = tokio::net::TcpStream::connect(site.addr()).await.unwrap();
+    let name = rustls_pki_types::ServerName::from(site.addr().ip());
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(stranger.tls()));
+    let mut stream = connector.connect(name, tcp).await.unwrap();
+    let head = format!(
+        "POST /v1/opamp HTTP/1.1\r\nhost: {}\r\ncontent-type: {CONTENT_TYPE}\r\ncontent-length: 900000\r\n\r\nx",
+        site.addr()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut start = [0; 12];
+    tokio::time::timeout(DEADLINE, stream.read_exact(&mut start)).await.unwrap().unwrap();
+    assert_eq!(&start, b"HTTP/1.1 401");
+    drop(stream);
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bodies_are_compressed_both_ways() {
     let site = Site::start().await;
     let mut agent = site.agent().await;

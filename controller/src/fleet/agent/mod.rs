@@ -1,7 +1,7 @@
 //! One agent in memory, and what the controller answers to its messages: functions of values and the time.
 
 use super::link::{self, Link};
-use super::observed::{ConfigWord, Observed, effective_text};
+use super::observed::{ConfigWord, Observed};
 use super::rates::RateTracker;
 use super::record::AgentRecord;
 use crate::gateway::outbox::Outbox;
@@ -61,6 +61,14 @@ pub struct Agent {
     pub desired: Arc<Desired>,
     /// What waits for it.
     pub outbox: Arc<Outbox>,
+    /// Held by the poll that is under way.
+    pub poll_turn: Arc<tokio::sync::Semaphore>,
+    /// Grows with each change of `observed`.
+    version: u64,
+    /// The version that is stored.
+    stored: u64,
+    /// SHA-256 of the effective configuration that is stored.
+    effective_stored: Option<[u8; 32]>,
     sequence: Option<u64>,
     steps_back: u32,
     full_state_asked: Option<Timestamp>,
@@ -73,10 +81,9 @@ pub struct Agent {
 pub struct Received {
     /// The answer.
     pub reply: ServerToAgent,
-    /// `observed` changed and must be stored before the answer is sent.
+    /// `observed` has changes that must be stored before the answer is sent: of this message, or of an
+    /// earlier one that could not be stored.
     pub changed: bool,
-    /// Effective configuration to store.
-    pub effective: Option<String>,
 }
 
 impl Agent {
@@ -93,6 +100,10 @@ impl Agent {
             conflict: None,
             desired,
             outbox: Arc::default(),
+            poll_turn: Arc::new(tokio::sync::Semaphore::new(1)),
+            version: 0,
+            stored: 0,
+            effective_stored: None,
             sequence: None,
             steps_back: 0,
             full_state_asked: None,
@@ -141,8 +152,36 @@ impl Agent {
         reply.remote_config = offer;
         if changed {
             self.observed.last_seen = Some(now);
+            self.version += 1;
         }
-        Received { reply, changed, effective: effective_text(message) }
+        Received { reply, changed: self.version != self.stored }
+    }
+
+    /// What has to be stored, with its version.
+    #[must_use]
+    pub fn unstored(&self) -> (u64, Observed) {
+        (self.version, self.observed.clone())
+    }
+
+    /// Version `version` is stored.
+    pub fn persisted(&mut self, version: u64) {
+        self.stored = self.stored.max(version);
+    }
+
+    /// True if this effective configuration is not the stored one.
+    #[must_use]
+    pub fn lacks_effective(&self, sha256: &[u8; 32]) -> bool {
+        self.effective_stored.as_ref() != Some(sha256)
+    }
+
+    /// This effective configuration is stored.
+    pub fn effective_persisted(&mut self, sha256: [u8; 32]) {
+        self.effective_stored = Some(sha256);
+    }
+
+    /// An offer made outside of an answer has to be stored too.
+    pub fn note_change(&mut self) {
+        self.version += 1;
     }
 
     /// The wanted policy, if it has to be offered now.

@@ -100,6 +100,14 @@ fn heartbeats_change_nothing_that_is_stored() {
     let mut agent = agent();
     let hash = agent.receive(&full(0), at(0)).reply.remote_config.unwrap().config_hash;
     assert!(agent.receive(&status(1, &hash, RemoteConfigStatuses::Applied), at(1)).changed);
+    assert!(
+        agent.receive(&short(2), at(2)).changed,
+        "not stored yet: a repeat is not answered as if it were"
+    );
+    let (version, _) = agent.unstored();
+    agent.persisted(version - 1);
+    assert!(agent.receive(&short(2), at(2)).changed);
+    agent.persisted(version);
     assert!(!agent.receive(&short(2), at(2)).changed);
     assert!(!agent.receive(&status(3, &hash, RemoteConfigStatuses::Applied), at(3)).changed);
     assert_eq!(agent.last_seen, Some(at(3)));
