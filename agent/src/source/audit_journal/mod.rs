@@ -256,7 +256,7 @@ impl AuditJournal {
         prefetch: bool,
     ) -> Result<Found, SourceError> {
         let ends = rows.iter().next_back().is_some_and(decode::ends_receiver);
-        let Some(found) = receivers::select(&mut rows, from.sequence, limit) else {
+        let Some(found) = receivers::batch(&mut rows, from.sequence, limit) else {
             if self.ordered {
                 return Err(SourceError::Reply(format!(
                     "entries of receiver {}/{} come in no order, although it was asked for",

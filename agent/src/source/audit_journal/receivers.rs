@@ -70,17 +70,34 @@ pub(super) fn holding(catalogue: &Catalogue, local: DateTime) -> Option<&Receive
 pub(super) struct Selected {
     /// Sequence of the last row that is left.
     pub(super) last: u64,
-    /// Whether rows beyond the limit were cut off.
+    /// Whether rows were left out: those beyond the limit, or after as many long ones as one batch takes.
     pub(super) cut: bool,
     /// Rows whose data is longer than one slice: index of the row, length, sequence.
     pub(super) long: Vec<(usize, u64, u64)>,
 }
 
+/// Most long entries in one batch: each takes a call of its own, or several.
+const MOST_LONG: usize = 64;
+
+/// Most data of long entries in one batch, in bytes; one entry may be longer.
+const MOST_LONG_BYTES: u64 = 8 * 1024 * 1024;
+
 /// Leaves the rows above `after` and not above `limit`; None when the sequences do not grow.
 pub(super) fn select(rows: &mut Rows, after: u64, limit: Option<u64>) -> Option<Selected> {
+    narrow(rows, after, limit, (usize::MAX, u64::MAX))
+}
+
+/// As [`select`], and of long entries only so many that one batch can take them. At least one row is left, if
+/// there is one.
+pub(super) fn batch(rows: &mut Rows, after: u64, limit: Option<u64>) -> Option<Selected> {
+    narrow(rows, after, limit, (MOST_LONG, MOST_LONG_BYTES))
+}
+
+fn narrow(rows: &mut Rows, after: u64, limit: Option<u64>, most_long: (usize, u64)) -> Option<Selected> {
     let mut found = Selected { last: after, cut: false, long: Vec::new() };
     let (mut skip, mut keep) = (0, rows.index.len());
     let mut before: Option<u64> = None;
+    let mut bytes = 0_u64;
     for (number, row) in rows.iter().enumerate() {
         let tail = decode::tail(row);
         // A row that does not tell its sequence is taken to be the next one.
@@ -100,10 +117,16 @@ pub(super) fn select(rows: &mut Rows, after: u64, limit: Option<u64>) -> Option<
             (found.cut, keep) = (true, number);
             break;
         }
-        found.last = sequence;
         if let Some(tail) = tail.filter(|tail| tail.length > query::SLICE as u64) {
+            let more = bytes.saturating_add(tail.length);
+            if !found.long.is_empty() && (found.long.len() == most_long.0 || more > most_long.1) {
+                (found.cut, keep) = (true, number);
+                break;
+            }
+            bytes = more;
             found.long.push((number, tail.length, sequence));
         }
+        found.last = sequence;
     }
     rows.index.truncate(keep);
     rows.index.drain(..skip);
@@ -161,6 +184,25 @@ mod tests {
             let mut rows = rows(json);
             assert_eq!(select(&mut rows, after, limit), Some(expected), "after {after}");
             assert_eq!(rows.len(), left, "after {after}");
+        }
+    }
+
+    #[test]
+    fn a_batch_takes_only_so_much_of_long_entries() {
+        // Length of each entry, how many there are: rows kept, long ones among them.
+        let cases = [
+            (20_000_u64, 100, (64, 64)),
+            (20_000, 64, (64, 64)),
+            (500_000, 100, (16, 16)),
+            (20_000_000, 3, (1, 1)),
+            (5, 100, (100, 0)),
+        ];
+        for (length, count, (kept, long)) in cases {
+            let list: Vec<String> = (1..=count).map(|sequence| format!("[1,{length},{sequence}]")).collect();
+            let mut rows = rows(&format!("[{}]", list.join(",")));
+            let found = batch(&mut rows, 0, None).expect("they grow");
+            assert_eq!((rows.len(), found.long.len()), (kept, long), "{length}");
+            assert_eq!((found.last, found.cut), (kept as u64, kept < count), "{length}");
         }
     }
 
