@@ -8,7 +8,7 @@
 //! a receiver that is down.
 
 use muster_shared::cursor::{Cursor, CursorKey};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
@@ -36,6 +36,13 @@ pub struct Lane {
     changed: Arc<Notify>,
     delivered: AtomicU64,
     replayed: AtomicU64,
+    truncated: AtomicU64,
+    /// Time of the newest entry whose batch is written, microseconds since 1970 UTC; 0 before the first.
+    written_us: AtomicI64,
+    /// When the source last found nothing after what is written, the same.
+    end_seen_us: AtomicI64,
+    /// The last look found nothing more.
+    at_end: AtomicBool,
 }
 
 impl Lane {
@@ -56,6 +63,10 @@ impl Lane {
             changed,
             delivered: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
+            truncated: AtomicU64::new(0),
+            written_us: AtomicI64::new(0),
+            end_seen_us: AtomicI64::new(0),
+            at_end: AtomicBool::new(false),
         }
     }
 
@@ -93,7 +104,44 @@ impl Lane {
         self.open.load(Ordering::Acquire) && self.queued.load(Ordering::Acquire) < LANE_QUEUE_BYTES
     }
 
+    /// The source looked and found more after the lane's position (or read some), or the end of the journal.
+    pub fn looked(&self, at_end: bool, now_us: i64) {
+        self.at_end.store(at_end, Ordering::Release);
+        if at_end && self.queued.load(Ordering::Acquire) == 0 {
+            self.end_seen_us.fetch_max(now_us, Ordering::AcqRel);
+        }
+    }
+
+    /// How far the destination is behind, in milliseconds: nothing, while it is connected and the last look
+    /// found the end of the journal with nothing left to be written; else the time since it was last known to
+    /// have everything up to some moment. None before any such moment since the agent's start.
+    #[must_use]
+    pub fn lag_ms(&self, now_us: i64) -> Option<u64> {
+        let open = self.open.load(Ordering::Acquire);
+        if open && self.at_end.load(Ordering::Acquire) && self.queued.load(Ordering::Acquire) == 0 {
+            return Some(0);
+        }
+        let known = self.written_us.load(Ordering::Acquire).max(self.end_seen_us.load(Ordering::Acquire));
+        (known > 0).then(|| (now_us - known).max(0).unsigned_abs() / 1000)
+    }
+
+    /// Counts events that were cut to the length of a datagram.
+    pub fn count_truncated(&self, events: u64) {
+        self.truncated.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// Events that were cut so far.
+    #[must_use]
+    pub fn truncated(&self) -> u64 {
+        self.truncated.load(Ordering::Relaxed)
+    }
+
     // ---- destination side ----
+
+    /// A batch is written whose newest entry is of this time, microseconds since 1970 UTC.
+    pub fn wrote_up_to(&self, newest_us: i64) {
+        self.written_us.fetch_max(newest_us, Ordering::AcqRel);
+    }
 
     /// The current epoch: a batch of another one must be thrown away.
     #[must_use]
@@ -137,6 +185,7 @@ impl Lane {
         position.epoch += 1;
         position.read = None;
         drop(position);
+        self.at_end.store(false, Ordering::Release);
         self.changed.notify_one();
     }
 
@@ -205,6 +254,29 @@ mod tests {
         assert!(!lane.commit(0, at(40)));
         assert_eq!(lane.position(), (1, Some(at(20))));
         assert_eq!(lane.committed(), Some(at(20)));
+    }
+
+    #[test]
+    fn a_destination_that_is_down_falls_behind() {
+        let lane = lane();
+        const SECOND: i64 = 1_000_000;
+        assert_eq!(lane.lag_ms(100 * SECOND), None, "nothing is known");
+        lane.set_open(true);
+        lane.looked(false, 100 * SECOND);
+        lane.wrote_up_to(99 * SECOND);
+        assert_eq!(lane.lag_ms(101 * SECOND), Some(2_000), "more is waiting");
+        lane.looked(true, 102 * SECOND);
+        assert_eq!(lane.lag_ms(110 * SECOND), Some(0), "idle");
+        lane.add_queued(1);
+        assert_eq!(lane.lag_ms(110 * SECOND), Some(8_000), "stalled");
+        lane.take_queued(1);
+        lane.set_open(false);
+        lane.rewind();
+        assert_eq!(lane.lag_ms(112 * SECOND), Some(10_000), "down since");
+        lane.set_open(true);
+        assert_eq!(lane.lag_ms(113 * SECOND), Some(11_000), "back, not looked yet");
+        lane.looked(true, 114 * SECOND);
+        assert_eq!(lane.lag_ms(114 * SECOND), Some(0));
     }
 
     #[test]

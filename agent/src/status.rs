@@ -31,6 +31,9 @@ pub struct SourceStatus {
     pub unknown: u64,
     /// Entries shorter than their layout.
     pub short: u64,
+    /// Rows that could be read only in part.
+    #[serde(default)]
+    pub bad_rows: u64,
     /// Gaps reported.
     pub gaps: u64,
     /// Lag in milliseconds.
@@ -44,6 +47,15 @@ pub struct DestinationStatus {
     pub delivered: u64,
     /// Events sent again, or about to be.
     pub replayed: u64,
+    /// Events cut to the length of a datagram.
+    #[serde(default)]
+    pub truncated: u64,
+    /// Datagrams that the network is known to have refused.
+    #[serde(default)]
+    pub lost_datagrams: u64,
+    /// How far it is behind in milliseconds, where known.
+    #[serde(default)]
+    pub lag_ms: Option<u64>,
 }
 
 /// A committed cursor.
@@ -159,12 +171,22 @@ impl Status {
                     s.unknown, s.short
                 )?;
             }
+            if s.bad_rows > 0 {
+                writeln!(out, "              bad rows, read only in part: {}", s.bad_rows)?;
+            }
             for (rule, count) in &s.dropped_by_rule {
                 writeln!(out, "              dropped by {rule}: {count}")?;
             }
         }
         for (name, d) in &self.destinations {
-            writeln!(out, "destination {name:<28} delivered {} sent again {}", d.delivered, d.replayed)?;
+            write!(out, "destination {name:<28} delivered {} sent again {}", d.delivered, d.replayed)?;
+            match d.lag_ms {
+                Some(lag) => writeln!(out, " lag {lag} ms")?,
+                None => writeln!(out)?,
+            }
+            if d.truncated > 0 || d.lost_datagrams > 0 {
+                writeln!(out, "              cut {} lost datagrams {}", d.truncated, d.lost_datagrams)?;
+            }
         }
         for c in &self.cursors {
             let place = match &c.cursor {

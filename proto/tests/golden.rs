@@ -114,6 +114,7 @@ fn rates_version_1() {
         dropped_by_rule: [("no-zr".to_owned(), 100)].into(),
         lag_ms: Some(1_500),
         last_event_unix_ms: Some(1_790_000_000_000),
+        ..Default::default()
     };
     let destination = DestinationRates {
         delivered: 890,
@@ -122,6 +123,7 @@ fn rates_version_1() {
         queue_bytes: 4_096,
         reconnects: 1,
         lag_ms: Some(0),
+        ..Default::default()
     };
     let report = RatesReport {
         boot_id: vec![7; 16],

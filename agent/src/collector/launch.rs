@@ -14,7 +14,7 @@ use crate::pipeline::{Output, Pipeline};
 use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask, Store};
 use crate::source::audit_journal::{AuditJournal, Settings};
 use crate::source::{Source, SourceError};
-use crate::state::{CursorKeeper, Flush, Loaded};
+use crate::state::{CursorKeeper, Flush, GapBook, Loaded};
 use crate::supervisor::{Factory, Progress, Running};
 use crate::telemetry::Telemetry;
 use actix::prelude::*;
@@ -44,6 +44,8 @@ pub struct Environment {
     pub loaded: Loaded,
     /// The actor that stores them.
     pub keeper: Addr<CursorKeeper>,
+    /// Gaps that the sources met.
+    pub gaps: Arc<GapBook>,
     /// Asked before each sign-on to the partition.
     pub gate: Arc<SignOnGate>,
     /// Folder of local secrets.
@@ -277,6 +279,7 @@ impl TaskSeed {
             connect,
             store,
             gate: Arc::clone(&self.env.gate),
+            gaps: Arc::clone(&self.env.gaps),
             lanes: self.slots,
             wake: self.wake,
             policy: self.policy,

@@ -302,6 +302,7 @@ impl Running {
 
     /// For `show-state` and the uplink.
     pub(super) fn overview(&self, env: &Environment) -> Overview {
+        let now_us = jiff::Timestamp::now().as_microsecond();
         let sources = env
             .telemetry
             .snapshot()
@@ -315,6 +316,7 @@ impl Running {
                     dropped_by_type: s.by_type,
                     unknown: s.unknown,
                     short: s.short,
+                    bad_rows: s.bad_rows,
                     gaps: s.gaps,
                     lag_ms: s.lag_ms,
                 };
@@ -327,7 +329,10 @@ impl Running {
             .map(|(name, handle)| {
                 let delivered = handle.lanes.iter().map(|lane| lane.delivered()).sum();
                 let replayed = handle.lanes.iter().map(|lane| lane.replayed()).sum();
-                (name.clone(), DestinationStatus { delivered, replayed })
+                let truncated = handle.lanes.iter().map(|lane| lane.truncated()).sum();
+                let lost_datagrams = handle.stats().snapshot().lost_datagrams;
+                let lag_ms = handle.lanes.iter().filter_map(|lane| lane.lag_ms(now_us)).max();
+                (name.clone(), DestinationStatus { delivered, replayed, truncated, lost_datagrams, lag_ms })
             })
             .collect();
         let cursors = self

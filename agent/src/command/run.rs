@@ -9,7 +9,7 @@ use crate::enrol::{Identity, expiry};
 use crate::health::{HealthBook, HealthSink, HealthState};
 use crate::policy::store::PolicyStore;
 use crate::policy::{ApplyPolicy, NoLimits, PolicyChange, PolicyKeeper};
-use crate::state::{CursorKeeper, CursorStore, StateDir};
+use crate::state::{CursorKeeper, CursorStore, GapBook, StateDir};
 use crate::status::Status;
 use crate::telemetry::Telemetry;
 use crate::uplink::actor::{Uplink, UplinkSettings};
@@ -25,11 +25,14 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 /// Pause between two writes of the status file.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// Pause between two looks at the parts without which the agent is none.
+const VITALS_EVERY: Duration = Duration::from_secs(1);
 
 /// Pause between heartbeats to the controller until it sets one.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -47,10 +50,21 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     let system = System::new();
     system.block_on(async move {
         let agent = Agent::start(config, identity).await?;
-        let signal = stop_signal().await;
-        info!(signal, "stopping");
+        let dead = tokio::select! {
+            signal = stop_signal() => {
+                info!(signal, "stopping");
+                None
+            }
+            part = first_dead(&agent.vitals) => Some(part),
+        };
         agent.stop().await;
-        Ok(())
+        match dead {
+            None => Ok(()),
+            Some(part) => {
+                error!(part, "a vital part of the agent ended unexpectedly, so the agent ends");
+                bail!("the {part} ended unexpectedly; the service manager should start the agent again, see its log")
+            }
+        }
     })
 }
 
@@ -88,7 +102,28 @@ async fn stop_signal() -> &'static str {
     }
 }
 
+/// A part that nothing else watches, and whether it lives.
+type Vital = (&'static str, Box<dyn Fn() -> bool>);
+
+fn vital<A: Actor<Context = Context<A>>>(part: &'static str, address: &Addr<A>) -> Vital {
+    let address = address.clone();
+    (part, Box::new(move || address.connected()))
+}
+
+/// Completes when one of the parts has ended. Sources and destinations are the collector's to watch; what
+/// watches them is watched here, and the remedy is the plainest one: a new process.
+async fn first_dead(vitals: &[Vital]) -> &'static str {
+    let mut every = tokio::time::interval(VITALS_EVERY);
+    loop {
+        every.tick().await;
+        if let Some((part, _)) = vitals.iter().find(|(_, alive)| !alive()) {
+            return part;
+        }
+    }
+}
+
 struct Agent {
+    vitals: Vec<Vital>,
     env: Arc<Environment>,
     collector: Addr<Collector>,
     uplink: Option<Addr<Uplink>>,
@@ -120,6 +155,7 @@ impl Agent {
             health,
             telemetry: Telemetry::default(),
             loaded,
+            gaps: Arc::new(GapBook::load(&config.state_dir)),
             gate: Arc::new(SignOnGate::load(&config.state_dir, credentials)),
             keeper,
             secrets_dir: config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets")),
@@ -131,8 +167,9 @@ impl Agent {
         });
         let collector = Collector::new(Arc::clone(&env)).start();
         info!(version = VERSION, state_dir = %env.config.state_dir.display(), "agent starts");
+        let mut vitals = vec![vital("collector", &collector), vital("keeper of cursors", &env.keeper)];
         let uplink = match &identity {
-            Some(identity) => Some(start_uplink(&env, &collector, identity)?),
+            Some(identity) => Some(start_uplink(&env, &collector, identity, &mut vitals)?),
             None => {
                 start_local(&env, &collector).await?;
                 None
@@ -140,7 +177,7 @@ impl Agent {
         };
         let agent_id = identity.map(|identity| identity.agent.to_string()).unwrap_or_default();
         actix::spawn(write_status(Arc::clone(&env), collector.clone(), agent_id));
-        Ok(Self { env, collector, uplink, arbiters, _state: state })
+        Ok(Self { vitals, env, collector, uplink, arbiters, _state: state })
     }
 
     /// Sources, then destinations, then the goodbye to the controller.
@@ -196,11 +233,13 @@ fn start_uplink(
     env: &Arc<Environment>,
     collector: &Addr<Collector>,
     identity: &Identity,
+    vitals: &mut Vec<Vital>,
 ) -> anyhow::Result<Addr<Uplink>> {
     let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
     let store = PolicyStore::open(&env.config.state_dir)?;
     let supervisor = Rc::new(ApplyTo(collector.clone()));
     let keeper = PolicyKeeper::new(store, Rc::new(NoLimits), supervisor, Rc::clone(&sink)).start();
+    vitals.push(vital("keeper of the policy", &keeper));
     let handler: Rc<dyn PolicyHandler> = Rc::new(keeper);
     let settings = UplinkSettings {
         agent: identity.agent,
@@ -216,9 +255,10 @@ fn start_uplink(
     };
     let rates = {
         let env = Arc::clone(env);
-        Box::new(move || env.telemetry.rates(Timestamp::now().as_millisecond()))
+        Box::new(move || env.telemetry.rates(Timestamp::now().as_microsecond()))
     };
     let uplink = Uplink::new(settings, handler, rates, sink).start();
+    vitals.push(vital("uplink to the controller", &uplink));
     actix::spawn(tell_uplink(Arc::clone(env), uplink.clone()));
     if let Some(expires) = identity.expires() {
         actix::spawn(watch_certificate(Arc::clone(env), expires));
@@ -287,4 +327,36 @@ fn status(env: &Environment, agent_id: &str, overview: Overview) -> Status {
 
 fn write(status: &Status, state_dir: &Path) -> std::io::Result<()> {
     status.write(state_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Part;
+    impl Actor for Part {
+        type Context = Context<Self>;
+    }
+
+    #[derive(Message)]
+    #[rtype(result = "()")]
+    struct Break;
+    impl Handler<Break> for Part {
+        type Result = ();
+        fn handle(&mut self, _: Break, _: &mut Self::Context) {
+            panic!("a defect, made for this test");
+        }
+    }
+
+    #[actix::test]
+    async fn a_vital_part_that_panics_is_named() {
+        let (well, broken) = (Part.start(), Part.start());
+        let vitals = [vital("well", &well), vital("broken", &broken)];
+        let limit = Duration::from_secs(10);
+        let unharmed = tokio::time::timeout(VITALS_EVERY / 10, first_dead(&vitals)).await;
+        assert!(unharmed.is_err(), "{unharmed:?}");
+        broken.do_send(Break);
+        assert_eq!(tokio::time::timeout(limit, first_dead(&vitals)).await, Ok("broken"));
+        assert!(well.connected());
+    }
 }

@@ -40,6 +40,7 @@ impl Standing {
 pub(super) async fn run(link: &mut Link, socket: UdpSocket) -> End {
     let mut standing = Standing { opened: Instant::now(), sent: false };
     let mut said_well = false;
+    let mut noted = link.losses();
     let mut lost_at: Option<Instant> = None;
     let mut heard = [0; 64];
     loop {
@@ -63,6 +64,11 @@ pub(super) async fn run(link: &mut Link, socket: UdpSocket) -> End {
             said_well = true;
             link.report(HealthState::Healthy, BEST_EFFORT);
         }
+        let now_noted = link.losses();
+        if said_well && lost_at.is_none() && noted != now_noted {
+            link.report(HealthState::Healthy, BEST_EFFORT);
+        }
+        noted = now_noted;
         if link.superseded() || link.shared().stop_at().is_some() {
             return End::Stopped;
         }

@@ -119,8 +119,32 @@ impl Link {
         self.parts.instance.load(Ordering::Acquire) != self.instance
     }
 
+    /// Reports health; what was cut or lost since the agent's start is never left unsaid.
     pub(super) fn report(&self, state: HealthState, reason: &str) {
+        let noted;
+        let reason = match self.losses() {
+            "" => reason,
+            note if reason.is_empty() => note,
+            note => {
+                noted = format!("{reason}; {note}");
+                noted.as_str()
+            }
+        };
         self.parts.health.report(&self.config().component(), state, reason);
+    }
+
+    /// What was lost on the way; the counts are in `show-state` and in the rates.
+    pub(super) fn losses(&self) -> &'static str {
+        let cut = self.shared.lanes.borrow().iter().any(|lane| lane.truncated() > 0);
+        let lost = self.stats().lost_datagrams.load(Ordering::Relaxed) > 0;
+        match (cut, lost) {
+            (false, false) => "",
+            (true, false) => "events longer than a datagram were cut, use TCP or TLS (see show-state)",
+            (false, true) => "datagrams were lost since the agent started (see show-state)",
+            (true, true) => {
+                "events longer than a datagram were cut and datagrams lost, use TCP or TLS (see show-state)"
+            }
+        }
     }
 
     pub(super) fn heartbeat_due(&self) -> Option<Instant> {

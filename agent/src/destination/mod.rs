@@ -51,6 +51,7 @@ pub struct Delivery {
     /// Marks in ascending order; the last one covers the whole delivery. About one per 256 events, so
     /// that a crash repeats little.
     pub marks: Vec<Mark>,
-    /// Time of the newest event in it, microseconds since 1970 UTC, 0 if none: for the lag.
+    /// Time of the newest entry that it covers, kept or dropped, microseconds since 1970 UTC, 0 if none: for
+    /// the lag.
     pub newest_us: i64,
 }

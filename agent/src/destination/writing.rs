@@ -68,6 +68,7 @@ impl Writing {
         Stats::add(&stats.bytes, written as u64);
         if self.offset == self.bytes.len() {
             stats.saw(self.newest_us);
+            self.lane.0.wrote_up_to(self.newest_us);
         }
         events
     }

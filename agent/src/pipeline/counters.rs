@@ -4,7 +4,7 @@ use muster_ibmi::audit::{Decoded, JournalEntry};
 use muster_shared::policy::Verdict;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 /// Most entry types whose drops are counted apart; the rest is counted together. IBM i has under 100.
 const MAX_TYPES: usize = 256;
@@ -64,8 +64,12 @@ pub struct SourceCounters {
     /// Gaps reported.
     pub gaps: AtomicU64,
     newest_us: AtomicI64,
-    /// Lag behind the partition in milliseconds at the last read.
-    pub lag_ms: AtomicU64,
+    /// When the source last found the end of what there is, microseconds since 1970 UTC; 0: never.
+    end_seen_us: AtomicI64,
+    /// The last look found nothing more.
+    at_end: AtomicBool,
+    /// Attach time and sequence of the newest entry counted; what is read again is not counted twice.
+    high_water: Mutex<Option<(i64, u64)>>,
     drops: Mutex<Drops>,
 }
 
@@ -149,10 +153,42 @@ impl SourceCounters {
         }
     }
 
-    /// Time of the newest entry, microseconds since 1970 UTC; 0 if none.
+    /// Attach time of the receiver and sequence of the newest entry counted.
     #[must_use]
-    pub fn snapshot_newest_us(&self) -> i64 {
-        self.newest_us.load(Ordering::Relaxed)
+    pub fn high_water(&self) -> Option<(i64, u64)> {
+        *self.high_water.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Entries up to this one are counted, whatever connection they came over.
+    pub fn counted_up_to(&self, attached_us: i64, sequence: u64) {
+        let mut seen = self.high_water.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *seen = (*seen).max(Some((attached_us, sequence)));
+    }
+
+    /// The frontmost lane was read for: it found more, or the end at `now_us`. Nobody looking any more counts
+    /// as more.
+    pub fn looked(&self, at_end: bool, now_us: i64) {
+        self.at_end.store(at_end, Ordering::Relaxed);
+        if at_end {
+            self.end_seen_us.fetch_max(now_us, Ordering::Relaxed);
+        }
+    }
+
+    /// How far reading is behind the partition, in milliseconds: nothing while the last look found the end,
+    /// else the time since everything up to some moment was known to be read; 0 before anything was.
+    #[must_use]
+    pub fn lag_ms(&self, now_us: i64) -> u64 {
+        let known = self.newest_us.load(Ordering::Relaxed).max(self.end_seen_us.load(Ordering::Relaxed));
+        if known == 0 || self.at_end.load(Ordering::Relaxed) {
+            return 0;
+        }
+        (now_us - known).max(0).unsigned_abs() / 1000
+    }
+
+    /// Whether any row could be read only in part.
+    #[must_use]
+    pub fn has_bad_rows(&self) -> bool {
+        self.bad_rows.load(Ordering::Relaxed) > 0
     }
 
     /// The values now.
@@ -169,9 +205,36 @@ impl SourceCounters {
             bad_rows: self.bad_rows.load(Ordering::Relaxed),
             gaps: self.gaps.load(Ordering::Relaxed),
             newest_us: self.newest_us.load(Ordering::Relaxed),
-            lag_ms: self.lag_ms.load(Ordering::Relaxed),
+            lag_ms: self.lag_ms(jiff::Timestamp::now().as_microsecond()),
             by_rule: drops.by_rule,
             by_type: drops.by_type,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lag_grows_while_nobody_looks() {
+        let counters = SourceCounters::default();
+        assert_eq!(counters.lag_ms(5_000_000), 0);
+        counters.looked(true, 5_000_000);
+        assert_eq!(counters.lag_ms(9_000_000), 0, "idle");
+        counters.looked(false, 9_000_000);
+        assert_eq!(counters.lag_ms(9_000_000), 4_000, "every destination is down");
+        counters.add(&Tally { newest_us: 8_000_000, ..Tally::default() });
+        assert_eq!(counters.lag_ms(9_000_000), 1_000, "reading on");
+    }
+
+    #[test]
+    fn the_high_water_mark_outlives_connections() {
+        let counters = SourceCounters::default();
+        counters.counted_up_to(5, 100);
+        counters.counted_up_to(5, 90);
+        assert_eq!(counters.high_water(), Some((5, 100)));
+        counters.counted_up_to(6, 1);
+        assert_eq!(counters.high_water(), Some((6, 1)));
     }
 }

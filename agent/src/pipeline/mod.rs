@@ -13,8 +13,8 @@ pub use output::Output;
 
 use crate::destination::{Delivery, Mark};
 use crate::lane::Lane;
+use crate::source::Gap;
 use crate::source::audit_journal::EntryBatch;
-use crate::source::{Gap, SourceError};
 use muster_ibmi::audit::{AuditDecoder, JournalEntry};
 use muster_shared::cursor::{Cursor, JournalCursor, ReceiverId};
 use muster_shared::event::{AgentEvent, Event, EventKind, field};
@@ -49,8 +49,6 @@ pub struct Pipeline {
     event: Event,
     counters: Arc<SourceCounters>,
     prefix_of: Option<ReceiverId>,
-    /// Newest entry counted so far; what is read again for a lagging lane is not counted twice.
-    high_water: Option<(i64, u64)>,
 }
 
 impl Pipeline {
@@ -75,7 +73,6 @@ impl Pipeline {
             event: Event::new(),
             counters,
             prefix_of: None,
-            high_water: None,
         }
     }
 
@@ -90,18 +87,9 @@ impl Pipeline {
         &self.policy
     }
 
-    /// Turns a batch into one delivery per target. `last` is the cursor after the batch, `until` the
-    /// bound beyond which entries belong to a later turn.
-    ///
-    /// # Errors
-    /// [`SourceError::Reply`] when the reply cannot be read as rows at all; single bad rows are decoded
-    /// as far as they go and counted.
-    pub fn process(
-        &mut self,
-        entries: &EntryBatch,
-        last: &Cursor,
-        targets: &[Target],
-    ) -> Result<Vec<Delivery>, SourceError> {
+    /// Turns a batch into one delivery per target. `last` is the cursor after the batch. Bad rows
+    /// are decoded as far as they go and counted.
+    pub fn process(&mut self, entries: &EntryBatch, last: &Cursor, targets: &[Target]) -> Vec<Delivery> {
         let Cursor::Journal(last_entry) = last;
         self.set_prefix(&last_entry.receiver);
         let receiver = &last_entry.receiver;
@@ -113,7 +101,8 @@ impl Pipeline {
             event: &mut self.event,
             outputs: &mut self.outputs,
             tally: self.counters.tally(),
-            high_water: self.high_water.filter(|(attached, _)| *attached >= receiver.attached_us),
+            high_water: self.counters.high_water().filter(|(attached, _)| *attached >= receiver.attached_us),
+            newest_us: 0,
             attached_us: receiver.attached_us,
         };
         let mut since_mark = 0_u32;
@@ -130,20 +119,22 @@ impl Pipeline {
             }
         });
         step.tally.bad_rows += stats.bad_rows;
+        let newest_us = step.newest_us;
         self.counters.add(&step.tally);
-        let newest = (receiver.attached_us, last_entry.sequence);
-        self.high_water = self.high_water.max(Some(newest));
-        for delivery in &mut deliveries {
+        self.counters.counted_up_to(receiver.attached_us, last_entry.sequence);
+        for (delivery, target) in deliveries.iter_mut().zip(targets) {
             push_mark(delivery, last.clone());
+            delivery.newest_us = delivery.newest_us.max(newest_us);
+            let counts = self.outputs[target.destination].take_counts();
+            target.lane.count_truncated(counts.truncated);
         }
-        Ok(deliveries)
+        deliveries
     }
 
     /// A gap as an event to every target, whatever the filters say, with the cursor behind the gap.
     #[must_use]
     pub fn gap(&mut self, gap: &Gap, next: &Cursor, targets: &[Target], now_us: i64) -> Vec<Delivery> {
         self.fill_gap(gap, now_us);
-        self.counters.gaps.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         targets
             .iter()
             .map(|target| {
@@ -212,12 +203,14 @@ struct Step<'p> {
     tally: counters::Tally,
     high_water: Option<(i64, u64)>,
     attached_us: i64,
+    newest_us: i64,
 }
 
 impl Step<'_> {
     fn entry(&mut self, entry: &JournalEntry<'_>, targets: &[Target], deliveries: &mut [Delivery]) {
         let decoded = self.decoder.decode(entry, self.event);
         let verdict = self.policy.evaluate(self.event, self.source_name);
+        self.newest_us = self.newest_us.max(entry.time_us);
         if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {
             self.tally.entry(entry, &decoded, verdict);
         }

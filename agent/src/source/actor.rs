@@ -13,6 +13,7 @@ use crate::health::{HealthSink, HealthState};
 use crate::host::reconnect::{Failure, Reconnect};
 use crate::lane::Lane;
 use crate::pipeline::{Pipeline, SourceCounters, Target};
+use crate::state::{GapBook, GapNote};
 use crate::supervisor::Progress;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
@@ -31,13 +32,22 @@ use tracing::{debug, info, warn};
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
 /// After a gap the source stays degraded this long, so that somebody sees it.
-const GAP_SHOWN_FOR: Duration = Duration::from_secs(24 * 3600);
+const GAP_SHOWN_US: i64 = 24 * 3600 * 1_000_000;
 
 /// An answer that takes longer is worth a word; the read's own deadline comes later.
 const SLOW_ANSWER: Duration = Duration::from_secs(10);
 
 /// Pause after an error that only a person can mend (journal missing, no authority): they may be waiting for it.
 const SETUP_RETRY: Duration = Duration::from_secs(10);
+
+/// The partition is not asked while no destination takes anything; after this long that is said.
+const BLOCKED_REPORT: Duration = Duration::from_secs(60);
+
+const BAD_ROWS: &str =
+    "some rows of the journal could be read only in part; show-state counts them (bad rows)";
+
+const WAITING: &str =
+    "waiting for a destination: none takes events, so the partition is not asked meanwhile; see their health";
 
 /// Makes the connection, the source on it and its pipeline. Called again after a failure to connect.
 pub type Connect = Box<dyn FnMut() -> LocalBoxFuture<'static, Result<Connected, SourceError>>>;
@@ -108,6 +118,8 @@ pub struct SourceTask {
     pub policy: Arc<ArcSwap<CompiledPolicy>>,
     /// Counters of the source.
     pub counters: Arc<SourceCounters>,
+    /// Gaps that were met, over restarts.
+    pub gaps: Arc<GapBook>,
     /// Where health goes.
     pub health: Arc<dyn HealthSink + Send + Sync>,
     /// Stamped at every completed step.
@@ -162,7 +174,9 @@ struct Loop {
     clock: Instant,
     times: Vec<LaneTime>,
     turn: u64,
-    gap_until: Option<(Duration, String)>,
+    /// When the source last had something to do, once it has not.
+    blocked_since: Option<Duration>,
+    gap_until: Option<(i64, String)>,
     assumed: Option<String>,
 }
 
@@ -170,7 +184,18 @@ impl Loop {
     fn new(task: SourceTask) -> Self {
         let times = task.lanes.iter().map(|_| LaneTime { not_before: Duration::ZERO, served: 0 }).collect();
         let component = format!("source/{}", task.name);
-        Self { task, component, clock: Instant::now(), times, turn: 0, gap_until: None, assumed: None }
+        let gap_until =
+            task.gaps.last(&task.name).map(|gap| (gap.at_us.saturating_add(GAP_SHOWN_US), gap.text()));
+        Self {
+            task,
+            component,
+            clock: Instant::now(),
+            times,
+            turn: 0,
+            blocked_since: None,
+            gap_until,
+            assumed: None,
+        }
     }
 
     async fn run(&mut self) {
@@ -260,15 +285,22 @@ impl Loop {
                 let health = Arc::clone(&self.task.health);
                 let reading = connected.source.read(&from, until.as_ref(), prefetch);
                 let read = unless(&stop, told_when_slow(&*health, &self.component, reading)).await??;
-                self.take(connected, read, &members, &targets).await?;
+                self.take(connected, read, &members, &targets, until.as_ref()).await;
+                self.blocked_since = None;
             }
             Turn::Wait(at) => {
                 self.report_healthy();
                 unless(&stop, self.sleep_or_wake(at.saturating_sub(now).min(LONGEST_WAIT))).await?;
             }
             Turn::Blocked => {
-                // Destinations report their own trouble; the source itself is well.
-                self.report_healthy();
+                // Destinations report their own trouble; but nobody looks at the partition meanwhile.
+                let since = *self.blocked_since.get_or_insert(now);
+                self.task.counters.looked(false, jiff::Timestamp::now().as_microsecond());
+                if now.saturating_sub(since) < BLOCKED_REPORT {
+                    self.report_healthy();
+                } else {
+                    self.task.health.report(&self.component, HealthState::Degraded, WAITING);
+                }
                 unless(&stop, self.sleep_or_wake(LONGEST_WAIT)).await?;
             }
         }
@@ -323,7 +355,8 @@ impl Loop {
         read: Read,
         members: &[usize],
         targets: &[Target],
-    ) -> Result<(), SourceError> {
+        bound: Option<&Cursor>,
+    ) {
         let policy = self.task.policy.load_full();
         if !Arc::ptr_eq(&policy, connected.pipeline.policy()) {
             connected.pipeline.set_policy(policy);
@@ -331,17 +364,17 @@ impl Loop {
         match read {
             Read::Entries { entries, last, full } => {
                 let rows = entries.rows();
-                let deliveries = connected.pipeline.process(&entries, &last, targets)?;
+                let deliveries = connected.pipeline.process(&entries, &last, targets);
                 drop(entries);
                 self.deliver(deliveries, members, &last).await;
-                self.count_lag();
+                self.looked(members, bound, false);
                 self.pause(members, turn::pause(rows, self.task.batch_rows, full, self.task.poll_interval));
                 self.report_healthy();
             }
             Read::Gap { gap, next } => {
                 let now_us = jiff::Timestamp::now().as_microsecond();
                 let deliveries = connected.pipeline.gap(&gap, &next, targets, now_us);
-                self.note_gap(&gap);
+                self.note_gap(&gap, now_us);
                 self.deliver(deliveries, members, &next).await;
             }
             Read::Moved(next) => {
@@ -349,12 +382,11 @@ impl Loop {
                 self.deliver(Pipeline::moved(&next, targets), members, &next).await;
             }
             Read::Idle => {
-                self.task.counters.lag_ms.store(0, Ordering::Relaxed);
+                self.looked(members, bound, true);
                 self.pause(members, self.task.poll_interval);
                 self.report_healthy();
             }
         }
-        Ok(())
     }
 
     async fn deliver(&mut self, deliveries: Vec<Delivery>, members: &[usize], next: &Cursor) {
@@ -386,41 +418,54 @@ impl Loop {
         }
     }
 
-    fn count_lag(&self) {
-        let newest = self.task.counters.snapshot_newest_us();
-        let lag_us = (jiff::Timestamp::now().as_microsecond() - newest).max(0);
-        self.task.counters.lag_ms.store(lag_us as u64 / 1000, Ordering::Relaxed);
+    /// Lag is told from what the last look found. A read that was bounded by a lane ahead says nothing of the
+    /// end.
+    fn looked(&self, members: &[usize], bound: Option<&Cursor>, found_end: bool) {
+        let at_end = found_end && bound.is_none();
+        let now_us = jiff::Timestamp::now().as_microsecond();
+        for &member in members {
+            self.task.lanes[member].lane.looked(at_end, now_us);
+        }
+        if bound.is_none() {
+            self.task.counters.looked(at_end, now_us);
+        }
     }
 
-    fn note_gap(&mut self, gap: &Gap) {
-        let range = match gap.to {
-            Some(to) => format!("{} to {}", gap.from, to),
-            None => format!("from {} on", gap.from),
+    fn note_gap(&mut self, gap: &Gap, now_us: i64) {
+        let note = GapNote {
+            at_us: now_us,
+            receiver: gap.receiver.clone(),
+            from: gap.from,
+            to: gap.to,
+            reason: gap.reason.clone(),
         };
-        let reason = format!(
-            "entries lost: sequence {range} of receiver {}: {}; keep receivers longer than the agent may be down",
-            gap.receiver, gap.reason
-        );
-        warn!(
-            source = self.task.name,
-            receiver = gap.receiver,
-            from = gap.from,
-            to = gap.to,
-            reason = gap.reason,
-            "entries lost before they could be read"
-        );
-        self.gap_until = Some((self.clock.elapsed() + GAP_SHOWN_FOR, reason));
+        let text = note.text();
+        // It is reported again until each destination has it, and counted once.
+        if self.task.gaps.note(&self.task.name, note) {
+            self.task.counters.gaps.fetch_add(1, Ordering::Relaxed);
+            warn!(
+                source = self.task.name,
+                receiver = gap.receiver,
+                from = gap.from,
+                to = gap.to,
+                reason = gap.reason,
+                "entries lost before they could be read"
+            );
+            self.gap_until = Some((now_us.saturating_add(GAP_SHOWN_US), text));
+        }
         self.report_healthy();
     }
 
     /// Healthy, or degraded while a gap is still news or something is only assumed of the partition.
     fn report_healthy(&mut self) {
-        if self.gap_until.as_ref().is_some_and(|(until, _)| *until < self.clock.elapsed()) {
+        let now_us = jiff::Timestamp::now().as_microsecond();
+        if self.gap_until.as_ref().is_some_and(|(until, _)| *until < now_us) {
             self.gap_until = None;
         }
+        let note = if self.task.counters.has_bad_rows() { BAD_ROWS } else { "" };
         match self.gap_until.as_ref().map(|(_, reason)| reason).or(self.assumed.as_ref()) {
             Some(reason) => self.task.health.report(&self.component, HealthState::Degraded, reason),
-            None => self.task.health.report(&self.component, HealthState::Healthy, ""),
+            None => self.task.health.report(&self.component, HealthState::Healthy, note),
         }
     }
 

@@ -12,12 +12,14 @@
 
 mod cursors;
 mod file;
+mod gaps;
 mod keeper;
 mod lost;
 mod record;
 
 pub use cursors::{Copies, CursorStore, Loaded};
 pub use file::write_atomic;
+pub use gaps::{GapBook, GapNote};
 pub use keeper::{CursorKeeper, Flush, Flushed, STORE_PAUSE, Watch};
 pub use lost::Lost;
 

@@ -45,12 +45,12 @@ impl Telemetry {
         *self.destinations.lock().unwrap_or_else(PoisonError::into_inner) = destinations;
     }
 
-    /// All counters as the controller gets them; `now_ms` is milliseconds since 1970 UTC.
+    /// All counters as the controller gets them; `now_us` is microseconds since 1970 UTC.
     #[must_use]
-    pub fn rates(&self, now_ms: i64) -> RatesSnapshot {
+    pub fn rates(&self, now_us: i64) -> RatesSnapshot {
         let sources = self.snapshot().into_iter().map(|(name, counters)| (name, source_rates(counters)));
         let destinations = self.destinations.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let destinations = destinations.into_iter().map(|(name, of)| (name, destination_rates(&of, now_ms)));
+        let destinations = destinations.into_iter().map(|(name, of)| (name, destination_rates(&of, now_us)));
         RatesSnapshot { sources: sources.collect(), destinations: destinations.collect() }
     }
 
@@ -84,21 +84,21 @@ fn source_rates(counters: CountersSnapshot) -> SourceRates {
         dropped: counters.dropped,
         dropped_by_rule: counters.by_rule.into_iter().collect(),
         lag_ms: seen.then_some(counters.lag_ms),
+        bad_rows: counters.bad_rows,
         last_event_unix_ms: seen.then(|| (counters.newest_us / 1000).unsigned_abs()),
     }
 }
 
-fn destination_rates(of: &DestinationFigures, now_ms: i64) -> DestinationRates {
+fn destination_rates(of: &DestinationFigures, now_us: i64) -> DestinationRates {
     let stats = of.stats.snapshot();
-    let newest_ms = stats.newest_us / 1000;
-    // While nothing waits there is no lag, however old the newest event is.
-    let lag = if stats.queued_bytes == 0 { 0 } else { (now_ms - newest_ms).max(0).unsigned_abs() };
     DestinationRates {
         delivered: stats.delivered,
         replayed: of.lanes.iter().map(|lane| lane.replayed()).sum(),
         bytes: stats.bytes,
         queue_bytes: stats.queued_bytes as u64,
         reconnects: stats.connections.saturating_sub(1),
-        lag_ms: (stats.newest_us > 0).then_some(lag),
+        lag_ms: of.lanes.iter().filter_map(|lane| lane.lag_ms(now_us)).max(),
+        truncated: of.lanes.iter().map(|lane| lane.truncated()).sum(),
+        lost_datagrams: stats.lost_datagrams,
     }
 }
