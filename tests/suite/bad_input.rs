@@ -17,6 +17,9 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(60);
 const QUICK: &[&str] = &["--heartbeat-seconds", "1"];
+/// How a partition differs from the usual one.
+type Change = fn(&mut Scenario);
+
 const AUDIT: &str = "source/audit";
 
 /// A stand-alone agent of a quiet partition with one receiver.
@@ -114,7 +117,7 @@ fn a_wrong_password_is_tried_once_and_then_waited_for() {
 
 #[test]
 fn an_expired_password_and_a_disabled_profile_are_told_with_the_command() {
-    let cases: [(&str, fn(&mut Scenario), &[&str]); 2] = [
+    let cases: [(&str, Change, &[&str]); 2] = [
         (
             "expired",
             |s| s.users[0].expired = true,
