@@ -85,7 +85,7 @@ impl Path {
 
 /// Measures the whole path and its parts.
 pub fn run() -> anyhow::Result<()> {
-    let entries = entries::owned(&entries::replies(4, &[], |sql| sql)?)?;
+    let entries = entries::owned(&entries::replies(1, &[], |sql| sql)?)?;
     describe(&entries);
     let mut path = Path::new()?;
     let mut out = Vec::with_capacity(16 << 20);

@@ -7,10 +7,11 @@
 pub(crate) const FILLED: u64 = u64::from_ne_bytes([0xBF; 8]);
 
 /// Bytes that are looked at in one go where much is expected to be empty.
-const BLOCK: usize = 64;
+const BLOCK: usize = 128;
 
 /// Whether a byte is a blank or zero.
 #[must_use]
+#[inline]
 pub fn is_empty_byte(byte: u8) -> bool {
     byte & 0xBF == 0
 }
@@ -69,6 +70,7 @@ pub fn first_filled(bytes: &[u8]) -> Option<usize> {
     Some(bytes.len() - rest.len() + position)
 }
 
+#[inline]
 fn is_empty_block(block: &[u8; BLOCK]) -> bool {
     block.iter().fold(0, |seen, byte| seen | byte) & 0xBF == 0
 }

@@ -3,7 +3,7 @@
 //! at the same place in every EBCDIC page.
 
 use super::tables::FieldRow;
-use crate::blank::trimmed;
+use crate::blank::{is_empty_byte, trimmed};
 use crate::ebcdic;
 use muster_shared::severity::Severity;
 
@@ -61,13 +61,13 @@ impl Condition {
     }
 
     fn holds(&self, data: &[u8]) -> bool {
-        let end = self.end.min(data.len());
-        let field = trimmed(data.get(self.start..end).unwrap_or_default());
-        if let [byte] = field
-            && self.end - self.start == 1
+        if self.end - self.start == 1
+            && let Some(byte) = data.get(self.start).filter(|byte| !is_empty_byte(**byte))
         {
             return self.values.iter().any(|value| value.first() == Some(byte)) != self.negated;
         }
+        let end = self.end.min(data.len());
+        let field = trimmed(data.get(self.start..end).unwrap_or_default());
         let found = self.values.binary_search_by(|value| value.as_slice().cmp(field)).is_ok()
             || self.prefixes.iter().any(|prefix| field.starts_with(prefix));
         found != self.negated
