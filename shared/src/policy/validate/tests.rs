@@ -41,7 +41,7 @@ fn all_problems_of_a_document_are_listed_at_once() {
 
 #[test]
 fn each_mistake_is_named_with_its_place() {
-    let cases: [(&str, &str); 22] = [
+    let cases: [(&str, &str); 23] = [
         (
             "sources: {a: {kind: audit_journal, journal: QAUDJRN}}",
             "error: sources.a.journal: `QAUDJRN` is no journal; write LIBRARY/NAME, for example QSYS/QAUDJRN",
