@@ -3,8 +3,8 @@
 use super::{FactsBook, SignOnGate};
 use crate::config::Config;
 use crate::destination::{
-    Destination, DestinationActor, DestinationConfig, DestinationParts, HeartbeatFacts, HeartbeatSource,
-    STOP_LIMIT, SetLanes, Stats, Stop,
+    Announce, Destination, DestinationActor, DestinationConfig, DestinationParts, HeartbeatFacts,
+    HeartbeatSource, STOP_LIMIT, SetLanes, Stats, Stop,
 };
 use crate::health::HealthBook;
 use crate::host::facts::{self, Facts};
@@ -136,6 +136,21 @@ impl DestinationHandle {
         self.lanes.clone_from(&lanes);
         if let Some(address) = self.address() {
             address.do_send(SetLanes(lanes));
+        }
+    }
+
+    /// Tells it of a change of policy; completes when that is written or cannot be.
+    pub(super) fn announce(
+        &self,
+        policy_revision: u64,
+        reason: String,
+    ) -> impl Future<Output = ()> + 'static {
+        let address = self.address();
+        async move {
+            if let Some(address) = address {
+                // An error means that it has ended: nobody can be told.
+                let _ = address.send(Announce { policy_revision, reason }).await;
+            }
         }
     }
 

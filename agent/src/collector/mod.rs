@@ -16,11 +16,11 @@ pub use launch::{Environment, connect_source_once};
 pub use running::prepare;
 
 use crate::health::HealthSink;
+use crate::policy::PolicyChange;
 use crate::state::Flush;
 use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
 use crate::supervisor::Children;
 use actix::prelude::*;
-use muster_shared::policy::model::EffectivePolicy;
 use running::{Prepared, Running};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,11 +40,14 @@ pub struct Collector {
     changing: bool,
 }
 
-/// Runs this policy instead of the present one. Answers when every actor of it is started, or with the
+/// Longest time for telling the present destinations of a change.
+const ANNOUNCE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Runs this checked policy instead of the present one. Answers when every actor of it is started, or with the
 /// reason why it cannot run; then the present one goes on.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), String>")]
-pub struct Apply(pub EffectivePolicy);
+pub struct Apply(pub PolicyChange);
 
 /// Stops everything: sources first, then destinations, which flush what they hold. Stores the cursors.
 #[derive(Debug, Message)]
@@ -84,6 +87,21 @@ impl Collector {
         }
     }
 
+    /// Exchanges filters, or stops what the new policy does not keep and starts the rest.
+    fn change(&mut self, prepared: Prepared) -> ResponseActFuture<Self, Result<(), String>> {
+        if self.running.exchange_filters(&self.env, &prepared) {
+            info!(revision = prepared.policy.revision, "policy in force, filters exchanged");
+            self.changing = false;
+            return Box::pin(fut::ready(Ok(())));
+        }
+        let stopped = self.running.stop_for(&mut self.children, &prepared);
+        Box::pin(stopped.into_actor(self).map(|(), collector, _| {
+            collector.go_on(prepared);
+            collector.changing = false;
+            Ok(())
+        }))
+    }
+
     /// Second half of a change: everything that has to stop is stopped.
     fn go_on(&mut self, prepared: Prepared) {
         let revision = prepared.policy.revision;
@@ -103,26 +121,23 @@ impl Actor for Collector {
 impl Handler<Apply> for Collector {
     type Result = ResponseActFuture<Self, Result<(), String>>;
 
-    fn handle(&mut self, Apply(policy): Apply, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Apply(change): Apply, _: &mut Self::Context) -> Self::Result {
         if self.changing {
             let busy = "another change of policy is under way; this one must be offered again".to_owned();
             return Box::pin(fut::ready(Err(busy)));
         }
-        let prepared = match prepare(&self.env, policy) {
+        let prepared = match prepare(&self.env, &change) {
             Ok(prepared) => prepared,
             Err(reason) => return Box::pin(fut::ready(Err(reason))),
         };
-        if self.running.exchange_filters(&self.env, &prepared) {
-            info!(revision = prepared.policy.revision, "policy in force, filters exchanged");
-            return Box::pin(fut::ready(Ok(())));
-        }
         self.changing = true;
-        let stopped = self.running.stop_for(&mut self.children, &prepared);
-        Box::pin(stopped.into_actor(self).map(|(), collector, _| {
-            collector.go_on(prepared);
-            collector.changing = false;
-            Ok(())
-        }))
+        let announced = self.running.announce(prepared.policy.revision, &change.narrows);
+        let announced = async move {
+            if tokio::time::timeout(ANNOUNCE_LIMIT, announced).await.is_err() {
+                warn!("not every destination could be told of the change of policy in time");
+            }
+        };
+        Box::pin(announced.into_actor(self).then(|(), collector, _| collector.change(prepared)))
     }
 }
 

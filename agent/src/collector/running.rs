@@ -5,6 +5,7 @@ use super::launch::{self, DestinationHandle, Environment, SourceHandle};
 use crate::destination::DestinationConfig;
 use crate::lane::Lane;
 use crate::pipeline::Output;
+use crate::policy::PolicyChange;
 use crate::source::actor::{LaneSlot, Mailbox};
 use crate::state::{CursorKeeper, Lost, Watch};
 use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
@@ -42,17 +43,12 @@ pub struct Prepared {
     destinations: BTreeMap<String, DestinationConfig>,
 }
 
-/// Checks a policy whole, without changing anything.
+/// Builds what a checked policy needs from this machine, without changing anything.
 ///
 /// # Errors
-/// What is wrong, for the operator who published it.
-pub fn prepare(env: &Environment, policy: EffectivePolicy) -> Result<Prepared, String> {
-    let problems = muster_shared::policy::validate_effective(&policy);
-    let errors: Vec<String> = problems.iter().filter(|p| p.is_error()).map(ToString::to_string).collect();
-    if !errors.is_empty() {
-        return Err(errors.join("; "));
-    }
-    let compiled = CompiledPolicy::compile(&policy).map_err(|error| error.to_string())?;
+/// What is missing or cannot be used here, for the operator who published it.
+pub fn prepare(env: &Environment, change: &PolicyChange) -> Result<Prepared, String> {
+    let policy = EffectivePolicy::clone(&change.policy);
     let context = FormatContext { partition: env.facts.get(), product_version: env.version.clone() };
     let mut destinations = BTreeMap::new();
     for (name, spec) in &policy.spec.destinations {
@@ -64,7 +60,7 @@ pub fn prepare(env: &Environment, policy: EffectivePolicy) -> Result<Prepared, S
     for (name, SourceSpec::AuditJournal(spec)) in &policy.spec.sources {
         launch::check_source(spec).map_err(|error| format!("source {name}: {error}"))?;
     }
-    Ok(Prepared { policy, compiled: Arc::new(compiled), destinations })
+    Ok(Prepared { policy, compiled: Arc::clone(&change.compiled), destinations })
 }
 
 /// See the module.
@@ -123,6 +119,18 @@ impl Running {
         self.revision = prepared.policy.revision;
         env.revision.store(self.revision, std::sync::atomic::Ordering::Relaxed);
         self.compiled.store(Arc::clone(&prepared.compiled));
+    }
+
+    /// Tells the present destinations what a policy takes from them; nothing to do where it takes nothing.
+    pub(super) fn announce(&self, revision: u64, narrows: &[String]) -> LocalBoxFuture<'static, ()> {
+        if narrows.is_empty() {
+            return Box::pin(async {});
+        }
+        let told: Vec<_> =
+            self.destinations.values().map(|handle| handle.announce(revision, narrows.join("; "))).collect();
+        Box::pin(async move {
+            join_all(told).await;
+        })
     }
 
     /// Stops every source, and the destinations that the new policy does not keep as they are.

@@ -19,6 +19,7 @@ use actix::prelude::*;
 use anyhow::{Context as _, bail};
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
+use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::model::EffectivePolicy;
 use std::path::Path;
 use std::rc::Rc;
@@ -201,7 +202,10 @@ impl Agent {
 
 async fn start_local(env: &Environment, collector: &Addr<Collector>) -> anyhow::Result<()> {
     let Some((file, spec)) = &env.config.policy else { return Ok(()) };
+    // Loading the configuration has checked it.
     let policy = EffectivePolicy { revision: 0, spec: spec.clone() };
+    let compiled = CompiledPolicy::compile(&policy)?;
+    let policy = PolicyChange { policy: Arc::new(policy), compiled: Arc::new(compiled), narrows: Vec::new() };
     let applied = collector.send(Apply(policy)).await.context("the collector ended at its start")?;
     applied.map_err(|reason| anyhow::anyhow!("the policy {} cannot run: {reason}", file.display()))
 }
@@ -212,9 +216,8 @@ struct ApplyTo(Addr<Collector>);
 impl ApplyPolicy for ApplyTo {
     fn apply(&self, change: PolicyChange) -> LocalBoxFuture<'static, Result<(), String>> {
         let collector = self.0.clone();
-        let policy = EffectivePolicy::clone(&change.policy);
         Box::pin(async move {
-            let answer = collector.send(Apply(policy)).await;
+            let answer = collector.send(Apply(change)).await;
             answer.unwrap_or_else(|_| Err("the agent is shutting down".to_owned()))
         })
     }

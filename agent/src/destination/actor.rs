@@ -5,7 +5,7 @@
 
 use super::Delivery;
 use super::config::DestinationConfig;
-use super::heartbeat::HeartbeatSource;
+use super::heartbeat::{self, HeartbeatSource};
 use super::link::{Link, Shared};
 use super::stats::Stats;
 use crate::health::HealthSink;
@@ -180,5 +180,43 @@ impl Handler<SetLanes> for DestinationActor {
     fn handle(&mut self, lanes: SetLanes, _ctx: &mut Self::Context) {
         self.parts.set_lanes(&lanes.0);
         self.shared.set_lanes(lanes.0);
+    }
+}
+
+/// Tells the receiver of a change of policy that may show it less. Answered when it is written, or at once
+/// while the receiver cannot be reached; the sender sets the deadline.
+#[derive(Debug, Clone, Message)]
+#[rtype(result = "()")]
+pub struct Announce {
+    /// Revision that comes.
+    pub policy_revision: u64,
+    /// What it takes away.
+    pub reason: String,
+}
+
+impl Handler<Announce> for DestinationActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, announce: Announce, _ctx: &mut Self::Context) -> Self::Result {
+        let facts = self.parts.facts.facts();
+        let connected = self.parts.stats.connected.load(Ordering::Relaxed);
+        let Some(facts) = facts.filter(|_| connected) else {
+            return Box::pin(async {});
+        };
+        let time_us = jiff::Timestamp::now().as_microsecond();
+        let bytes = heartbeat::policy_changed(
+            &self.parts.config,
+            &facts,
+            announce.policy_revision,
+            &announce.reason,
+            time_us,
+        );
+        let (written, wait) = oneshot::channel();
+        self.shared.notices.borrow_mut().push_back((bytes, written));
+        self.shared.wake.notify_one();
+        // An error means that the connection broke or the actor ended.
+        Box::pin(async move {
+            let _ = wait.await;
+        })
     }
 }

@@ -103,8 +103,8 @@ async fn send_waiting(
     sent: &mut bool,
 ) -> io::Result<Option<&'static str>> {
     let mut loss = None;
-    if let Some(heartbeat) = link.heartbeat(Instant::now()) {
-        loss = send(socket, &heartbeat, link.stats()).await?.or(loss);
+    while let Some(word) = link.word(Instant::now()) {
+        loss = send(socket, &word, link.stats()).await?.or(loss);
         *sent = true;
     }
     while let Some(delivery) = link.next_delivery() {

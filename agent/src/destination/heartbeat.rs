@@ -115,6 +115,42 @@ impl Heartbeat {
     }
 }
 
+/// Most characters of the reason of a change: a datagram has room for it in every format.
+const MAX_REASON: usize = 700;
+
+/// The framed event that tells a receiver of a policy which may show it less.
+pub(super) fn policy_changed(
+    config: &DestinationConfig,
+    facts: &HeartbeatFacts,
+    revision: u64,
+    reason: &str,
+    time_us: i64,
+) -> Vec<u8> {
+    let mut event = Event::new();
+    event.kind = EventKind::Agent(AgentEvent::PolicyChanged);
+    event.name = AgentEvent::PolicyChanged.text();
+    event.time_us = time_us;
+    event.severity = Severity::clamped(7);
+    let system = &facts.context.partition.system_name;
+    event.id_prefix = Arc::from(format!("{system}/policy/{}@{time_us}/", config.name));
+    event.sequence = revision;
+    event.push(field::DESTINATION, &config.name);
+    event.push_int(field::POLICY_REVISION, i64::try_from(revision).unwrap_or(i64::MAX));
+    let mut text: String = reason.chars().take(MAX_REASON).collect();
+    if text.len() < reason.len() {
+        text.push('…');
+    }
+    event.push(field::REASON, &text);
+    let mut bytes = Vec::new();
+    match Formatter::new(&config.format, &facts.context) {
+        Ok(mut formatter) => {
+            config.framer().message(&mut bytes, &mut Vec::new(), |out| formatter.write(&event, out));
+        }
+        Err(error) => tracing::warn!(destination = config.name, %error, "change of policy cannot be written"),
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,5 +197,11 @@ mod tests {
             assert!(text.contains(part), "{part} in {text}");
         }
         assert_eq!(heartbeat.due(), Some(now + Duration::from_secs(300)));
+        let long = format!("rule \"no-zr\" drops events{}", "x".repeat(9_000));
+        let text = String::from_utf8(policy_changed(&config, &facts, 8, &long, 1)).unwrap();
+        for part in ["MUSTER_POLICY_CHANGED", "prod01", "policy_revision=\"8\"", "no-zr", "…"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+        assert!(text.len() < 2_048, "{}", text.len());
     }
 }

@@ -12,11 +12,12 @@ use super::{Delivery, datagrams};
 use crate::health::HealthState;
 use crate::lane::Lane;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
@@ -25,6 +26,8 @@ use tracing::{info, warn};
 pub(super) struct Shared {
     pub(super) queue: RefCell<Queue>,
     pub(super) lanes: RefCell<Vec<Arc<Lane>>>,
+    /// Written before anything that is queued; whoever waits is told when it is.
+    pub(super) notices: RefCell<VecDeque<(Vec<u8>, oneshot::Sender<()>)>>,
     pub(super) wake: Notify,
     stop_at: Cell<Option<Instant>>,
     connected: Cell<bool>,
@@ -86,6 +89,8 @@ pub(super) struct Link {
     parts: DestinationParts,
     shared: Rc<Shared>,
     heartbeat: Heartbeat,
+    /// The notice that is being written.
+    notice: Option<oneshot::Sender<()>>,
     instance: u64,
 }
 
@@ -99,7 +104,7 @@ impl Link {
             lane.take_queued(usize::MAX);
             lane.rewind();
         }
-        Self { parts, shared, heartbeat, instance }
+        Self { parts, shared, heartbeat, notice: None, instance }
     }
 
     pub(super) fn config(&self) -> &DestinationConfig {
@@ -156,8 +161,24 @@ impl Link {
         self.heartbeat.connected(now);
     }
 
+    /// What goes out before events: a notice, else a heartbeat that is due. Called when what was given before is
+    /// written.
+    pub(super) fn word(&mut self, now: Instant) -> Option<Vec<u8>> {
+        if let Some(written) = self.notice.take() {
+            // An error means that nobody waits any more.
+            let _ = written.send(());
+        }
+        let next = self.shared.notices.borrow_mut().pop_front();
+        if let Some((bytes, written)) = next {
+            self.notice = Some(written);
+            Stats::add(&self.stats().bytes, bytes.len() as u64);
+            return Some(bytes);
+        }
+        self.heartbeat(now)
+    }
+
     /// The framed heartbeat, if one is due and can be made.
-    pub(super) fn heartbeat(&mut self, now: Instant) -> Option<Vec<u8>> {
+    fn heartbeat(&mut self, now: Instant) -> Option<Vec<u8>> {
         if !self.heartbeat.is_due(now) || self.shared.stop_at().is_some() {
             return None;
         }
@@ -226,6 +247,8 @@ impl Link {
         self.shared.connected(false);
         self.stats().connected.store(false, Ordering::Relaxed);
         self.shared.rewind();
+        self.notice = None;
+        self.shared.notices.borrow_mut().clear();
         end
     }
 

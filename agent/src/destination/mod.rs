@@ -14,7 +14,7 @@ pub mod transport;
 pub mod window;
 mod writing;
 
-pub use actor::{Destination, DestinationActor, DestinationParts, STOP_LIMIT, SetLanes, Stop};
+pub use actor::{Announce, Destination, DestinationActor, DestinationParts, STOP_LIMIT, SetLanes, Stop};
 pub use config::{ConfigError, DestinationConfig};
 pub use heartbeat::{HeartbeatFacts, HeartbeatSource};
 pub use stats::{DestinationStats, Stats};

@@ -180,7 +180,7 @@ impl<'l> Session<'l> {
     }
 
     fn next_out(&mut self, now: Instant) -> Option<Out> {
-        if let Some(bytes) = self.link.heartbeat(now) {
+        if let Some(bytes) = self.link.word(now) {
             return Some(Out::Heartbeat { bytes, offset: 0 });
         }
         self.link.next_delivery().map(|delivery| Out::Delivery(Writing::new(delivery)))

@@ -2,7 +2,6 @@
 
 use crate::health::{HealthSink, HealthState};
 use crate::policy::check::{CheckedPolicy, check};
-use crate::policy::plan::plan;
 use crate::policy::store::{PolicyStore, StoredPolicy, StoredRefusal};
 use crate::policy::{ApplyPolicy, LocalLimits, PolicyChange};
 use crate::uplink::{PolicyHandler, PolicyOffer, PolicyReport, PolicyVerdict};
@@ -95,7 +94,6 @@ impl PolicyKeeper {
         let change = PolicyChange {
             policy: Arc::clone(&checked.policy),
             compiled: Arc::clone(&checked.compiled),
-            plan: plan(old, &checked.policy),
             narrows: old.map(|old| narrows(old, &checked.policy)).unwrap_or_default(),
         };
         let applied = self.supervisor.apply(change);
