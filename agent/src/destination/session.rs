@@ -288,8 +288,7 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_heartbeat_that_cannot_be_written_wakes_nobody() {
+    fn link() -> (Link, Rc<Shared>) {
         let spec = DestinationSpec {
             transport: TransportSpec::Tcp {
                 address: "127.0.0.1:514".to_owned(),
@@ -302,7 +301,26 @@ mod tests {
         let config = DestinationConfig::build("siem", &spec, std::path::Path::new("/s")).unwrap();
         let parts = DestinationParts::new(config, Vec::new(), Arc::new(Nothing), Arc::new(Nothing));
         let shared: Rc<Shared> = Rc::default();
-        let mut link = Link::new(parts, Rc::clone(&shared), 0);
+        let link = Link::new(parts, Rc::clone(&shared), 0);
+        (link, shared)
+    }
+
+    #[test]
+    fn a_notice_goes_first_and_is_answered_when_it_is_written() {
+        let (mut link, shared) = link();
+        let (written, mut wait) = tokio::sync::oneshot::channel();
+        shared.notices.borrow_mut().push_back((b"changed".to_vec(), written));
+        let now = Instant::now();
+        assert_eq!(link.word(now), Some(b"changed".to_vec()));
+        assert!(wait.try_recv().is_err(), "handed out, not written");
+        // Asked for the next one: the notice is written. No heartbeat: the partition is not known yet.
+        assert_eq!(link.word(now), None);
+        assert_eq!(wait.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn a_heartbeat_that_cannot_be_written_wakes_nobody() {
+        let (mut link, shared) = link();
         let start = Instant::now();
         link.heartbeat_at(start);
         let mut session = Session::new(&mut link, Patience::none(), start);
