@@ -9,6 +9,8 @@
 //! `args` reads the command line, `command` has one file per subcommand, `client` speaks HTTP, `trust`
 //! decides on certificates, `profile` keeps logins, `output` makes tables.
 #![forbid(unsafe_code)]
+// The documentation of the arguments is the text of --help, where a link would show its brackets.
+#![allow(rustdoc::bare_urls)]
 
 pub mod args;
 mod client;
