@@ -18,4 +18,4 @@ pub mod store;
 pub mod user;
 
 pub use config::Config;
-pub use serve::{Running, ServeError, serve};
+pub use serve::{Running, ServeError, reset_admin, serve};

@@ -3,8 +3,9 @@
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use muster_controller::config::FirstStart;
 use muster_controller::config::{DAY, DEFAULT_CERTIFICATE_DAYS, DEFAULT_LISTEN};
-use muster_controller::{Config, Running, serve};
+use muster_controller::{Config, reset_admin, serve};
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -24,6 +25,18 @@ struct Cli {
 enum Command {
     /// Run the controller until SIGTERM or Ctrl-C.
     Serve(Serve),
+    /// Give the user admin a new one-time password; the controller must be stopped.
+    ResetAdmin(ResetAdmin),
+}
+
+#[derive(Args)]
+struct ResetAdmin {
+    /// Folder of the controller's state.
+    #[arg(long, env = "MUSTER_DATA_DIR")]
+    data_dir: PathBuf,
+    /// Write the password to this file (mode 0600) instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    admin_password_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -58,9 +71,17 @@ struct Serve {
 }
 
 fn main() -> ExitCode {
-    let Cli { command: Command::Serve(arguments) } = Cli::parse();
-    start_log(arguments.log_json);
-    match run(arguments) {
+    let result = match Cli::parse().command {
+        Command::Serve(arguments) => {
+            start_log(arguments.log_json);
+            run(arguments)
+        }
+        Command::ResetAdmin(arguments) => {
+            start_log(false);
+            reset(&arguments)
+        }
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -78,6 +99,21 @@ fn start_log(json: bool) {
     if json { log.json().init() } else { log.init() }
 }
 
+fn reset(arguments: &ResetAdmin) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be started")?;
+    let file = arguments.admin_password_file.as_deref();
+    runtime.block_on(reset_admin(&arguments.data_dir, file, print_password))?;
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)] // for a person or a pipe
+fn print_password(password: &str) {
+    println!("{password}");
+}
+
 fn run(arguments: Serve) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -85,12 +121,12 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         .build()
         .context("the runtime could not be started")?;
     runtime.block_on(async move {
-        let printed = arguments.admin_password_file.is_none();
         let config = Config {
             listen: arguments.listen,
             names: arguments.names,
             port_file: arguments.port_file,
             admin_password_file: arguments.admin_password_file,
+            show_first_start: Some(print_first_start),
             heartbeat_seconds: arguments.heartbeat_seconds,
             certificate_life: DAY * arguments.certificate_days,
             workers: usize::try_from(arguments.workers)?,
@@ -99,9 +135,6 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         // Before the controller listens, so that no signal is missed.
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
         let running = serve(config).await?;
-        if printed {
-            print_first_start(&running);
-        }
         tokio::select! {
             _ = terminate.recv() => {}
             result = tokio::signal::ctrl_c() => result.context("Ctrl-C cannot be awaited")?,
@@ -113,15 +146,14 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
 }
 
 #[allow(clippy::print_stdout)] // the one thing that belongs on standard output
-fn print_first_start(running: &Running) {
-    let Some(password) = &running.admin_password else { return };
+fn print_first_start(start: &FirstStart<'_>) {
     println!("┌─ First start ──────────────────────────────────────────────────");
-    println!("│ Controller  https://{}", running.addr);
+    println!("│ Controller  https://{}", start.addr);
     println!("│ User        admin");
-    println!("│ Password    {}", password.as_str());
-    println!("│ CA SHA-256  {}", running.ca_sha256);
+    println!("│ Password    {}", start.password);
+    println!("│ CA SHA-256  {}", start.ca_sha256);
     println!("│ This password is shown only now. Sign in with");
-    println!("│   muster login https://{} --fingerprint {}", running.addr, running.ca_sha256);
+    println!("│   muster login https://{} --fingerprint {}", start.addr, start.ca_sha256);
     println!("│ and change it with `muster password`.");
     println!("└────────────────────────────────────────────────────────────────");
 }

@@ -1,8 +1,8 @@
 //! Starts and stops a controller.
 
 use crate::app::App;
-use crate::audit_log::{AuditError, AuditLog};
-use crate::config::Config;
+use crate::audit_log::{AuditError, AuditLog, Outgoing};
+use crate::config::{Config, FirstStart};
 use crate::fleet::Fleet;
 use crate::gateway::outbox::Farewell;
 use crate::identity::ca::{Ca, CaError};
@@ -12,7 +12,7 @@ use crate::identity::secret;
 use crate::identity::tls::{self, ServerCertificate, TlsError};
 use crate::policy::PolicyBook;
 use crate::store::{SharedStore, SledStore, StoreError};
-use crate::user::{ADMIN, Accounts, UserError};
+use crate::user::{self, ADMIN, Accounts, UserError};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Server, ServerHandle};
 use actix_web::middleware::Compress;
@@ -21,6 +21,7 @@ use actix_web::{App as HttpApp, HttpServer, web};
 use jiff::Timestamp;
 use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -107,7 +108,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     // Another provider may be installed by the program around: nothing here relies on the default.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let now = Timestamp::now();
-    std::fs::create_dir_all(&config.data_dir).map_err(failed("created", &config.data_dir))?;
+    file::private_folder(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen)
         .map_err(|source| ServeError::Listen { address: config.listen, source })?;
     let addr =
@@ -115,11 +116,9 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let store: SharedStore = Arc::new(SledStore::open(&config.data_dir.join("store"))?);
     let app = Arc::new(assemble(config, addr, store, now)?);
     app.audit.drain().await;
-    let admin_password = app.accounts.ensure_admin(now).await?;
-    if let (Some(password), Some(path)) = (&admin_password, &app.config.admin_password_file) {
-        file::write(path, 0o600, format!("{}\n", password.as_str()).as_bytes())?;
-    }
     let server = listen(&app, listener)?;
+    // Last of what can fail: a password that was shown is the one that is stored.
+    let admin_password = first_user(&app, now).await?;
     let handle = server.handle();
     let server = tokio::spawn(server);
     let renewal = tokio::spawn(renew_certificate(Arc::clone(&app)));
@@ -162,6 +161,60 @@ fn assemble(
         sessions: AtomicUsize::new(0),
         bodies: tokio::sync::Semaphore::new(crate::gateway::body::MAX_BODIES),
     })
+}
+
+/// Makes the first user if there is none. Its password is shown, then stored: a crash between the two makes
+/// another one at the next start.
+async fn first_user(app: &App, now: Timestamp) -> Result<Option<Zeroizing<String>>, ServeError> {
+    if !app.accounts.is_empty()? {
+        return Ok(None);
+    }
+    let password = user::one_time_password();
+    let batch = app.accounts.set_admin(&password, now)?;
+    match &app.config.admin_password_file {
+        Some(path) => file::write(path, 0o600, format!("{}\n", password.as_str()).as_bytes())?,
+        None => {
+            if let Some(show) = app.config.show_first_start {
+                show(&FirstStart { addr: app.address, password: &password, ca_sha256: &ca_sha256(app) });
+            }
+        }
+    }
+    app.store.apply(batch).await?;
+    Ok(Some(password))
+}
+
+fn ca_sha256(app: &App) -> String {
+    secret::sha256_hex(app.ca.certificate())
+}
+
+/// Gives the user `admin` a new one-time password, writes it to `password_file` if there is one, and returns
+/// it. The controller must not run: the store is opened by one program at a time.
+///
+/// # Errors
+/// If there is no controller's state in the folder, or it cannot be changed.
+pub async fn reset_admin(
+    data_dir: &Path,
+    password_file: Option<&Path>,
+    show: impl FnOnce(&str),
+) -> Result<(), ServeError> {
+    let folder = data_dir.join("store");
+    // Opening would make an empty one.
+    std::fs::metadata(&folder).map_err(failed("read", &folder))?;
+    let store: SharedStore = Arc::new(SledStore::open(&folder)?);
+    let accounts = Accounts::new(Arc::clone(&store))?;
+    let audit = AuditLog::open(&data_dir.join("audit.log"), Arc::clone(&store))?;
+    let password = user::one_time_password();
+    let mut batch = accounts.set_admin(&password, Timestamp::now())?;
+    let nowhere = std::net::IpAddr::from([127, 0, 0, 1]);
+    Outgoing::by_user("offline", nowhere, "password.reset", ADMIN).add_to(&mut batch);
+    match password_file {
+        Some(path) => file::write(path, 0o600, format!("{}\n", password.as_str()).as_bytes())?,
+        None => show(&password),
+    }
+    store.apply(batch).await?;
+    audit.drain().await;
+    store.close();
+    Ok(())
 }
 
 /// The host's name, where the system tells it.

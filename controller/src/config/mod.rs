@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Settings of a controller.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where it keeps its state.
     pub data_dir: PathBuf,
@@ -18,6 +18,9 @@ pub struct Config {
     pub port_file: Option<PathBuf>,
     /// Gets the one-time password of the first start, instead of standard output.
     pub admin_password_file: Option<PathBuf>,
+    /// Shows the first start to a person, before its password is stored; not called if there is a file for the
+    /// password.
+    pub show_first_start: Option<fn(&FirstStart<'_>)>,
     /// Heartbeat interval of agents in seconds, 1 or more.
     pub heartbeat_seconds: u64,
     /// Life of agents' certificates.
@@ -26,6 +29,16 @@ pub struct Config {
     pub probe: Duration,
     /// Threads that serve connections.
     pub workers: usize,
+}
+
+/// What the first start has to show.
+pub struct FirstStart<'a> {
+    /// The address listened on.
+    pub addr: SocketAddr,
+    /// One-time password of the user `admin`.
+    pub password: &'a str,
+    /// Fingerprint of the authority's certificate.
+    pub ca_sha256: &'a str,
 }
 
 /// Default port of OpAMP, on the loopback address: a controller is not open to the network unasked.
@@ -48,6 +61,7 @@ impl Config {
             names: Vec::new(),
             port_file: None,
             admin_password_file: None,
+            show_first_start: None,
             heartbeat_seconds: muster_proto::opamp::DEFAULT_HEARTBEAT_SECONDS,
             certificate_life: DAY * DEFAULT_CERTIFICATE_DAYS,
             probe: Duration::from_secs(3),

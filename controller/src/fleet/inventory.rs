@@ -9,6 +9,7 @@ use crate::policy::assign::Desired;
 use crate::store::{self, Store, StoreError};
 use muster_proto::api::Labels;
 use muster_shared::id::AgentId;
+use muster_shared::policy::merge::selects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -134,6 +135,14 @@ impl Fleet {
                 agent.desired = desired;
             }
         }
+    }
+
+    /// Has the wanted policy offered again where it was refused, among the agents that `selector` selects;
+    /// tells which, for that has to be stored.
+    pub fn retry_refused(&self, selector: &Labels) -> Vec<AgentId> {
+        let mut agents = self.lock();
+        let selected = agents.values_mut().filter(|a| selects(selector, &a.record.labels));
+        selected.filter_map(|agent| agent.retry_refused().then_some(agent.record.id)).collect()
     }
 
     /// A number for a new connection.

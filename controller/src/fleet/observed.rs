@@ -139,7 +139,8 @@ impl Observed {
             Ok(Wire::Unset) | Err(_) => ConfigWord::Unset,
         };
         if hash.is_empty() && word == ConfigWord::Unset {
-            self.config = None;
+            // It knows of no configuration (any more): what it refused before may be tried again.
+            (self.config, self.refused) = (None, None);
             return;
         }
         let same = self.config.as_ref().filter(|c| c.hash == hash && c.word == word);

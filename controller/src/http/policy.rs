@@ -100,6 +100,10 @@ async fn publish_text(
     };
     let agents = selected(&app, &document.selector);
     if let Some(old) = present(&app, &document.name)?.filter(|s| !s.view.removed && s.text == text) {
+        // Applying the same again is how a person asks for another try where it was refused.
+        for id in app.fleet.retry_refused(&document.selector) {
+            crate::gateway::process::persist(&app, id, true, None).await?;
+        }
         return Ok(PolicyPublished { revision: old.view, changed: false, agents, warnings });
     }
     if app.book.is_full_for(&document.name) {

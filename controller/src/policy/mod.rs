@@ -205,7 +205,9 @@ impl PolicyBook {
     #[must_use]
     pub fn is_full_for(&self, name: &str) -> bool {
         let state = self.read();
-        !state.documents.contains_key(name) && state.documents.len() >= MAX_DOCUMENTS
+        let live = |c: &Current| c.document.is_some();
+        !state.documents.get(name).is_some_and(live)
+            && state.documents.values().filter(|c| live(c)).count() >= MAX_DOCUMENTS
     }
 
     /// Takes over a draft that is stored.

@@ -92,6 +92,12 @@ pub struct Accounts {
     nobody: String,
 }
 
+/// A one-time password.
+#[must_use]
+pub fn one_time_password() -> Zeroizing<String> {
+    Zeroizing::new(secret::random_text("")[..24].to_owned())
+}
+
 fn hash(password: &str) -> Result<String, UserError> {
     let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|_| UserError::Hash)?;
     Ok(hash.to_string())
@@ -120,21 +126,31 @@ impl Accounts {
         })
     }
 
-    /// Makes the first user if there is none; tells its one-time password.
+    /// True if there is no user yet.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn is_empty(&self) -> Result<bool, UserError> {
+        Ok(self.store.scan(USERS, None, 1)?.is_empty())
+    }
+
+    /// What makes the user `admin`, or gives it another password, and ends its sessions. The password is to be
+    /// shown before this is stored: one that is shown and not stored costs nothing, the other way round it is
+    /// lost.
     ///
     /// # Errors
     /// If the store or hashing fails.
-    pub async fn ensure_admin(&self, now: Timestamp) -> Result<Option<Zeroizing<String>>, UserError> {
-        if !self.store.scan(USERS, None, 1)?.is_empty() {
-            return Ok(None);
-        }
-        let password = Zeroizing::new(secret::random_text("")[..24].to_owned());
+    pub fn set_admin(&self, password: &str, now: Timestamp) -> Result<Batch, UserError> {
         let record =
-            UserRecord { name: ADMIN.to_owned(), password: hash(&password)?, initial: true, created_at: now };
+            UserRecord { name: ADMIN.to_owned(), password: hash(password)?, initial: true, created_at: now };
         let mut batch = Batch::new();
-        batch.put_json(format!("{USERS}{ADMIN}"), Condition::Absent, &record);
-        self.store.apply(batch).await?;
-        Ok(Some(password))
+        batch.put_json(format!("{USERS}{ADMIN}"), Condition::Any, &record);
+        for (key, session) in store::scan_json::<SessionRecord>(&*self.store, SESSIONS)? {
+            if session.user == ADMIN {
+                batch.delete(key, Condition::Any);
+            }
+        }
+        Ok(batch)
     }
 
     async fn matches(&self, password: Zeroizing<String>, phc: String) -> bool {

@@ -2,8 +2,8 @@
 
 use crate::common::*;
 use muster_proto::api::{
-    AgentView, AuditEntry, Page, PolicyPublished, PolicyRevisionText, PolicyState, TokenCreated,
-    TokenRequest, TokenView,
+    AgentView, AuditEntry, LoginRequest, Page, PolicyPublished, PolicyRevisionText, PolicyState,
+    TokenCreated, TokenRequest, TokenView,
 };
 use muster_proto::opamp::RemoteConfigStatuses;
 use std::path::Path;
@@ -157,4 +157,33 @@ fn the_first_start_prints_its_password_once() {
     let first = start();
     assert_eq!(first.matches("│ Password    ").count(), 1, "{first}");
     assert_eq!(start(), "", "only the first time");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_admin_password_is_replaced_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    let reset = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster-controller"));
+        command.args(["reset-admin", "--data-dir"]).arg(dir.path().join("data")).output().unwrap()
+    };
+    let nothing = reset();
+    assert_eq!(nothing.status.code(), Some(1), "there is no controller here");
+    assert!(!dir.path().join("data").exists());
+    let mut first = Program::start(dir.path(), "127.0.0.1:0").await;
+    let old = std::fs::read_to_string(dir.path().join("password")).unwrap();
+    assert_eq!(reset().status.code(), Some(1), "not while it runs");
+    first.kill();
+    let done = reset();
+    assert_eq!(done.status.code(), Some(0));
+    let new = String::from_utf8(done.stdout).unwrap();
+    let second = Program::start(dir.path(), "127.0.0.1:0").await;
+    let mut api = Api::new(second.addr, &second.ca);
+    api.login(new.trim()).await;
+    let request = LoginRequest { user: "admin".into(), password: old.trim().into() };
+    let body = ("application/json", serde_json::to_vec(&request).unwrap());
+    assert_eq!(api.problem("POST", "/login", Some(body)).await.code(), "wrong-password");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(dir.path().join("data")).unwrap().permissions(),
+    );
+    assert_eq!(mode & 0o777, 0o700);
 }

@@ -184,6 +184,24 @@ impl Agent {
         self.version += 1;
     }
 
+    /// Forgets that the wanted policy was refused, so that it is offered again; true if it was.
+    pub fn retry_refused(&mut self) -> bool {
+        let refused = self.observed.refused.as_ref().is_some_and(|r| r.hash == self.desired.hash);
+        if refused {
+            self.forget_refusal();
+            self.version += 1;
+            self.outbox.policy_changed();
+        }
+        refused
+    }
+
+    fn forget_refusal(&mut self) {
+        self.observed.refused = None;
+        self.offered = None;
+        // Its report of failure is about the try before.
+        self.observed.config.take_if(|c| c.word == ConfigWord::Failed);
+    }
+
     /// The wanted policy, if it has to be offered now.
     pub fn offer(&mut self, now: Timestamp) -> Option<muster_proto::opamp::AgentRemoteConfig> {
         let capabilities = AgentCapabilities(self.observed.capabilities);

@@ -147,6 +147,22 @@ fn policy_states() {
 }
 
 #[test]
+fn a_refused_policy_is_offered_again_when_somebody_wants_it() {
+    let mut agent = agent();
+    let hash = agent.receive(&full(0), at(0)).reply.remote_config.unwrap().config_hash;
+    assert!(
+        agent.receive(&status(1, &hash, RemoteConfigStatuses::Failed), at(1)).reply.remote_config.is_none()
+    );
+    assert!(agent.receive(&short(2), at(100)).reply.remote_config.is_none(), "not by itself");
+    assert!(agent.retry_refused());
+    assert!(!agent.retry_refused(), "once");
+    assert_eq!(agent.offer(at(101)).unwrap().config_hash, hash);
+    agent.receive(&status(3, &hash, RemoteConfigStatuses::Failed), at(102));
+    // A new installation of the agent, which knows of nothing.
+    assert!(agent.receive(&full(0), at(200)).reply.remote_config.is_some());
+}
+
+#[test]
 fn settings_are_offered_once_until_the_agent_forgets_them() {
     use muster_proto::opamp::{ConnectionSettingsOffers, ConnectionSettingsStatus, OpAmpConnectionSettings};
     let settings = OpAmpConnectionSettings { heartbeat_interval_seconds: 1, ..Default::default() };
