@@ -56,7 +56,7 @@ bench-parts: ## the micro benchmarks of single parts
 check: ## format, lints, documentation, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --profile quick -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet --profile quick
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --locked --quiet --profile quick
 	@if command -v cargo-deny >/dev/null; then \
 	  $(CARGO) deny --locked --offline check bans licenses sources; \
 	else \

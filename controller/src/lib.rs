@@ -1,6 +1,6 @@
 //! The Muster controller: enrols agents, pushes policy, shows health and event rates.
 //!
-//! [`serve`] starts one in the background: one TLS port that speaks OpAMP (WebSocket and polling), REST,
+//! [`serve()`] starts one in the background: one TLS port that speaks OpAMP (WebSocket and polling), REST,
 //! metrics and health. Promises: nothing is answered before it is durable; every queue, body and wait is
 //! bounded; a client certificate of the controller's own authority is the only way to be an agent.
 #![forbid(unsafe_code)]

@@ -121,7 +121,7 @@ impl SourceCounters {
         self.drops.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Tells the names of the rules that [`Tally`] counts by index; called with each new policy. Counts
+    /// Tells the names of the rules that a tally counts by index; called with each new policy. Counts
     /// of rules with the same name go on.
     pub fn set_rules(&self, names: &[String]) {
         self.drops().rule_names = names.to_vec();
