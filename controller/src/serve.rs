@@ -187,8 +187,8 @@ fn ca_sha256(app: &App) -> String {
     secret::sha256_hex(app.ca.certificate())
 }
 
-/// Gives the user `admin` a new one-time password, writes it to `password_file` if there is one, and returns
-/// it. The controller must not run: the store is opened by one program at a time.
+/// Gives the user `admin` a new one-time password: it is written to `password_file`, or given to `show` if
+/// there is none, before it is stored. The controller must not run: the store is opened by one program at a time.
 ///
 /// # Errors
 /// If there is no controller's state in the folder, or it cannot be changed.
