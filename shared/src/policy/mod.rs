@@ -1,7 +1,7 @@
 //! Policy: what a partition collects, what is filtered, how grave it is, and where it goes.
 //!
 //! A [`model::PolicyDocument`] is what a person writes (YAML). It is read by [`parse`], checked by
-//! [`validate`], and all documents whose selector matches a partition are merged ([`merge`]) into one
+//! [`validate`], and all documents whose selector matches a partition are merged ([`merge()`]) into one
 //! [`model::EffectivePolicy`], which the agent compiles ([`compile`]) and runs on every event. [`diff`] tells
 //! people what changes between two of them and whether the new one sees less.
 //!
