@@ -46,7 +46,7 @@ prove: deps build ## the stories in full size
 
 .PHONY: bench
 bench: release ## how fast and how light; results go to docs/benchmarks.md by hand
-	target/release/muster-bench all
+	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench all
 
 .PHONY: bench-parts
 bench-parts: ## the micro benchmarks of single parts
