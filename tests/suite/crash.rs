@@ -101,12 +101,9 @@ fn bound(incidents: &[usize]) -> usize {
 
 #[test]
 fn only_incidents_close_to_another_allow_for_more_than_a_window() {
-    for (incidents, expected) in [
-        (&[][..], 0),
-        (&[4_000], 5_000),
-        (&[4_000, 9_000, 20_000], 15_000),
-        (&[4_000, 4_000, 4_600], 15_600),
-    ] {
+    for (incidents, expected) in
+        [(&[][..], 0), (&[4_000], 5_000), (&[4_000, 9_000, 20_000], 15_000), (&[4_000, 4_000, 4_600], 15_600)]
+    {
         assert_eq!(bound(incidents), expected);
     }
 }

@@ -1,6 +1,6 @@
 //! `muster-agent check-config`: the configuration, and with `--connect` everything it points at.
 
-use crate::collector::{FactsBook, connect_source_once};
+use crate::collector::connect_source_once;
 use crate::config::Config;
 use crate::destination::DestinationConfig;
 use crate::destination::transport::connect;
@@ -115,10 +115,4 @@ async fn check_destination(
             false
         }
     }
-}
-
-/// Facts known from an earlier run, for commands that format events.
-#[must_use]
-pub fn facts(config: &Config) -> FactsBook {
-    FactsBook::load(config)
 }

@@ -21,7 +21,6 @@ use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::model::EffectivePolicy;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
@@ -306,7 +305,7 @@ async fn write_status(env: Arc<Environment>, collector: Addr<Collector>, agent_i
         if unchanged {
             continue;
         }
-        if let Err(error) = write(&status, &env.config.state_dir) {
+        if let Err(error) = status.write(&env.config.state_dir) {
             warn!(%error, "status file cannot be written");
         }
         written = Some(status);
@@ -326,10 +325,6 @@ fn status(env: &Environment, agent_id: &str, overview: Overview) -> Status {
         destinations: overview.destinations,
         cursors: overview.cursors,
     }
-}
-
-fn write(status: &Status, state_dir: &Path) -> std::io::Result<()> {
-    status.write(state_dir)
 }
 
 #[cfg(test)]

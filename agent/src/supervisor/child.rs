@@ -54,12 +54,6 @@ impl Child {
         &self.component
     }
 
-    /// How often it died and froze.
-    #[must_use]
-    pub fn exits(&self) -> (u64, u64) {
-        (self.history.died, self.history.frozen)
-    }
-
     /// One look at the child at `now`.
     fn check(&mut self, now: Duration, health: &dyn HealthSink) {
         match &self.state {
@@ -203,6 +197,7 @@ mod tests {
                 ("source/audit".to_owned(), HealthState::Degraded)
             ]
         );
-        assert_eq!(children.children[0].exits(), (1, 1));
+        let history = &children.children[0].history;
+        assert_eq!((history.died, history.frozen), (1, 1));
     }
 }
