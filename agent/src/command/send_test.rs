@@ -1,7 +1,8 @@
 //! `muster-agent send-test`: one event to every destination, to see it arrive in the SIEM.
 
 use super::VERSION;
-use super::check::{facts, policy_in_force};
+use super::check::policy_in_force;
+use crate::collector::FactsBook;
 use crate::config::Config;
 use crate::destination::DestinationConfig;
 use crate::destination::transport::{Connection, connect};
@@ -25,7 +26,8 @@ pub fn run(config: &Config) -> anyhow::Result<bool> {
     if spec.destinations.is_empty() {
         bail!("the policy has no destination; add one under `destinations:`");
     }
-    let context = FormatContext { partition: facts(config).get(), product_version: VERSION.to_owned() };
+    let context =
+        FormatContext { partition: FactsBook::load(config).get(), product_version: VERSION.to_owned() };
     let secrets = config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets"));
     actix_rt::System::new().block_on(async {
         let mut well = true;
