@@ -1,9 +1,9 @@
 //! Simulated partition, agent and TCP receiver as processes on the same cores.
 //!
-//! The journal is full before the agent starts. The receiver is this process: it counts line ends. The rate
-//! is that of the part after the first tenth, when all connections are made and the batches are large.
+//! The journal is full before the agent starts. The receiver is this process: it counts line ends.
 
-use anyhow::Context as _;
+use crate::figures::{megabytes, status_bytes};
+use crate::receiver::Receiver;
 use muster_tests::eventually::eventually;
 use muster_tests::process::{Process, program, run as run_program};
 use muster_tests::results::result;
@@ -12,13 +12,15 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-/// Longest wait for a program to be ready, and for the journal to be sent.
+/// Longest wait for a program to be ready.
 const READY: Duration = Duration::from_secs(30);
-const DRAINED: Duration = Duration::from_secs(300);
+
+/// Longest wait for all messages of a run.
+pub const DRAINED: Duration = Duration::from_secs(300);
 
 /// The agent is watched this long when it has nothing to do.
 const IDLE: Duration = Duration::from_secs(8);
@@ -70,19 +72,16 @@ pub fn run(events: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn megabytes(bytes: u64) -> String {
-    format!("{:.1}", bytes as f64 / 1e6)
-}
-
 /// A simulated partition with a full journal, in a process of its own.
-struct Simulated {
+pub struct Simulated {
     process: Process,
     address: String,
     ca_file: PathBuf,
 }
 
 impl Simulated {
-    fn start(sandbox: &Sandbox, name: &str, events: u64) -> anyhow::Result<Self> {
+    /// Starts it and fills the journal with the everyday mix.
+    pub fn start(sandbox: &Sandbox, name: &str, events: u64) -> anyhow::Result<Self> {
         let scenario = sandbox.write(&format!("{name}/scenario.toml"), SCENARIO);
         let (ports, certificates) =
             (sandbox.path().join(name).join("ports.json"), sandbox.path().join(name).join("cert"));
@@ -128,22 +127,23 @@ fn measure(
     let receiver = Receiver::start(events)?;
     let cpu_before = partition.process.cpu_seconds().unwrap_or_default();
     let started = Instant::now();
-    let agent = agent(sandbox, partition, name, address, "oldest", &receiver.address)?;
-    let tenths = receiver.await_all(DRAINED).with_context(|| format!("agent's log: {}", agent.log()))?;
-    let seconds = |from: Instant, to: Instant| (to - from).as_secs_f64();
-    let (first, last) = (tenths[0], tenths[9]);
-    let run = Run {
-        overall: events as f64 / seconds(started, last),
-        steady: events as f64 * 0.9 / seconds(first, last),
-        bytes_per_event: receiver.counted.bytes.load(Ordering::Relaxed) / events,
+    let mut agent = agent(sandbox, partition, name, address, "oldest", &receiver.address)?;
+    let received = receiver.await_all(&mut agent, DRAINED)?;
+    Ok(Run {
+        overall: received.overall(started),
+        steady: received.steady(),
+        bytes_per_event: received.bytes / events,
         peak: status_bytes(agent.id(), "VmHWM:")?,
         after: status_bytes(agent.id(), "VmRSS:")?,
         agent_cpu: agent.cpu_seconds().unwrap_or_default(),
         partition_cpu: partition.process.cpu_seconds().unwrap_or_default() - cpu_before,
-    };
-    let received = receiver.counted.events.load(Ordering::Relaxed);
-    anyhow::ensure!(received == events, "{received} of {events} events arrived");
-    Ok(run)
+    })
+}
+
+/// Lets a fresh agent send the journal to `receiver`, which is all that is wanted of this run.
+pub fn send(sandbox: &Sandbox, partition: &Simulated, receiver: &Receiver) -> anyhow::Result<u64> {
+    let mut agent = agent(sandbox, partition, "sending", &partition.address, "oldest", &receiver.address)?;
+    Ok(receiver.await_all(&mut agent, DRAINED)?.bytes)
 }
 
 /// Most memory that a fresh agent holds while it stands at the end of the journal with nothing to do.
@@ -191,76 +191,6 @@ fn agent(
     let mut command = Command::new(program("muster-agent"));
     command.args(["run", "--config"]).arg(&config);
     Ok(Process::start("muster-agent", &mut command, &sandbox.path().join(home).join("agent.log")))
-}
-
-/// A figure of `/proc/PID/status` in bytes.
-fn status_bytes(process: u32, what: &str) -> anyhow::Result<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).context("the agent has ended")?;
-    let line = status.lines().find(|line| line.starts_with(what)).context("no such line")?;
-    let kibibytes: u64 = line.split_whitespace().nth(1).unwrap_or_default().parse()?;
-    Ok(kibibytes * 1024)
-}
-
-/// What a receiver has counted.
-#[derive(Debug, Default)]
-struct Counted {
-    events: AtomicU64,
-    bytes: AtomicU64,
-    /// When each tenth was full.
-    tenths: Mutex<Vec<Instant>>,
-    full: Condvar,
-}
-
-/// A TCP receiver that counts line ends.
-struct Receiver {
-    address: String,
-    counted: Arc<Counted>,
-}
-
-impl Receiver {
-    /// Listens; ends with the process.
-    fn start(expected: u64) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        let address = listener.local_addr()?.to_string();
-        let counted = Arc::new(Counted::default());
-        let shared = Arc::clone(&counted);
-        std::thread::spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                count(stream, expected, &shared);
-            }
-        });
-        Ok(Self { address, counted })
-    }
-
-    /// When each tenth of the expected events had arrived.
-    fn await_all(&self, limit: Duration) -> anyhow::Result<Vec<Instant>> {
-        let tenths = self.counted.tenths.lock().map_err(|_| anyhow::anyhow!("the receiver failed"))?;
-        let waited = self.counted.full.wait_timeout_while(tenths, limit, |tenths| tenths.len() < 10);
-        let (tenths, late) = waited.map_err(|_| anyhow::anyhow!("the receiver failed"))?;
-        let events = self.counted.events.load(Ordering::Relaxed);
-        anyhow::ensure!(!late.timed_out(), "only {events} events arrived within {limit:?}");
-        Ok(tenths.clone())
-    }
-}
-
-fn count(mut stream: TcpStream, expected: u64, counted: &Counted) {
-    let mut buffer = vec![0; 1 << 20];
-    while let Ok(read) = stream.read(&mut buffer) {
-        if read == 0 {
-            return;
-        }
-        let lines = buffer[..read].iter().filter(|byte| **byte == b'\n').count() as u64;
-        let events = counted.events.fetch_add(lines, Ordering::Relaxed) + lines;
-        counted.bytes.fetch_add(read as u64, Ordering::Relaxed);
-        let Ok(mut tenths) = counted.tenths.lock() else { return };
-        while tenths.len() < 10 && events >= expected / 10 * (tenths.len() as u64 + 1) {
-            if tenths.len() == 9 && events < expected {
-                break;
-            }
-            tenths.push(Instant::now());
-            counted.full.notify_all();
-        }
-    }
 }
 
 /// Passes bytes on between the agent and the partition and counts them.

@@ -6,9 +6,12 @@
 
 mod e2e;
 mod entries;
+mod figures;
 mod ingest;
 mod machine;
 mod path;
+mod receiver;
+mod rival;
 mod rounds;
 mod size;
 
@@ -33,6 +36,12 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         events: u64,
     },
+    /// Other programs that forward the lines of the end-to-end run from a file.
+    Rival {
+        /// Lines in the file.
+        #[arg(long, default_value_t = 1_000_000)]
+        events: u64,
+    },
     /// Size of the program.
     Size,
     /// All of these.
@@ -52,7 +61,11 @@ fn main() -> anyhow::Result<()> {
     }
     match what {
         What::E2e { events } => e2e::run(events)?,
-        What::All => e2e::run(1_000_000)?,
+        What::Rival { events } => rival::run(events)?,
+        What::All => {
+            e2e::run(1_000_000)?;
+            rival::run(1_000_000)?;
+        }
         What::Pipeline | What::Ingest | What::Size => {}
     }
     if matches!(what, What::Size | What::All) {

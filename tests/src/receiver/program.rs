@@ -173,9 +173,10 @@ fn listens(port: u16, datagrams: bool) -> bool {
 /// # Panics
 /// When none is, saying how to install it.
 pub(super) fn installed(name: &str, places: &[PathBuf]) -> PathBuf {
-    places
-        .iter()
-        .find(|place| place.is_file())
-        .cloned()
-        .unwrap_or_else(|| panic!("{name} is missing: run `make deps` (looked at {places:?})"))
+    find(places).unwrap_or_else(|| panic!("{name} is missing: run `make deps` (looked at {places:?})"))
+}
+
+/// The first of `places` that is there.
+pub(super) fn find(places: &[PathBuf]) -> Option<PathBuf> {
+    places.iter().find(|place| place.is_file()).cloned()
 }

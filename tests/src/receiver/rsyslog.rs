@@ -1,7 +1,8 @@
 //! Debian's rsyslog as a receiver, unprivileged, in a folder of its own.
 
-use super::program::{ProgramReceiver, TlsFiles, free_port, installed};
-use std::path::Path;
+use super::program::{ProgramReceiver, TlsFiles, find, free_port, installed};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What it listens to.
 #[derive(Debug, Clone)]
@@ -21,18 +22,35 @@ pub enum Input {
 /// When rsyslog is missing or does not listen in time.
 #[must_use]
 pub fn start(folder: &Path, input: &Input) -> ProgramReceiver {
-    let program = installed("rsyslogd", &["/usr/sbin/rsyslogd".into(), "/sbin/rsyslogd".into()]);
+    let program = installed("rsyslogd", &places());
     let port = free_port();
     let configuration = folder.join("rsyslog.conf");
     std::fs::write(&configuration, text(folder, input, port)).expect("the folder is writable");
-    let mut receiver = ProgramReceiver::new("rsyslog", program, folder, port, matches!(input, Input::Udp))
-        .argument("-n")
-        .argument("-f")
-        .argument(configuration.to_string_lossy())
-        .argument("-i")
-        .argument(folder.join("rsyslog.pid").to_string_lossy());
+    let mut receiver = ProgramReceiver::new("rsyslog", program, folder, port, matches!(input, Input::Udp));
+    for argument in arguments(folder, &configuration) {
+        receiver = receiver.argument(argument);
+    }
     receiver.start();
     receiver
+}
+
+/// The command that runs rsyslog in the foreground with a configuration of the caller, its own files in
+/// `folder`; none where rsyslog is missing.
+#[must_use]
+pub fn command(folder: &Path, configuration: &Path) -> Option<Command> {
+    let mut command = Command::new(find(&places())?);
+    command.args(arguments(folder, configuration));
+    Some(command)
+}
+
+fn places() -> [PathBuf; 2] {
+    ["/usr/sbin/rsyslogd".into(), "/sbin/rsyslogd".into()]
+}
+
+fn arguments(folder: &Path, configuration: &Path) -> [String; 5] {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let identity = text(&folder.join("rsyslog.pid"));
+    ["-n".to_owned(), "-f".to_owned(), text(configuration), "-i".to_owned(), identity]
 }
 
 fn text(folder: &Path, input: &Input, port: u16) -> String {

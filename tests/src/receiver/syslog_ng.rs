@@ -1,9 +1,10 @@
 //! Debian's syslog-ng as a receiver. It cannot be installed beside rsyslog, so
 //! `tests/tools/install-syslog-ng.sh` unpacks it below `target/syslog-ng`.
 
-use super::program::{ProgramReceiver, TlsFiles, free_port, installed};
+use super::program::{ProgramReceiver, TlsFiles, find, free_port, installed};
 use crate::results::target_dir;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What it listens to.
 #[derive(Debug, Clone)]
@@ -25,28 +26,54 @@ pub enum Input {
 /// When syslog-ng is missing or does not listen in time.
 #[must_use]
 pub fn start(folder: &Path, input: &Input) -> ProgramReceiver {
-    let root = target_dir().join("syslog-ng");
-    let program = installed("syslog-ng", &[root.join("usr/sbin/syslog-ng")]);
+    let root = root();
+    let program = installed("syslog-ng", &[program(&root)]);
     let port = free_port();
     let configuration = folder.join("syslog-ng.conf");
-    std::fs::write(&configuration, text(folder, &root, input, port)).expect("the folder is writable");
-    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    std::fs::write(&configuration, text(folder, input, port)).expect("the folder is writable");
     let mut receiver = ProgramReceiver::new("syslog-ng", program, folder, port, matches!(input, Input::Udp))
-        .argument("-F")
-        .argument("--no-caps")
-        .argument("--stderr")
-        .argument("-f")
-        .argument(configuration.to_string_lossy())
-        .argument("-R")
-        .argument(file("syslog-ng.persist"))
-        .argument("-p")
-        .argument(file("syslog-ng.pid"))
-        .argument("-c")
-        .argument(file("syslog-ng.ctl"))
-        .argument(format!("--module-path={}", modules(&root).display()))
         .variable("LD_LIBRARY_PATH", libraries(&root));
+    for argument in arguments(folder, &root, &configuration) {
+        receiver = receiver.argument(argument);
+    }
     receiver.start();
     receiver
+}
+
+/// The command that runs syslog-ng in the foreground with a configuration of the caller, which begins with
+/// [`preamble`], its own files in `folder`; none where syslog-ng is missing.
+#[must_use]
+pub fn command(folder: &Path, configuration: &Path) -> Option<Command> {
+    let root = root();
+    let mut command = Command::new(find(&[program(&root)])?);
+    command.args(arguments(folder, &root, configuration)).env("LD_LIBRARY_PATH", libraries(&root));
+    Some(command)
+}
+
+/// First lines of every configuration: its version, and where the program finds its own files.
+#[must_use]
+pub fn preamble() -> String {
+    format!("@version: 3.38\n@define syslog-ng-data \"{}/usr/share/syslog-ng\"\n", root().display())
+}
+
+/// Where it was unpacked.
+fn root() -> PathBuf {
+    target_dir().join("syslog-ng")
+}
+
+fn program(root: &Path) -> PathBuf {
+    root.join("usr/sbin/syslog-ng")
+}
+
+fn arguments(folder: &Path, root: &Path, configuration: &Path) -> Vec<String> {
+    let file = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let mut arguments: Vec<String> = ["-F", "--no-caps", "--stderr", "-f"].map(str::to_owned).to_vec();
+    arguments.push(configuration.to_string_lossy().into_owned());
+    for (option, name) in [("-R", "syslog-ng.persist"), ("-p", "syslog-ng.pid"), ("-c", "syslog-ng.ctl")] {
+        arguments.extend([option.to_owned(), file(name)]);
+    }
+    arguments.push(format!("--module-path={}", modules(root).display()));
+    arguments
 }
 
 /// Folders in `base`.
@@ -68,7 +95,7 @@ fn libraries(root: &Path) -> PathBuf {
     PathBuf::from(all.join(":"))
 }
 
-fn text(folder: &Path, root: &Path, input: &Input, port: u16) -> String {
+fn text(folder: &Path, input: &Input, port: u16) -> String {
     let listen = match input {
         Input::Udp => {
             format!(
@@ -90,13 +117,11 @@ fn text(folder: &Path, root: &Path, input: &Input, port: u16) -> String {
         ),
     };
     format!(
-        "@version: 3.38\n\
-         @define syslog-ng-data \"{root}/usr/share/syslog-ng\"\n\
-         options {{ stats-freq(0); log-msg-size(65536); flush-lines(1); }};\n\
+        "{preamble}options {{ stats-freq(0); log-msg-size(65536); flush-lines(1); }};\n\
          source received {{ {listen}; }};\n\
          destination kept {{ file(\"{out}/received.log\" template(\"$MSG\\n\")); }};\n\
          log {{ source(received); destination(kept); }};\n",
-        root = root.display(),
+        preamble = preamble(),
         out = folder.display()
     )
 }
