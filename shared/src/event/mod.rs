@@ -58,8 +58,13 @@ pub struct Event {
     /// Sequence number within the source (journal sequence number).
     pub sequence: u64,
     text: String,
+    /// Blanks at the end of `text` that belong to no field, see [`Event::pad`].
+    padding: usize,
     fields: Vec<Field>,
 }
+
+/// Blanks that [`Event::pad`] puts behind the text.
+const PADDING: &str = "                                ";
 
 impl Event {
     /// An empty event to be filled; `kind`, time, name and id must be set by the caller.
@@ -73,6 +78,7 @@ impl Event {
             id_prefix: Arc::from(""),
             sequence: 0,
             text: String::with_capacity(1024),
+            padding: 0,
             fields: Vec::with_capacity(48),
         }
     }
@@ -80,7 +86,25 @@ impl Event {
     /// Removes all fields and keeps the buffers. The head (kind, time, id …) stays to be overwritten.
     pub fn clear(&mut self) {
         self.text.clear();
+        self.padding = 0;
         self.fields.clear();
+    }
+
+    /// Says that the event is complete for now: [`Event::bytes_from`] gives at least 32 bytes from here on,
+    /// so that a format can read the last values in blocks too. Fields may still be pushed, and end that.
+    pub fn pad(&mut self) {
+        if self.padding == 0 {
+            self.text.push_str(PADDING);
+            self.padding = PADDING.len();
+        }
+    }
+
+    #[inline]
+    fn unpad(&mut self) {
+        if self.padding > 0 {
+            self.text.truncate(self.text.len() - self.padding);
+            self.padding = 0;
+        }
     }
 
     /// Appends a field. An empty value is not stored: absent and empty mean the same to a SIEM.
@@ -96,6 +120,7 @@ impl Event {
     /// Appends a field whose text `write` adds to the end of the buffer, so that a decoder can convert
     /// straight into it. `write` must only append. A field that stays empty is not stored.
     pub fn push_with(&mut self, id: FieldId, meaning: Option<&'static str>, write: impl FnOnce(&mut String)) {
+        self.unpad();
         let start = self.text.len();
         write(&mut self.text);
         let end = self.text.len();
@@ -107,6 +132,7 @@ impl Event {
 
     /// Appends several fields at once. `parts` tells where in `text` their values lie, between characters.
     pub fn push_run(&mut self, text: &str, parts: &[Part]) {
+        self.unpad();
         // Event texts are bounded, as in `push_with`.
         let base = self.text.len() as u32;
         self.text.push_str(text);
@@ -137,8 +163,8 @@ impl Event {
         &self.text[field.start as usize..field.end as usize]
     }
 
-    /// Bytes from the start of a field to the end of [`Event::all_text`], and how many of them are the field's:
-    /// lets a reader load a block of a fixed size and mask it.
+    /// Bytes from the start of a field to the end of [`Event::all_text`] and what [`Event::pad`] put behind
+    /// it, and how many of them are the field's: lets a reader load a block of a fixed size and mask it.
     #[must_use]
     #[inline]
     pub fn bytes_from(&self, field: &Field) -> (&[u8], usize) {
@@ -149,7 +175,7 @@ impl Event {
     /// that needs escaping.
     #[must_use]
     pub fn all_text(&self) -> &str {
-        &self.text
+        &self.text[..self.text.len() - self.padding]
     }
 
     /// First value of a field, if the event has it.
@@ -187,6 +213,28 @@ mod tests {
         assert_eq!(event.get(field::JOB_NAME), None);
         event.clear();
         assert!(event.fields().is_empty());
+    }
+
+    #[test]
+    fn padding_is_part_of_no_text() {
+        let mut event = Event::new();
+        event.push(field::USER, "BOB");
+        for round in 0..2 {
+            event.pad();
+            event.pad();
+            assert_eq!(event.all_text(), ["BOB", "BOB8471"][round]);
+            let last = *event.fields().last().unwrap();
+            let (bytes, size) = event.bytes_from(&last);
+            assert_eq!(&bytes[..size], event.text(&last).as_bytes());
+            assert_eq!(bytes.len(), size + PADDING.len());
+            if round == 0 {
+                event.push_int(field::REMOTE_PORT, 8471);
+                assert_eq!(event.all_text(), "BOB8471");
+            }
+        }
+        event.clear();
+        event.push_run("AB", &[Part { id: field::USER, meaning: None, start: 0, end: 2 }]);
+        assert_eq!(event.all_text(), "AB");
     }
 
     #[test]

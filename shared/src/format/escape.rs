@@ -16,12 +16,18 @@ enum Step {
     Letter(u8),
 }
 
+/// Bytes that are checked in one go.
+const CHECKED: usize = 32;
+
+/// A control byte and special everywhere, so it does no harm among the marks.
+const FILLING: u8 = 0x7f;
+
 /// How one place of one format (a header field, a value) treats each byte.
 #[derive(Debug, Clone)]
 pub(super) struct Escape {
     steps: [Step; 256],
     special: [bool; 256],
-    /// The special bytes that are no control bytes, at most three, the first one repeated.
+    /// The special bytes that are no control bytes, at most three, then [`FILLING`].
     marks: [u8; 3],
 }
 
@@ -65,8 +71,7 @@ impl Escape {
 
     fn of(steps: [Step; 256]) -> Self {
         let special = steps.map(|step| step != Step::Copy);
-        // 0x7f is a control byte and special everywhere, so it does no harm as filling.
-        let mut marks = [0x7f; 3];
+        let mut marks = [FILLING; 3];
         let found = (0x20_u8..0x7f).filter(|byte| special[usize::from(*byte)]);
         for (mark, byte) in marks.iter_mut().zip(found) {
             *mark = byte;
@@ -74,30 +79,40 @@ impl Escape {
         Self { steps, special, marks }
     }
 
-    /// Whether every byte can be copied as it is. Looks at 64 bytes at a time.
+    /// Whether every byte can be copied as it is.
     #[inline]
     pub(super) fn is_clean(&self, text: &[u8]) -> bool {
-        let mut blocks = text.chunks_exact(64);
-        for block in &mut blocks {
-            if self.any_special(block) {
-                return false;
+        // LEEF has one mark, and each comparison left out is one of five.
+        if self.marks[1] == FILLING { self.is_clean_of::<1>(text) } else { self.is_clean_of::<3>(text) }
+    }
+
+    /// Looks at whole blocks, the last of which overlaps the one before it: a rest that is looked at byte
+    /// by byte took as long as two hundred bytes before it.
+    #[inline]
+    fn is_clean_of<const MARKS: usize>(&self, text: &[u8]) -> bool {
+        let (blocks, _) = text.as_chunks::<CHECKED>();
+        match text.last_chunk::<CHECKED>() {
+            Some(end) => {
+                !blocks.iter().any(|block| self.any_special::<MARKS>(block))
+                    && !self.any_special::<MARKS>(end)
+            }
+            None => {
+                // No byte from 0x80 on is special.
+                let mut block = [0x80; CHECKED];
+                for (to, from) in block.iter_mut().zip(text) {
+                    *to = *from;
+                }
+                !self.any_special::<MARKS>(&block)
             }
         }
-        let mut blocks = blocks.remainder().chunks_exact(16);
-        for block in &mut blocks {
-            if self.any_special(block) {
-                return false;
-            }
-        }
-        !self.any_special(blocks.remainder())
     }
 
     /// Without early end, so that the compiler may compare all bytes at once.
     #[inline]
-    fn any_special(&self, block: &[u8]) -> bool {
-        let [a, b, c] = self.marks;
+    fn any_special<const MARKS: usize>(&self, block: &[u8; CHECKED]) -> bool {
         block.iter().fold(false, |any, byte| {
-            any | (*byte < 0x20) | (*byte == 0x7f) | (*byte == a) | (*byte == b) | (*byte == c)
+            let mark = self.marks[..MARKS].iter().fold(false, |mark, special| mark | (byte == special));
+            any | (*byte < 0x20) | (*byte == FILLING) | mark
         })
     }
 
@@ -132,47 +147,9 @@ impl Escape {
 
     /// A text, changed where needed, for parts that are prepared once.
     pub(super) fn apply(&self, text: &str) -> Vec<u8> {
-        let mut sink = Sink::new();
+        let mut sink = Sink::small();
         self.put(text.as_bytes(), &mut sink, &mut FormatCounters::default());
         sink.as_bytes().to_vec()
-    }
-}
-
-/// Remembers which fixed texts need no change: the meanings of coded values come again and again.
-#[derive(Debug)]
-pub(super) struct CleanTexts {
-    /// Clean texts, each at a place that depends on its address.
-    known: Box<[Option<&'static str>; Self::PLACES]>,
-}
-
-impl Default for CleanTexts {
-    fn default() -> Self {
-        Self { known: Box::new([None; Self::PLACES]) }
-    }
-}
-
-impl CleanTexts {
-    /// Two texts that share a place cost a second look, nothing else.
-    const PLACES: usize = 512;
-
-    /// Appends a text as [`Escape::put`] does.
-    #[inline]
-    pub(super) fn put(
-        &mut self,
-        text: &'static str,
-        escape: &Escape,
-        sink: &mut Sink,
-        counters: &mut FormatCounters,
-    ) {
-        let known = &mut self.known[text.as_ptr().addr() % Self::PLACES];
-        if known.is_some_and(|known| std::ptr::eq(known, text)) {
-            sink.put(text.as_bytes());
-        } else if escape.is_clean(text.as_bytes()) {
-            *known = Some(text);
-            sink.put(text.as_bytes());
-        } else {
-            escape.put(text.as_bytes(), sink, counters);
-        }
     }
 }
 

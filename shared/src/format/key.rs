@@ -66,6 +66,16 @@ pub(super) struct FieldKey {
     pub(super) plain: bool,
 }
 
+/// What most fields of most events need, side by side: key and what a value may be to follow it unseen.
+#[derive(Debug, Clone, Copy)]
+struct PlainKey {
+    block: [u8; BLOCK],
+    size: u8,
+    slot: u16,
+    /// Longest value in bytes; 0 where a value needs a second look, and where the key is longer than a block.
+    longest: u8,
+}
+
 /// What stands around the name of a key: `^` name `=`, or blank name `="`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Around {
@@ -78,6 +88,8 @@ pub(super) struct Around {
 #[derive(Debug)]
 pub(super) struct KeyTable {
     fields: Vec<FieldKey>,
+    /// One for each field.
+    plain: Vec<PlainKey>,
     bytes: Vec<u8>,
     slots: Slots,
     around: Around,
@@ -99,6 +111,16 @@ struct Use {
 }
 
 impl Slots {
+    #[inline]
+    fn claim(&mut self, slot: u16) -> bool {
+        let last = &mut self.last[usize::from(slot)];
+        let is_free = last.event != self.event;
+        if is_free {
+            *last = Use { event: self.event, count: 1 };
+        }
+        is_free
+    }
+
     fn slot(&mut self, name: &str) -> u16 {
         if let Some(slot) = self.by_name.get(name) {
             return *slot;
@@ -116,7 +138,7 @@ impl KeyTable {
     /// Prepares the keys of all fields. `reserved` are the keys that the format's own head uses.
     pub(super) fn new(around: Around, reserved: &[&str], naming: impl Fn(&FieldDef) -> Naming) -> Self {
         let slots = Slots { by_name: HashMap::new(), names: Vec::new(), last: Vec::new(), event: 0 };
-        let mut table = Self { fields: Vec::new(), bytes: Vec::new(), slots, around };
+        let mut table = Self { fields: Vec::new(), plain: Vec::new(), bytes: Vec::new(), slots, around };
         for name in reserved {
             table.slots.slot(name);
         }
@@ -142,8 +164,25 @@ impl KeyTable {
                 limit: names.limit,
             };
             table.fields.push(field);
+            let plain = table.plain_key(&field);
+            table.plain.push(plain);
         }
         table
+    }
+
+    fn plain_key(&self, field: &FieldKey) -> PlainKey {
+        let Key { start, length, slot } = field.value;
+        let text = &self.bytes[start as usize..start as usize + usize::from(length)];
+        let mut key = PlainKey { block: [0; BLOCK], size: 0, slot, longest: 0 };
+        if let Some(room) = key.block.get_mut(..text.len()) {
+            room.copy_from_slice(text);
+            key.size = text.len() as u8;
+            let unseen = field.label.is_none() && field.check.is_none() && field.ipv6.is_none();
+            // A limit counts characters, of which a text has at most as many as bytes.
+            let longest = if field.limit == 0 { BLOCK } else { field.limit.min(BLOCK) };
+            key.longest = if unseen { longest as u8 } else { 0 };
+        }
+        key
     }
 
     fn key(&mut self, name: &str) -> Key {
@@ -188,21 +227,42 @@ impl KeyTable {
         self.slots.last[usize::from(key.slot)].event == self.slots.event
     }
 
-    /// Appends a key with what stands around it, and remembers that it was used.
+    /// Remembers that the present event uses a key; false, and nothing done, if it has used it already.
     #[inline]
-    pub(super) fn put(&mut self, key: Key, sink: &mut Sink) {
-        let last = &mut self.slots.last[usize::from(key.slot)];
-        if last.event == self.slots.event {
-            self.put_again(key, sink);
-            return;
+    pub(super) fn claim(&mut self, key: Key) -> bool {
+        self.slots.claim(key.slot)
+    }
+
+    /// Appends a field's key and its value, the first `size` bytes of `bytes`. False, and nothing done,
+    /// where the key was used or is a long one, or where the value is long or has to be looked at.
+    #[inline]
+    pub(super) fn put_plain(&mut self, id: FieldId, (bytes, size): (&[u8], usize), sink: &mut Sink) -> bool {
+        let (Some(key), Some(value)) = (self.plain.get(usize::from(id.0)), bytes.first_chunk::<BLOCK>())
+        else {
+            return false;
+        };
+        if size > usize::from(key.longest) || !self.slots.claim(key.slot) {
+            return false;
         }
-        *last = Use { event: self.slots.event, count: 1 };
+        sink.put_pair((&key.block, usize::from(key.size)), (value, size));
+        true
+    }
+
+    /// Appends a key with what stands around it, and remembers that it was used. False if it was used
+    /// before, then it has got a number.
+    #[inline]
+    pub(super) fn put(&mut self, key: Key, sink: &mut Sink) -> bool {
+        if !self.slots.claim(key.slot) {
+            self.put_again(key, sink);
+            return false;
+        }
         let start = key.start as usize;
         let length = usize::from(key.length);
         match self.bytes[start..].first_chunk::<BLOCK>() {
             Some(block) if length <= BLOCK => sink.put_padded(block, length),
             _ => sink.put(&self.bytes[start..start + length]),
         }
+        true
     }
 
     /// The key is there already: appends it with the next free number.

@@ -2,12 +2,13 @@
 //! becomes a space and is counted.
 
 use super::clock;
-use super::escape::{CleanTexts, Escape, cut};
+use super::escape::{Escape, cut};
 use super::head::IdPrefix;
 use super::key::{Around, Fit, KeyTable, Naming, camel, fit};
-use super::sink::Sink;
+use super::meaning::MeaningPairs;
+use super::sink::{BLOCK, Sink};
 use super::{FormatContext, FormatCounters, PRODUCT, VENDOR};
-use crate::event::{Event, FieldDef, FieldType};
+use crate::event::{Event, Field, FieldDef, FieldType};
 use crate::partition::Partition;
 
 /// Keys that LEEF defines; strings under them hold at most 255 characters.
@@ -72,6 +73,8 @@ const HEAD: [&str; 10] = [
     "partitionId",
     "osRelease",
 ];
+/// Addresses remembered.
+const ADDRESSES: usize = 256;
 /// Most characters of a predefined string key.
 const MAX_PREDEFINED: usize = 255;
 
@@ -88,17 +91,19 @@ pub(super) struct LeefWriter {
     value: Escape,
     keys: KeyTable,
     id: IdPrefix,
-    meanings: CleanTexts,
+    meanings: MeaningPairs,
+    /// Addresses seen of late, each at a place that depends on its end; empty where none was.
+    addresses: Vec<String>,
 }
 
 /// The head's keys with their delimiters.
 #[derive(Debug)]
 struct HeadKeys {
-    dev_time: Vec<u8>,
+    dev_time: Short,
     sev: Vec<u8>,
     name: Vec<u8>,
     id: Vec<u8>,
-    sequence: Vec<u8>,
+    sequence: Short,
 }
 
 impl LeefWriter {
@@ -130,16 +135,17 @@ impl LeefWriter {
             after_id,
             partition: partition_pairs(&ctx.partition, delimiter, &value),
             names: HeadKeys {
-                dev_time: named("devTime"),
+                dev_time: Short::of(&named("devTime")),
                 sev: named("sev"),
                 name: named("eventName"),
                 id: named("eventId"),
-                sequence: named("sequence"),
+                sequence: Short::of(&named("sequence")),
             },
             value,
             keys: KeyTable::new(around, &HEAD, naming),
             id: IdPrefix::default(),
-            meanings: CleanTexts::default(),
+            meanings: MeaningPairs::new(),
+            addresses: vec![String::new(); ADDRESSES],
         }
     }
 
@@ -161,44 +167,102 @@ impl LeefWriter {
     /// Appends the rest of the payload.
     pub(super) fn put(&mut self, event: &Event, sink: &mut Sink, counters: &mut FormatCounters) {
         if let Some(milliseconds) = clock::epoch_milliseconds(event.time_us) {
-            sink.put(&self.names.dev_time);
-            sink.put_number(milliseconds);
+            sink.put_pair(self.names.dev_time.block(), digits(milliseconds).block());
         }
-        let mut digits = itoa::Buffer::new();
-        let sequence = digits.format(event.sequence).as_bytes();
+        let sequence = digits(event.sequence);
         self.id.put_front(event, &self.names.id, &self.value, sink);
-        sink.put(sequence);
-        sink.put(&self.names.sequence);
-        sink.put(sequence);
+        sink.put_pair(sequence.block(), self.names.sequence.block());
+        sink.put_padded(sequence.block().0, sequence.block().1);
         sink.put(&self.partition);
         let clean = self.value.is_clean(event.all_text().as_bytes());
         self.keys.begin();
         for field in event.fields() {
-            let Some(key) = self.keys.field(field.id) else { continue };
-            let mut text = event.text(field);
-            let (mut value_key, meaning_key, plain) = (key.value, key.meaning, key.plain);
-            if !plain {
-                if let Some(demanded) = key.check
-                    && fit(text, demanded, false) != Fit::Value
-                {
-                    value_key = key.own;
-                }
-                text = cut(text, key.limit, counters);
-            }
-            self.keys.put(value_key, sink);
-            if clean && plain {
-                sink.put_front(event.bytes_from(field));
-            } else if clean {
-                sink.put(text.as_bytes());
-            } else {
-                self.value.put(text.as_bytes(), sink, counters);
+            // Nearly every field of nearly every event is clean and short.
+            let done = clean && self.keys.put_plain(field.id, event.bytes_from(field), sink);
+            if !done {
+                self.put_value(event, field, clean, sink, counters);
             }
             if let Some(meaning) = field.meaning {
-                self.keys.put(meaning_key, sink);
-                self.meanings.put(meaning, &self.value, sink, counters);
+                self.meanings.put(field.id, meaning, &mut self.keys, &self.value, sink, counters);
             }
         }
     }
+
+    /// Whether a value has the type that its key demands. Addresses come again and again, and reading one
+    /// costs more than anything else about a field.
+    fn fits(&mut self, text: &str, demanded: FieldType) -> bool {
+        if demanded != FieldType::Address {
+            return fit(text, demanded, false) == Fit::Value;
+        }
+        let mixed = text.bytes().rev().take(4).fold(text.len(), |mixed, byte| mixed * 31 + usize::from(byte));
+        let known = &mut self.addresses[mixed % ADDRESSES];
+        if known.as_str() == text {
+            return true;
+        }
+        let fits = fit(text, demanded, false) == Fit::Value;
+        if fits {
+            // Nothing longer than 45 bytes is an address.
+            known.clear();
+            known.push_str(text);
+        }
+        fits
+    }
+
+    /// Appends key and value of a field that needs a closer look.
+    #[inline(never)]
+    fn put_value(
+        &mut self,
+        event: &Event,
+        field: &Field,
+        clean: bool,
+        sink: &mut Sink,
+        counters: &mut FormatCounters,
+    ) {
+        let Some(key) = self.keys.field(field.id).copied() else { return };
+        let mut text = event.text(field);
+        let mut value_key = key.value;
+        if !key.plain {
+            if let Some(demanded) = key.check
+                && !self.fits(text, demanded)
+            {
+                value_key = key.own;
+            }
+            text = cut(text, key.limit, counters);
+        }
+        self.keys.put(value_key, sink);
+        if clean && key.plain {
+            sink.put_front(event.bytes_from(field));
+        } else if clean {
+            sink.put(text.as_bytes());
+        } else {
+            self.value.put(text.as_bytes(), sink, counters);
+        }
+    }
+}
+
+/// A text of at most a block.
+#[derive(Debug)]
+struct Short {
+    block: [u8; BLOCK],
+    size: usize,
+}
+
+impl Short {
+    fn of(text: &[u8]) -> Self {
+        let mut block = [0; BLOCK];
+        let size = text.len().min(BLOCK);
+        block[..size].copy_from_slice(&text[..size]);
+        Self { block, size }
+    }
+
+    fn block(&self) -> (&[u8; BLOCK], usize) {
+        (&self.block, self.size)
+    }
+}
+
+/// A whole number, which has at most 20 digits.
+fn digits(number: impl itoa::Integer) -> Short {
+    Short::of(itoa::Buffer::new().format(number).as_bytes())
 }
 
 /// What says which partition it is; facts that are not known are left out.

@@ -16,6 +16,7 @@ mod head;
 mod header;
 mod key;
 mod leef;
+mod meaning;
 mod rfc3164;
 mod rfc5424;
 mod sink;

@@ -18,6 +18,11 @@ impl Sink {
         Self { bytes: vec![0; 4096], length: 0 }
     }
 
+    /// One for a short text.
+    pub(super) fn small() -> Self {
+        Self { bytes: vec![0; 8 * BLOCK], length: 0 }
+    }
+
     /// Forgets what was put.
     pub(super) fn clear(&mut self) {
         self.length = 0;
@@ -57,7 +62,7 @@ impl Sink {
         let target = self.room(size);
         // Two copies of a fixed size that overlap cover every length in between.
         if size > 32 {
-            target[..size].copy_from_slice(source);
+            copy_long(target, source);
         } else if size > 16 {
             target[..16].copy_from_slice(&source[..16]);
             target[size - 16..size].copy_from_slice(&source[size - 16..]);
@@ -91,10 +96,54 @@ impl Sink {
         }
     }
 
+    /// Appends a whole number of blocks of which the first `size` bytes count.
+    #[inline]
+    pub(super) fn put_blocks<const N: usize>(&mut self, blocks: &[[u8; BLOCK]; N], size: usize) {
+        let room = self.room(N * BLOCK);
+        room[..N * BLOCK].copy_from_slice(blocks.as_flattened());
+        self.length += size.min(N * BLOCK);
+    }
+
+    /// Appends a key and a value at once, each the first bytes of a block whose other bytes do not matter. Room
+    /// is asked for once, which makes this the cheapest way to write a pair.
+    #[inline]
+    pub(super) fn put_pair(
+        &mut self,
+        (key, key_size): (&[u8; BLOCK], usize),
+        (value, value_size): (&[u8; BLOCK], usize),
+    ) {
+        let key_size = key_size.min(BLOCK);
+        let room = self.room(BLOCK);
+        room[..BLOCK].copy_from_slice(key);
+        room[key_size..key_size + BLOCK].copy_from_slice(value);
+        self.length += key_size + value_size.min(BLOCK);
+    }
+
     /// Appends a whole number.
     #[inline]
     pub(super) fn put_number(&mut self, number: impl itoa::Integer) {
         self.put(itoa::Buffer::new().format(number).as_bytes());
+    }
+}
+
+/// Texts up to here are copied in blocks: a call of `memcpy` costs more, as its length differs each time.
+const LONG: usize = 256;
+
+/// Copies more than a block.
+#[inline]
+fn copy_long(target: &mut [u8], source: &[u8]) {
+    let size = source.len();
+    let target = &mut target[..size];
+    match (target.len() <= LONG, source.last_chunk::<BLOCK>()) {
+        (true, Some(end)) => {
+            let (to, from) = (target.as_chunks_mut::<BLOCK>().0, source.as_chunks::<BLOCK>().0);
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = *from;
+            }
+            // The last block overlaps the one before it.
+            target[size - BLOCK..].copy_from_slice(end);
+        }
+        _ => target.copy_from_slice(source),
     }
 }
 
@@ -127,5 +176,26 @@ mod tests {
         assert_eq!(sink.as_bytes(), expected);
         sink.clear();
         assert_eq!(sink.as_bytes(), b"");
+    }
+
+    #[test]
+    fn blocks_pairs_and_long_texts_are_copied_whole() {
+        let source: Vec<u8> = (0..700).map(|number| number as u8).collect();
+        let blocks = [[7; BLOCK], [8; BLOCK]];
+        let value = [9; BLOCK];
+        let mut sink = Sink::new();
+        let mut expected = Vec::new();
+        for size in 0..source.len() {
+            sink.put(&source[..size]);
+            expected.extend_from_slice(&source[..size]);
+            let some = size % (2 * BLOCK + 1);
+            sink.put_blocks(&blocks, some);
+            expected.extend_from_slice(&blocks.as_flattened()[..some]);
+            let (key_size, value_size) = (size % (BLOCK + 1), size / BLOCK % (BLOCK + 1));
+            sink.put_pair((&blocks[0], key_size), (&value, value_size));
+            expected.extend_from_slice(&blocks[0][..key_size]);
+            expected.extend_from_slice(&value[..value_size]);
+        }
+        assert_eq!(sink.as_bytes(), expected);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::model::{Match, PolicySpec};
 use super::pattern::{Name, NameSet, ObjectPattern, PatternError};
-use crate::event::{Event, EventKind, SourceKind, field};
+use crate::event::{Event, EventKind, Field, SourceKind, field};
 use crate::severity::Severity;
 
 /// An entry type as policies write it: `AF`, `AF_A`, or with a journal code `U_00`.
@@ -156,21 +156,27 @@ impl<'e> Subject<'e> {
             audit,
             kind: event.kind.source(),
             source_name,
-            user: Name::new(""),
-            library: Name::new(""),
-            name: Name::new(""),
+            user: Name::default(),
+            library: Name::default(),
+            name: Name::default(),
         };
         if names {
+            let name = |found: &Field| Name::at(event.text(found), event.bytes_from(found).0);
+            // The first value counts. Most fields are none of these, and the last of them comes early.
+            let (mut wanted, mut missing) = ([true; 3], 3);
             for found in event.fields() {
-                let place = match found.id {
-                    field::USER => &mut subject.user,
-                    field::OBJECT_LIBRARY => &mut subject.library,
-                    field::OBJECT_NAME => &mut subject.name,
+                let (place, wanted) = match found.id {
+                    field::USER => (&mut subject.user, &mut wanted[0]),
+                    field::OBJECT_LIBRARY => (&mut subject.library, &mut wanted[1]),
+                    field::OBJECT_NAME => (&mut subject.name, &mut wanted[2]),
                     _ => continue,
                 };
-                // The first value counts.
-                if place.is_empty() {
-                    *place = Name::at(event.text(found), event.bytes_from(found).0);
+                if std::mem::take(wanted) {
+                    *place = name(found);
+                    missing -= 1;
+                    if missing == 0 {
+                        break;
+                    }
                 }
             }
         }
@@ -258,6 +264,7 @@ impl CompiledMatch {
 
     /// Whether an event meets every condition.
     #[must_use]
+    #[inline]
     pub fn matches(&self, subject: &Subject<'_>) -> bool {
         if subject.severity < self.min || subject.severity > self.max {
             return false;

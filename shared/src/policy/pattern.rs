@@ -210,6 +210,7 @@ impl NameSet {
 
     /// Whether any pattern matches.
     #[must_use]
+    #[inline]
     pub fn contains(&self, name: Name<'_>) -> bool {
         if self.all {
             return true;

@@ -78,6 +78,7 @@ impl AuditDecoder {
             b'U' => self.user_written(entry.data, event),
             _ => self.laid_out(layout, entry, full_length, event),
         };
+        event.pad();
         Decoded {
             known_type: known.is_some(),
             short: full_length < layout.trusted_end as usize,
@@ -135,7 +136,7 @@ impl AuditDecoder {
             if glance.start as usize >= filled {
                 break;
             }
-            run.glance(*glance, step, filled, event, &mut self.line, &mut self.scratch);
+            run.glance(*glance, step, event, &mut self.line, &mut self.scratch);
         }
         self.line.flush(event);
         let stretches = layout.uncovered.iter().chain(&run.unread).copied();
@@ -176,7 +177,7 @@ fn subtype(page: &CodePage, layout: &Layout, data: &[u8]) -> u8 {
 /// Text without the blanks that fill a fixed column. They are ASCII, so bytes will do.
 #[inline]
 fn unpadded(text: &str) -> &str {
-    if !text.ends_with(' ') {
+    if !text.as_bytes().ends_with(b" ") {
         return text;
     }
     let end = text.bytes().rposition(|byte| byte != b' ').map_or(0, |last| last + 1);

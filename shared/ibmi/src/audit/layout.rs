@@ -1,7 +1,8 @@
 //! The layout of each entry type, built once from the tables.
 
+use super::glance::Glance;
 use super::severity::SeverityRule;
-use super::step::{Glance, Kind, Meanings, Named, Step, Stretch};
+use super::step::{Kind, Meanings, Named, Step, Stretch};
 use super::tables::{self, FieldRow, Source, TypeRow, ValueRow};
 use muster_shared::event::{self, FieldId, FieldType, dictionary};
 use muster_shared::severity::Severity;

@@ -8,6 +8,7 @@
 mod decode;
 #[cfg(test)]
 mod documents;
+mod glance;
 mod layout;
 mod mask;
 mod raw;

@@ -18,7 +18,6 @@ const LONGEST: usize = 32;
 pub(crate) const WINDOW: usize = 16;
 
 const FILLED_WINDOW: u128 = (FILLED as u128) << 64 | FILLED as u128;
-const BLANK_WINDOW: u128 = u128::from_ne_bytes([crate::ebcdic::BLANK; WINDOW]);
 
 /// Values lined up for one event.
 #[derive(Debug)]
@@ -141,6 +140,31 @@ impl Line {
         }
     }
 
+    /// Lines up EBCDIC text; false if it is longer than [`LONGEST`] or not ASCII, then nothing was done.
+    #[inline]
+    pub(crate) fn push_ascii(
+        &mut self,
+        page: &CodePage,
+        bytes: &[u8],
+        id: FieldId,
+        meaning: Option<&'static str>,
+        event: &mut Event,
+    ) -> bool {
+        if bytes.len() > LONGEST {
+            return false;
+        }
+        let mut seen = 0;
+        for (to, from) in self.room(event).iter_mut().zip(bytes) {
+            *to = page.ascii()[usize::from(*from)];
+            seen |= *to;
+        }
+        if seen >= 0x80 {
+            return false;
+        }
+        self.add(id, meaning, bytes.len());
+        true
+    }
+
     /// Lines up the first `length` bytes of a window, EBCDIC without blanks at its end; false if one of them
     /// is not ASCII, then nothing was done.
     #[inline]
@@ -177,7 +201,7 @@ impl Line {
 /// A field of at most [`WINDOW`] bytes, without what lies behind it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
-    /// First byte lowest; blanks where the value has ended.
+    /// First byte lowest; blanks and zero bytes, ASCII in every page, where the value has ended.
     word: u128,
     /// Bytes up to the last one that is neither blank nor zero.
     pub(crate) length: usize,
@@ -193,8 +217,7 @@ impl Window {
             return None;
         }
         let length = WINDOW - filled.leading_zeros() as usize / 8;
-        let value = Self::mask(length);
-        Some(Self { word: word & value | BLANK_WINDOW & !value, length })
+        Some(Self { word, length })
     }
 
     /// The mask of a field of `length` bytes, at least 1 and at most [`WINDOW`].

@@ -1,7 +1,6 @@
 //! One step of a layout: where a value lies, how it is read and which field it becomes.
 
 use super::mask;
-use super::run::{Line, WINDOW, Window};
 use super::severity::invariant_bytes;
 use crate::blank::{is_empty, is_empty_byte, trimmed};
 use crate::ebcdic::{BLANK, CodePage};
@@ -28,54 +27,6 @@ pub(crate) struct Step {
     /// The row may be relied on, so its bytes are not repeated in `raw`.
     pub(crate) trusted: bool,
     pub(crate) meanings: Option<Meanings>,
-}
-
-/// What is asked of most steps of most entries, in little memory: whether the field holds anything at all.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Glance {
-    pub(crate) start: u32,
-    pub(crate) action: Action,
-    /// The field's bytes in the window that begins with it.
-    pub(crate) mask: u128,
-}
-
-/// What to do with a field, by a glance at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// One character.
-    Code,
-    /// Text.
-    Text,
-    /// Run the step, unless the field is blank.
-    Run,
-    /// Run the step whatever is there.
-    Always,
-}
-
-impl Glance {
-    pub(crate) fn of(step: &Step) -> Self {
-        let length = (step.stretch.end - step.stretch.start) as usize;
-        let action = match &step.kind {
-            _ if !(1..=WINDOW).contains(&length) => Action::Always,
-            // A length row of its own may have something to tell even where the text is blank.
-            Kind::Named(_) => Action::Always,
-            // Which field it becomes is decided entry by entry.
-            _ if step.field != step.fallback => Action::Run,
-            Kind::Code => Action::Code,
-            Kind::Text => Action::Text,
-            Kind::Command
-            | Kind::Names
-            | Kind::Digits
-            | Kind::Hex
-            | Kind::Binary
-            | Kind::Zoned
-            | Kind::ZonedText
-            | Kind::Packed
-            | Kind::Timestamp => Action::Run,
-        };
-        let mask = if action == Action::Always { u128::MAX } else { Window::mask(length) };
-        Self { start: step.stretch.start, action, mask }
-    }
 }
 
 /// How a value is read.
@@ -155,17 +106,17 @@ impl Meanings {
         Self::Text(texts)
     }
 
-    fn of_byte(&self, byte: u8) -> Option<&'static str> {
+    pub(super) fn of_byte(&self, byte: u8) -> Option<&'static str> {
         let Self::Byte { index, texts } = self else { return None };
         texts.get(usize::from(index[usize::from(byte)]).checked_sub(1)?).copied()
     }
 
-    fn of_number(&self, number: i64) -> Option<&'static str> {
+    pub(super) fn of_number(&self, number: i64) -> Option<&'static str> {
         let Self::Number(numbers) = self else { return None };
         numbers.get(usize::try_from(number).ok()?).copied().flatten()
     }
 
-    fn of_text(&self, bytes: &[u8]) -> Option<&'static str> {
+    pub(super) fn of_text(&self, bytes: &[u8]) -> Option<&'static str> {
         let Self::Text(texts) = self else { return None };
         let found = texts.binary_search_by(|(value, _)| value.as_slice().cmp(bytes)).ok()?;
         Some(texts[found].1)
@@ -185,47 +136,36 @@ pub(crate) struct Run<'a> {
     pub(crate) masked: u32,
 }
 
-impl Run<'_> {
-    /// Does what a glance at the field asks for. `filled` is where the blank end of the data begins.
-    #[inline]
-    pub(crate) fn glance(
-        &mut self,
-        glance: Glance,
-        step: &Step,
-        filled: usize,
-        event: &mut Event,
-        line: &mut Line,
-        scratch: &mut Vec<u8>,
-    ) {
-        let bytes =
-            self.data.get(glance.start as usize..filled).and_then(|rest| rest.first_chunk::<WINDOW>());
-        if let Some(bytes) = bytes {
-            match (glance.action, Window::of(bytes, glance.mask)) {
-                (Action::Code | Action::Text | Action::Run, None) => return,
-                (Action::Code, Some(_)) => {
-                    let meaning = step.meanings.as_ref().and_then(|meanings| meanings.of_byte(bytes[0]));
-                    return line.push_byte(self.page, bytes[0], step.field, meaning, event);
-                }
-                (Action::Text, Some(window)) => {
-                    let value = &bytes[..window.length];
-                    let meaning = step.meanings.as_ref().and_then(|meanings| meanings.of_text(value));
-                    if line.push_window(self.page, window, step.field, meaning, event) {
-                        return;
-                    }
-                }
-                (Action::Run, Some(_)) | (Action::Always, _) => {}
-            }
-        }
-        line.flush(event);
-        self.step(step, event, scratch);
+impl Kind {
+    /// Blanks at the end of the bytes make no difference, so those that were not fetched need not be put back: a
+    /// command has room for 6,000.
+    fn is_trimmed(&self) -> bool {
+        matches!(self, Self::Code | Self::Text | Self::Command | Self::Names | Self::Timestamp)
     }
+}
 
+impl Step {
+    /// The number that the bytes of a field hold.
+    #[inline]
+    pub(super) fn number(&self, bytes: &[u8]) -> Option<i64> {
+        match self.kind {
+            Kind::Binary => number::binary(bytes),
+            Kind::Packed => number::packed(bytes),
+            Kind::Digits => number::zoned(trimmed(bytes)),
+            _ => number::zoned(bytes),
+        }
+    }
+}
+
+impl Run<'_> {
     /// Runs one step. `scratch` holds a value that reaches into the blank bytes left unfetched.
     pub(crate) fn step(&mut self, step: &Step, event: &mut Event, scratch: &mut Vec<u8>) {
         let start = step.stretch.start as usize;
         let end = step.stretch.end as usize;
         let bytes = if end <= self.data.len() {
             &self.data[start..end]
+        } else if step.kind.is_trimmed() {
+            self.data.get(start..).unwrap_or_default()
         } else {
             let rest = self.data.get(start..).unwrap_or_default();
             let length = end.min(self.full_length.max(self.data.len())) - start;
@@ -348,13 +288,7 @@ fn body(prefixed: bool, told: Option<usize>, area: &[u8], capacity: usize) -> Op
 }
 
 fn number_into(step: &Step, field: FieldId, bytes: &[u8], event: &mut Event) -> bool {
-    let value = match step.kind {
-        Kind::Binary => number::binary(bytes),
-        Kind::Packed => number::packed(bytes),
-        Kind::Digits => number::zoned(trimmed(bytes)),
-        _ => number::zoned(bytes),
-    };
-    match value {
+    match step.number(bytes) {
         None => false,
         Some(value) if step.kind == Kind::ZonedText && value >= 0 => {
             event.push_with(field, None, |text| {
