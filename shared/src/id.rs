@@ -7,6 +7,7 @@ use uuid::Uuid;
 /// An agent's identity for its whole life: OpAMP's `instance_uid`, a UUIDv7 made at first start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentId(pub Uuid);
 
 impl fmt::Display for AgentId {
@@ -25,11 +26,13 @@ impl std::str::FromStr for AgentId {
 /// Number of an immutable, published policy revision. 0 means "none".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Revision(pub u64);
 
 /// Number of one agent's whole desired state; grows with every change of what the agent should run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Generation(pub u64);
 
 impl fmt::Display for Revision {

@@ -43,13 +43,24 @@ fn gone(id: AgentId) -> ApiError {
     ApiError::not_found(format!("agent {id} was removed"))
 }
 
-async fn fleet(app: web::Data<App>, _: Caller) -> web::Json<FleetView> {
+#[utoipa::path(
+    get,
+    path = "/api/v1/fleet",
+    responses((status = 200, body = FleetView)),
+)]
+pub(super) async fn fleet(app: web::Data<App>, _: Caller) -> web::Json<FleetView> {
     let now = Timestamp::now();
     let agents = app.fleet.each(|agent| view::summary(agent, now));
     web::Json(roll_up::fleet(&agents, now))
 }
 
-async fn list(
+#[utoipa::path(
+    get,
+    path = "/api/v1/agents",
+    params(PageQuery),
+    responses((status = 200, body = Page<AgentSummary>)),
+)]
+pub(super) async fn list(
     app: web::Data<App>,
     _: Caller,
     query: web::Query<PageQuery>,
@@ -59,7 +70,13 @@ async fn list(
     Ok(web::Json(super::page(agents, &query)?))
 }
 
-async fn show(
+#[utoipa::path(
+    get,
+    path = "/api/v1/agents/{agent}",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    responses((status = 200, body = AgentView)),
+)]
+pub(super) async fn show(
     app: web::Data<App>,
     _: Caller,
     agent: web::Path<String>,
@@ -69,7 +86,14 @@ async fn show(
     app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
 }
 
-async fn labels(
+#[utoipa::path(
+    put,
+    path = "/api/v1/agents/{agent}/labels",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    request_body(content = BTreeMap<String, String>, example = json!({"env": "prod", "site": "zrh"})),
+    responses((status = 200, body = AgentView)),
+)]
+pub(super) async fn labels(
     app: web::Data<App>,
     caller: Caller,
     agent: web::Path<String>,
@@ -101,7 +125,13 @@ async fn set_labels(
 }
 
 /// Removes an agent: its certificate is refused from now on, its connection is closed.
-async fn remove(
+#[utoipa::path(
+    delete,
+    path = "/api/v1/agents/{agent}",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    responses((status = 204, description = "Removed; its connection is closed")),
+)]
+pub(super) async fn remove(
     app: web::Data<App>,
     caller: Caller,
     agent: web::Path<String>,
@@ -129,7 +159,13 @@ async fn forget(app: web::Data<App>, caller: Caller, agent: String) -> Result<()
     Ok(())
 }
 
-async fn policy(
+#[utoipa::path(
+    get,
+    path = "/api/v1/agents/{agent}/policy",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    responses((status = 200, body = AgentPolicyView)),
+)]
+pub(super) async fn policy(
     app: web::Data<App>,
     _: Caller,
     agent: web::Path<String>,

@@ -10,7 +10,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/audit", web::get().to(list));
 }
 
-async fn list(
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit",
+    params(PageQuery),
+    responses((status = 200, body = Page<AuditEntry>)),
+)]
+pub(super) async fn list(
     app: web::Data<App>,
     _: Caller,
     query: web::Query<PageQuery>,

@@ -1,27 +1,33 @@
-//! Who makes a request: the extractor that every route but `login` takes.
+//! Who makes a request: found once by the gate, taken by the handlers.
 
 use super::error::ApiError;
+use super::routes::Access;
 use crate::app::App;
 use crate::user::SessionRecord;
 use actix_web::dev::Payload;
 use actix_web::http::header;
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use jiff::Timestamp;
+use muster_proto::api::Role;
 use std::future::{Ready, ready};
 use std::net::IpAddr;
 
 /// The user of a request.
+#[derive(Clone)]
 pub(crate) struct Caller {
     /// Session.
     pub(crate) session: SessionRecord,
     /// Its token.
     pub(crate) token: String,
+    /// What the user may do.
+    pub(crate) role: Role,
     /// From where.
     pub(crate) from: IpAddr,
 }
 
 impl Caller {
-    fn find(request: &HttpRequest) -> Result<Self, ApiError> {
+    /// Whose session the request carries.
+    pub(super) fn find(request: &HttpRequest) -> Result<Self, ApiError> {
         let Some(app) = request.app_data::<web::Data<App>>() else {
             return Err(ApiError::unavailable("the controller is not ready", 1));
         };
@@ -34,10 +40,26 @@ impl Caller {
             ));
         };
         let token = token.trim();
-        let session = app.accounts.session(token, Timestamp::now())?;
+        let (session, role) = app.accounts.session(token, Timestamp::now())?;
         let from = super::connection(request)?.address.ip();
-        Ok(Self { session, token: token.to_owned(), from })
+        Ok(Self { session, token: token.to_owned(), role, from })
     }
+}
+
+/// Whether the caller may use a route.
+pub(super) fn may(caller: &Caller, access: Access) -> Result<(), ApiError> {
+    let least = match access {
+        Access::Public | Access::Agent => return Ok(()),
+        Access::Role(least) | Access::Person(least) => least,
+        Access::Metrics => Role::Viewer,
+    };
+    if caller.role >= least {
+        return Ok(());
+    }
+    Err(ApiError::forbidden(
+        "role",
+        format!("this needs the role {least}, and {} is {}; ask an admin", caller.session.user, caller.role),
+    ))
 }
 
 impl FromRequest for Caller {
@@ -45,6 +67,8 @@ impl FromRequest for Caller {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(Self::find(request))
+        let caller = request.extensions().get::<Self>().cloned();
+        // A handler that asks for the caller on a route that lets everybody in.
+        ready(caller.ok_or_else(|| ApiError::unauthorised("no-credential", "this path knows no user")))
     }
 }

@@ -3,7 +3,7 @@
 use crate::audit_log::AuditError;
 use crate::store::StoreError;
 use crate::user::UserError;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use muster_proto::api::{PROBLEM_CONTENT_TYPE, PolicyFault, Problem};
 use std::fmt;
@@ -13,6 +13,7 @@ use std::fmt;
 pub struct ApiError {
     problem: Box<Problem>,
     retry_after_seconds: Option<u64>,
+    allow: Option<String>,
 }
 
 impl fmt::Display for ApiError {
@@ -24,7 +25,7 @@ impl fmt::Display for ApiError {
 impl ApiError {
     fn new(code: &str, title: &str, status: StatusCode, detail: impl Into<String>) -> Self {
         let problem = Box::new(Problem::new(code, title, status.as_u16(), detail));
-        Self { problem, retry_after_seconds: None }
+        Self { problem, retry_after_seconds: None, allow: None }
     }
 
     /// 400.
@@ -45,6 +46,13 @@ impl ApiError {
     /// 404.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self::new("not-found", "Not found", StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 405.
+    pub fn method_not_allowed(method: &Method, path: &str, allowed: &str) -> Self {
+        let detail = format!("{path} cannot be done with {method}, only with {allowed}");
+        let error = Self::new("method", "Method not allowed", StatusCode::METHOD_NOT_ALLOWED, detail);
+        Self { allow: Some(allowed.to_owned()), ..error }
     }
 
     /// 409.
@@ -135,6 +143,9 @@ impl ResponseError for ApiError {
         response.content_type(PROBLEM_CONTENT_TYPE);
         if let Some(seconds) = self.retry_after_seconds {
             response.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        if let Some(allow) = &self.allow {
+            response.insert_header((header::ALLOW, allow.as_str()));
         }
         if self.status_code() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));

@@ -1,5 +1,4 @@
-//! `/metrics` in Prometheus' text format. Sums over the fleet only, for it needs no sign-in: no name of an
-//! agent, policy or user appears.
+//! `/metrics` in Prometheus' text format. Sums over the fleet only: no name of an agent, policy or user appears.
 
 use crate::app::App;
 use crate::fleet::{roll_up, view};
@@ -9,6 +8,11 @@ use muster_proto::api::FleetView;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    responses((status = 200, body = String, content_type = "text/plain", description = "Samples")),
+)]
 pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
     let now = Timestamp::now();
     let agents = app.fleet.each(|agent| view::summary(agent, now));

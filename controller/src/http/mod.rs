@@ -6,15 +6,19 @@ mod agent;
 mod audit;
 mod auth;
 pub mod error;
+mod gate;
 mod metrics;
+pub mod openapi;
 mod policy;
 mod rates;
+pub mod routes;
 mod session;
 mod token;
 
 use crate::app::App;
 use crate::identity::peer::ConnectionInfo;
 use actix_web::http::Method;
+use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use error::ApiError;
 use muster_proto::api::{Page, PageQuery};
@@ -38,6 +42,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         ApiError::bad_request("query", format!("the query of the URL cannot be used: {error}")).into()
     });
     let api = web::scope("/api/v1")
+        .wrap(from_fn(gate::gate))
         .app_data(json)
         .app_data(query)
         .app_data(web::PayloadConfig::new(MAX_POLICY_BYTES))
@@ -47,11 +52,12 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(policy::routes)
         .configure(rates::routes)
         .configure(audit::routes)
+        .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));
     config
         .service(opamp)
         .service(api)
-        .route("/metrics", web::get().to(metrics::metrics))
+        .service(web::resource("/metrics").wrap(from_fn(gate::gate)).route(web::get().to(metrics::metrics)))
         .route("/healthz", web::get().to(healthz))
         .route("/readyz", web::get().to(readyz))
         .default_service(web::to(not_found));
@@ -78,10 +84,20 @@ async fn no_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     ))
 }
 
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    responses((status = 200, body = String, content_type = "text/plain", description = "The program runs")),
+)]
 async fn healthz() -> HttpResponse {
     HttpResponse::Ok().body("ok\n")
 }
 
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    responses((status = 200, body = String, content_type = "text/plain", description = "It serves requests")),
+)]
 async fn readyz(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
     if app.is_stopping() {
         return Err(ApiError::unavailable("the controller is shutting down", 2));

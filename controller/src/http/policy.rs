@@ -67,7 +67,17 @@ fn live(app: &App, name: &str) -> Result<StoredRevision, ApiError> {
         .ok_or_else(|| ApiError::not_found(format!("there is no policy `{name}`; see `muster policy show`")))
 }
 
-async fn validate(app: web::Data<App>, _: Caller, body: Body) -> Result<web::Json<PolicyCheck>, ApiError> {
+#[utoipa::path(
+    post,
+    path = "/api/v1/policies/validate",
+    request_body(content = String, content_type = "application/yaml"),
+    responses((status = 200, body = PolicyCheck)),
+)]
+pub(super) async fn validate(
+    app: web::Data<App>,
+    _: Caller,
+    body: Body,
+) -> Result<web::Json<PolicyCheck>, ApiError> {
     let text = text(body)?;
     let Checked { document, faults, warnings } = app.book.check(&text);
     let (name, agents, old) = match &document {
@@ -82,7 +92,17 @@ async fn validate(app: web::Data<App>, _: Caller, body: Body) -> Result<web::Jso
     Ok(web::Json(PolicyCheck { valid: faults.is_empty(), name, faults, warnings, changes, agents }))
 }
 
-async fn publish(app: web::Data<App>, caller: Caller, body: Body) -> Result<HttpResponse, ApiError> {
+#[utoipa::path(
+    post,
+    path = "/api/v1/policies",
+    request_body(content = String, content_type = "application/yaml"),
+    responses((status = 201, body = PolicyPublished, description = "A new revision"), (status = 200, body = PolicyPublished, description = "The same content was current already")),
+)]
+pub(super) async fn publish(
+    app: web::Data<App>,
+    caller: Caller,
+    body: Body,
+) -> Result<HttpResponse, ApiError> {
     let text = text(body)?;
     let published = super::detached(publish_text(app, caller, text)).await?;
     Ok(if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() }.json(published))
@@ -128,7 +148,13 @@ async fn put(app: &App, caller: &Caller, draft: Draft, action: &str) -> Result<P
     Ok(view)
 }
 
-async fn remove(
+#[utoipa::path(
+    delete,
+    path = "/api/v1/policies/{name}",
+    params(("name" = String, Path, description = "Name of the document")),
+    responses((status = 200, body = PolicyPublished)),
+)]
+pub(super) async fn remove(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
@@ -149,7 +175,13 @@ async fn remove_named(
     Ok(web::Json(PolicyPublished { revision, changed: true, agents, warnings: Vec::new() }))
 }
 
-async fn list(
+#[utoipa::path(
+    get,
+    path = "/api/v1/policies",
+    params(PageQuery),
+    responses((status = 200, body = Page<PolicyRevisionView>)),
+)]
+pub(super) async fn list(
     app: web::Data<App>,
     _: Caller,
     query: web::Query<PageQuery>,
@@ -163,7 +195,13 @@ async fn list(
     Ok(web::Json(super::page(views, &query)?))
 }
 
-async fn show(
+#[utoipa::path(
+    get,
+    path = "/api/v1/policies/{name}",
+    params(("name" = String, Path, description = "Name of the document")),
+    responses((status = 200, body = PolicyRevisionText)),
+)]
+pub(super) async fn show(
     app: web::Data<App>,
     _: Caller,
     name: web::Path<String>,
@@ -182,7 +220,13 @@ fn known(app: &App, name: &str) -> Result<Vec<StoredRevision>, ApiError> {
     Ok(history)
 }
 
-async fn history(
+#[utoipa::path(
+    get,
+    path = "/api/v1/policies/{name}/revisions",
+    params(("name" = String, Path, description = "Name of the document"), PageQuery),
+    responses((status = 200, body = Page<PolicyRevisionView>)),
+)]
+pub(super) async fn history(
     app: web::Data<App>,
     _: Caller,
     name: web::Path<String>,
@@ -194,7 +238,13 @@ async fn history(
     Ok(web::Json(super::page(views, &query)?))
 }
 
-async fn revision(
+#[utoipa::path(
+    get,
+    path = "/api/v1/policies/{name}/revisions/{revision}",
+    params(("name" = String, Path, description = "Name of the document"), ("revision" = u64, Path, description = "Number of the revision")),
+    responses((status = 200, body = PolicyRevisionText)),
+)]
+pub(super) async fn revision(
     app: web::Data<App>,
     _: Caller,
     path: web::Path<(String, u64)>,
@@ -214,7 +264,13 @@ fn numbered(history: Vec<StoredRevision>, name: &str, number: u64) -> Result<Sto
     })
 }
 
-async fn diff(
+#[utoipa::path(
+    get,
+    path = "/api/v1/policies/{name}/diff",
+    params(("name" = String, Path, description = "Name of the document"), PolicyDiffQuery),
+    responses((status = 200, body = PolicyDiff)),
+)]
+pub(super) async fn diff(
     app: web::Data<App>,
     _: Caller,
     name: web::Path<String>,
@@ -240,7 +296,13 @@ async fn diff(
     }))
 }
 
-async fn status(
+#[utoipa::path(
+    get,
+    path = "/api/v1/policies/{name}/status",
+    params(("name" = String, Path, description = "Name of the document")),
+    responses((status = 200, body = PolicyStatus)),
+)]
+pub(super) async fn status(
     app: web::Data<App>,
     _: Caller,
     name: web::Path<String>,

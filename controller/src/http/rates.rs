@@ -16,7 +16,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/rates", web::get().to(rates));
 }
 
-async fn rates(
+#[utoipa::path(
+    get,
+    path = "/api/v1/rates",
+    params(RatesQuery),
+    responses((status = 200, body = RatesView)),
+)]
+pub(super) async fn rates(
     app: web::Data<App>,
     _: Caller,
     query: web::Query<RatesQuery>,

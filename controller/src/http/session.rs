@@ -19,7 +19,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/whoami", web::get().to(whoami));
 }
 
-async fn login(
+#[utoipa::path(
+    post,
+    path = "/api/v1/login",
+    request_body(content = LoginRequest, example = json!({"user": "admin", "password": "the password"})),
+    responses((status = 200, body = LoginReply)),
+)]
+pub(super) async fn login(
     app: web::Data<App>,
     request: HttpRequest,
     body: web::Json<LoginRequest>,
@@ -43,13 +49,24 @@ async fn login(
     Ok(web::Json(LoginReply { token, expires_at: session.expires_at, password_is_initial: initial }))
 }
 
-async fn logout(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
+#[utoipa::path(
+    post,
+    path = "/api/v1/logout",
+    responses((status = 204, description = "The session has ended")),
+)]
+pub(super) async fn logout(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     let action = Outgoing::by_user(&caller.session.user, caller.from, "logout", "");
     app.commit(Accounts::logout(&caller.token), action).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn password(
+#[utoipa::path(
+    post,
+    path = "/api/v1/password",
+    request_body(content = PasswordChange, example = json!({"current": "the password", "new": "correct horse battery"})),
+    responses((status = 204, description = "The password is changed; other sessions of the user have ended")),
+)]
+pub(super) async fn password(
     app: web::Data<App>,
     caller: Caller,
     body: web::Json<PasswordChange>,
@@ -63,10 +80,16 @@ async fn password(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn whoami(app: web::Data<App>, caller: Caller) -> Result<web::Json<WhoAmI>, ApiError> {
+#[utoipa::path(
+    get,
+    path = "/api/v1/whoami",
+    responses((status = 200, body = WhoAmI, example = json!({"user": "admin", "role": "admin", "expires_at": "2026-11-25T18:00:00Z", "password_is_initial": false, "controller_version": "0.1.0"}))),
+)]
+pub(super) async fn whoami(app: web::Data<App>, caller: Caller) -> Result<web::Json<WhoAmI>, ApiError> {
     let record = app.accounts.user(&caller.session.user)?;
     Ok(web::Json(WhoAmI {
         user: caller.session.user,
+        role: caller.role,
         expires_at: caller.session.expires_at,
         password_is_initial: record.is_some_and(|r| r.initial),
         controller_version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -79,7 +79,13 @@ fn check(request: &TokenRequest) -> Result<(u64, u32), ApiError> {
     Ok((seconds, uses))
 }
 
-async fn create(
+#[utoipa::path(
+    post,
+    path = "/api/v1/tokens",
+    request_body(content = TokenRequest, example = json!({"uses": 5, "labels": {"env": "prod"}, "note": "Zurich"})),
+    responses((status = 201, body = TokenCreated)),
+)]
+pub(super) async fn create(
     app: web::Data<App>,
     caller: Caller,
     body: web::Json<TokenRequest>,
@@ -132,7 +138,13 @@ fn make_room(app: &App, now: Timestamp) -> Result<Batch, ApiError> {
     Ok(batch)
 }
 
-async fn list(
+#[utoipa::path(
+    get,
+    path = "/api/v1/tokens",
+    params(PageQuery),
+    responses((status = 200, body = Page<TokenView>)),
+)]
+pub(super) async fn list(
     app: web::Data<App>,
     _: Caller,
     query: web::Query<PageQuery>,
@@ -141,7 +153,13 @@ async fn list(
     Ok(web::Json(super::page(tokens.into_iter().map(|(_, t)| (t.id.clone(), t.view())), &query)?))
 }
 
-async fn delete(
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tokens/{id}",
+    params(("id" = String, Path, description = "Id of the token")),
+    responses((status = 204, description = "It works no more")),
+)]
+pub(super) async fn delete(
     app: web::Data<App>,
     caller: Caller,
     id: web::Path<String>,

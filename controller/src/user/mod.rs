@@ -10,6 +10,7 @@ use crate::store::{self, Batch, Condition, SharedStore, StoreError};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use jiff::{SignedDuration, Timestamp};
+use muster_proto::api::Role;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -46,6 +47,13 @@ pub struct UserRecord {
     pub initial: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// What the user may do. A user from before there were roles is the admin.
+    #[serde(default = "admin")]
+    pub role: Role,
+}
+
+fn admin() -> Role {
+    Role::Admin
 }
 
 /// A session.
@@ -141,8 +149,13 @@ impl Accounts {
     /// # Errors
     /// If the store or hashing fails.
     pub fn set_admin(&self, password: &str, now: Timestamp) -> Result<Batch, UserError> {
-        let record =
-            UserRecord { name: ADMIN.to_owned(), password: hash(password)?, initial: true, created_at: now };
+        let record = UserRecord {
+            name: ADMIN.to_owned(),
+            password: hash(password)?,
+            initial: true,
+            created_at: now,
+            role: Role::Admin,
+        };
         let mut batch = Batch::new();
         batch.put_json(format!("{USERS}{ADMIN}"), Condition::Any, &record);
         for (key, session) in store::scan_json::<SessionRecord>(&*self.store, SESSIONS)? {
@@ -204,13 +217,15 @@ impl Accounts {
         Ok(batch)
     }
 
-    /// The session of a token.
+    /// The session of a token, and what its user may do now.
     ///
     /// # Errors
     /// If there is none (any more).
-    pub fn session(&self, token: &str, now: Timestamp) -> Result<SessionRecord, UserError> {
+    pub fn session(&self, token: &str, now: Timestamp) -> Result<(SessionRecord, Role), UserError> {
         let session = store::get_json::<SessionRecord>(&*self.store, &session_key(token))?;
-        session.filter(|s| s.expires_at > now).ok_or(UserError::NoSession)
+        let session = session.filter(|s| s.expires_at > now).ok_or(UserError::NoSession)?;
+        let user = self.user(&session.user)?.ok_or(UserError::NoSession)?;
+        Ok((session, user.role))
     }
 
     /// A user.
@@ -242,7 +257,7 @@ impl Accounts {
         from: IpAddr,
         now: Timestamp,
     ) -> Result<Batch, UserError> {
-        let session = self.session(token, now)?;
+        let (session, _) = self.session(token, now)?;
         let record = self.user(&session.user)?.ok_or(UserError::NoSession)?;
         {
             let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);

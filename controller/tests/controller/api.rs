@@ -87,6 +87,8 @@ async fn every_route_wants_a_session_and_every_error_is_a_problem() {
         ("POST", "/policies", Some(("application/yaml", vec![b' '; 1_100_000])), 413, "too-large"),
         ("POST", "/policies", Some(("application/yaml", b"\xff".to_vec())), 400, "utf-8"),
         ("DELETE", "/tokens/none", None, 404, "not-found"),
+        ("PUT", "/tokens", None, 405, "method"),
+        ("POST", "/fleet", None, 405, "method"),
     ];
     for (method, path, body, status, code) in cases {
         let problem = site.api.problem(method, path, body).await;
@@ -104,11 +106,13 @@ async fn health_metrics_and_audit() {
     for path in ["//healthz", "//readyz"] {
         assert_eq!(stranger.raw("GET", path, None).await.0, 200, "{path}");
     }
-    let (status, body, _) = stranger.raw("GET", "//metrics", None).await;
+    let refused = stranger.problem("GET", "//metrics", None).await;
+    assert_eq!((refused.status, refused.code()), (401, "no-credential"));
+    let (status, body, _) = site.api.raw("GET", "//metrics", None).await;
     let text = String::from_utf8(body).unwrap();
     assert_eq!(status, 200);
     assert!(text.contains("\nmuster_agents{connection=\"connected\"} 1\n"), "{text}");
-    assert!(!text.contains("PROD01"), "metrics need no sign-in, so they name nobody");
+    assert!(!text.contains("PROD01"), "whoever may read metrics need not know the partitions");
     let fleet: FleetView = site.api.get("/fleet").await;
     assert_eq!((fleet.agents, fleet.connected, fleet.healthy), (1, 1, 1));
 
@@ -118,5 +122,30 @@ async fn health_metrics_and_audit() {
     assert_eq!((log.items[1].actor.as_str(), log.items[1].from.as_str()), ("admin", "127.0.0.1"));
     let text = serde_json::to_string(&log).unwrap();
     assert!(!text.contains("muster1."), "no secret in the log");
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_that_a_path_does_not_have_is_told_with_those_that_it_has() {
+    let site = Site::start().await;
+    for (method, path, allow) in [
+        ("PATCH", "/tokens", "POST, GET"),
+        ("POST", "/agents/x", "GET, DELETE"),
+        ("DELETE", "/policies/a/revisions/1", "GET"),
+        ("POST", "//metrics", "GET"),
+    ] {
+        let (status, _, headers) = site.api.raw(method, path, None).await;
+        assert_eq!((status, headers["allow"].to_str().unwrap()), (405, allow), "{method} {path}");
+    }
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_is_served_to_everybody() {
+    let site = Site::start().await;
+    let stranger = Api::new(site.addr(), site.ca());
+    let document: serde_json::Value = stranger.get("/openapi.json").await;
+    assert_eq!(document["paths"]["/api/v1/tokens"]["post"]["x-muster-role"], "operator");
+    assert_eq!(document["paths"]["/api/v1/tokens"]["post"]["requestBody"]["required"], true);
     site.running.stop().await;
 }

@@ -13,6 +13,7 @@ pub type Labels = BTreeMap<String, String>;
 /// Whether an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Connection {
     /// Connected, or polling in time.
     Connected,
@@ -26,6 +27,7 @@ pub enum Connection {
 
 /// One line of the list of agents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentSummary {
     /// Identity.
     pub id: AgentId,
@@ -33,6 +35,7 @@ pub struct AgentSummary {
     pub name: String,
     /// Labels.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub labels: Labels,
     /// Whether it is there; wins over everything else shown.
     pub connection: Connection,
@@ -61,6 +64,7 @@ pub struct AgentSummary {
 
 /// Everything about one agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentView {
     /// The line of the list.
     pub summary: AgentSummary,
@@ -84,6 +88,7 @@ pub struct AgentView {
 
 /// Certificate of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CertificateView {
     /// Serial number in hex.
     pub serial: String,
@@ -96,6 +101,7 @@ pub struct CertificateView {
 /// Kinds of component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ComponentKind {
     /// A source.
     Source,
@@ -107,6 +113,7 @@ pub enum ComponentKind {
 
 /// Health of one component.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ComponentView {
     /// Source, destination or other.
     pub kind: ComponentKind,
@@ -128,6 +135,7 @@ pub struct ComponentView {
 /// Where an agent stands with its policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum PolicyState {
     /// Not told yet (offline, or takes no policy).
     Waiting,
@@ -141,6 +149,7 @@ pub enum PolicyState {
 
 /// Policy of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyStatusView {
     /// Revision that it should run; 0 for the empty policy.
     pub wanted: Revision,
@@ -159,12 +168,14 @@ pub struct PolicyStatusView {
 
 /// What an agent should run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentPolicyView {
     /// Where it stands.
     pub status: PolicyStatusView,
     /// Documents that it was merged from, `name@revision`, by falling priority.
     pub documents: Vec<String>,
     /// The merged policy.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub wanted: EffectivePolicy,
     /// What the agent says that it runs, as it sent it; absent if it does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -173,6 +184,7 @@ pub struct AgentPolicyView {
 
 /// The fleet at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct FleetView {
     /// When this was computed.
     pub at: Timestamp,

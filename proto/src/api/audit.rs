@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// One entry of the controller's audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AuditEntry {
     /// Position in the log, from 1, without a hole.
     pub sequence: u64,

@@ -42,6 +42,7 @@ mod problem;
 mod rates;
 mod session;
 mod token;
+mod user;
 
 pub use agent::{
     AgentPolicyView, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView, Connection,
@@ -59,6 +60,10 @@ pub use rates::{
 };
 pub use session::{LoginReply, LoginRequest, PasswordChange, WhoAmI};
 pub use token::{TokenCreated, TokenRequest, TokenView};
+pub use user::{
+    ApiTokenCreated, ApiTokenRequest, ApiTokenView, PasswordReset, Role, Scope, SessionView, UserChange,
+    UserCreated, UserRequest, UserView,
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// One fault of a policy document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyFault {
     /// Line, from 1; 0 where it has no single place.
     pub line: u64,
@@ -21,6 +22,7 @@ pub struct PolicyFault {
 
 /// Answer to a dry run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyCheck {
     /// It could be published as it is.
     pub valid: bool,
@@ -43,6 +45,7 @@ pub struct PolicyCheck {
 
 /// A revision was published (or was current already).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyPublished {
     /// The revision.
     pub revision: PolicyRevisionView,
@@ -57,6 +60,7 @@ pub struct PolicyPublished {
 
 /// One numbered, immutable revision of a document. Numbers are given over all documents.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyRevisionView {
     /// Name of the document.
     pub name: String,
@@ -74,6 +78,7 @@ pub struct PolicyRevisionView {
     pub description: String,
     /// Labels that it selects.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub selector: Labels,
     /// Its priority.
     #[serde(default)]
@@ -84,6 +89,7 @@ pub struct PolicyRevisionView {
 
 /// A revision with its text, exactly as it was sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyRevisionText {
     /// The revision.
     pub revision: PolicyRevisionView,
@@ -94,6 +100,7 @@ pub struct PolicyRevisionText {
 /// Which two revisions to compare.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct PolicyDiffQuery {
     /// The older; default the one before `to`, or nothing if `to` is the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,6 +112,7 @@ pub struct PolicyDiffQuery {
 
 /// What differs between two revisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyDiff {
     /// Name of the document.
     pub name: String,
@@ -118,6 +126,7 @@ pub struct PolicyDiff {
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyChange {
     /// Path in the document, such as `spec.rules[drop-zr].action`.
     pub path: String,
@@ -134,6 +143,7 @@ pub struct PolicyChange {
 /// Kinds of difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum ChangeKind {
     /// Only in the newer.
     Added,
@@ -145,6 +155,7 @@ pub enum ChangeKind {
 
 /// How far the current revision of a document has got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyStatus {
     /// Name of the document.
     pub name: String,
@@ -164,6 +175,7 @@ pub struct PolicyStatus {
 
 /// One agent in a [`PolicyStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyStatusAgent {
     /// The agent.
     pub id: AgentId,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 /// Which rates.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct RatesQuery {
     /// Agents report every second for the next 15 s; ask again within that time to keep it so.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -19,6 +20,7 @@ pub struct RatesQuery {
 
 /// The rates of the fleet at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RatesView {
     /// When this was computed.
     pub at: Timestamp,
@@ -30,6 +32,7 @@ pub struct RatesView {
 
 /// The rates of one agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AgentRates {
     /// The agent.
     pub id: AgentId,
@@ -50,6 +53,7 @@ pub struct AgentRates {
 
 /// Totals since the agent's start, and rates over two spans.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RateWindow {
     /// Since the agent's start.
     pub total: Totals,
@@ -61,6 +65,7 @@ pub struct RateWindow {
 
 /// Counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Totals {
     /// Events read from sources.
     pub received: u64,
@@ -74,6 +79,7 @@ pub struct Totals {
 
 /// Events per second.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PerSecond {
     /// Read from sources.
     pub received: f64,
@@ -87,6 +93,7 @@ pub struct PerSecond {
 
 /// The rates of a source; `delivered` is 0, for that is counted per destination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SourceRates {
     /// Name in the policy.
     pub name: String,
@@ -101,6 +108,7 @@ pub struct SourceRates {
 
 /// The rates of a destination; only `delivered` is used.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DestinationRates {
     /// Name in the policy.
     pub name: String,

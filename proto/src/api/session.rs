@@ -7,6 +7,7 @@ use std::fmt;
 /// User and password, exchanged for a session token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginRequest {
     /// User name.
     pub user: String,
@@ -16,6 +17,7 @@ pub struct LoginRequest {
 
 /// A session.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LoginReply {
     /// To be sent as `Authorization: Bearer <token>`.
     pub token: String,
@@ -29,6 +31,7 @@ pub struct LoginReply {
 /// A new password for the user of the session; ends the user's other sessions.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PasswordChange {
     /// The present password.
     pub current: String,
@@ -38,9 +41,13 @@ pub struct PasswordChange {
 
 /// The session's user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct WhoAmI {
     /// User name.
     pub user: String,
+    /// What the user may do.
+    #[serde(default = "viewer")]
+    pub role: super::Role,
     /// When the session ends.
     pub expires_at: Timestamp,
     /// As in [`LoginReply`].
@@ -66,4 +73,9 @@ impl fmt::Debug for PasswordChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PasswordChange").finish_non_exhaustive()
     }
+}
+
+/// What a controller that does not tell the role of its users gives.
+fn viewer() -> super::Role {
+    super::Role::Viewer
 }

@@ -8,6 +8,7 @@ use std::fmt;
 /// Asks for an enrolment token. All fields may be left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenRequest {
     /// Life in seconds, 1 to 90 days; default 24 hours.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,6 +18,7 @@ pub struct TokenRequest {
     pub uses: Option<u32>,
     /// Labels that its agents get.
     #[serde(skip_serializing_if = "Labels::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub labels: Labels,
     /// URLs (`wss://host:port/v1/opamp`) that its agents shall use; default the controller's own names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -28,6 +30,7 @@ pub struct TokenRequest {
 
 /// A new token. This is the only time that its text is told.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenCreated {
     /// Its public part.
     pub view: TokenView,
@@ -37,6 +40,7 @@ pub struct TokenCreated {
 
 /// What is known of a token; never its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct TokenView {
     /// Id, by which it can be deleted.
     pub id: String,
@@ -52,6 +56,7 @@ pub struct TokenView {
     pub used: u32,
     /// Labels that its agents get.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub labels: Labels,
     /// URLs that it carries.
     #[serde(default)]

@@ -1,0 +1,57 @@
+//! The gate in front of every route: who asks, and whether that is enough for what the table says.
+
+use super::auth::{self, Caller};
+use super::error::ApiError;
+use super::routes::{self, Access, Route};
+use crate::app::App;
+use crate::audit_log::Outgoing;
+use crate::store::Batch;
+use actix_web::HttpMessage as _;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web;
+
+/// Lets a request through to its handler, or answers why not.
+///
+/// # Errors
+/// 401, 403, 405.
+pub(super) async fn gate(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    // Nothing is there: the handler for that answers 404.
+    let Some(pattern) = request.match_pattern() else { return next.call(request).await };
+    let Some(route) = routes::find(request.method().as_str(), &pattern) else {
+        let allowed = routes::methods(&pattern);
+        if allowed.is_empty() {
+            tracing::error!(pattern, "a route without a line in the table was refused");
+            return Err(ApiError::forbidden("no-role", "nobody may use this path").into());
+        }
+        return Err(ApiError::method_not_allowed(request.method(), request.path(), &allowed).into());
+    };
+    match route.access {
+        Access::Public | Access::Agent => return next.call(request).await,
+        Access::Role(_) | Access::Person(_) | Access::Metrics => {}
+    }
+    let caller = Caller::find(request.request())?;
+    if let Err(error) = auth::may(&caller, route.access) {
+        note_refusal(&request, route, &caller).await?;
+        return Err(error.into());
+    }
+    request.extensions_mut().insert(caller);
+    next.call(request).await
+}
+
+/// A change that was refused goes to the audit log.
+async fn note_refusal(request: &ServiceRequest, route: &Route, caller: &Caller) -> Result<(), ApiError> {
+    if route.method == "GET" {
+        return Ok(());
+    }
+    let Some(app) = request.app_data::<web::Data<App>>() else { return Ok(()) };
+    let path = crate::fleet::bounded(request.path(), 256);
+    let action = Outgoing::by_user(&caller.session.user, caller.from, "refused", path)
+        .detail(format!("{} {}: role {} is not enough", route.method, route.pattern, caller.role));
+    app.commit(Batch::new(), action).await?;
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! The OpenAPI document, made from the handlers' annotations, the bodies' types and the table of routes.
+
+use super::routes::{Access, ROUTES, Route};
+use actix_web::HttpResponse;
+use muster_proto::api::{PROBLEM_CONTENT_TYPE, Problem};
+use serde_json::{Value, json};
+use std::sync::OnceLock;
+use utoipa::OpenApi;
+
+/// Every annotated handler has a line here. What the table of routes says too is added by [`value`].
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Muster controller",
+        description = "Manages agents, policies and users. Every error is a problem (RFC 9457) that says what to do.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    components(schemas(Problem)),
+    paths(
+        super::healthz,
+        super::readyz,
+        super::metrics::metrics,
+        document,
+        super::session::login,
+        super::session::logout,
+        super::session::password,
+        super::session::whoami,
+        super::token::create,
+        super::token::list,
+        super::token::delete,
+        super::agent::fleet,
+        super::agent::list,
+        super::agent::show,
+        super::agent::labels,
+        super::agent::remove,
+        super::agent::policy,
+        super::rates::rates,
+        super::audit::list,
+        super::policy::validate,
+        super::policy::publish,
+        super::policy::list,
+        super::policy::show,
+        super::policy::remove,
+        super::policy::history,
+        super::policy::revision,
+        super::policy::diff,
+        super::policy::status,
+    )
+)]
+struct Annotated;
+
+/// Serves the document.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    responses((status = 200, body = Object, content_type = "application/json", description = "OpenAPI 3.1")),
+)]
+pub(super) async fn document() -> HttpResponse {
+    static TEXT: OnceLock<Vec<u8>> = OnceLock::new();
+    let text = TEXT.get_or_init(|| value().to_string().into_bytes());
+    HttpResponse::Ok().content_type("application/json").body(text.as_slice())
+}
+
+/// The document.
+#[must_use]
+pub fn value() -> Value {
+    // A document of maps, lists and texts always becomes JSON.
+    let mut document = serde_json::to_value(Annotated::openapi()).unwrap_or_default();
+    document["components"]["securitySchemes"] = json!({
+        "bearer": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "the token of a session (`POST /api/v1/login`) or an API token",
+        },
+    });
+    for route in ROUTES {
+        let paths = document["paths"].as_object_mut();
+        let operation = paths.and_then(|p| p.get_mut(route.pattern)?.get_mut(route.method.to_lowercase()));
+        if let Some(operation) = operation {
+            complete(operation, route);
+        }
+    }
+    document
+}
+
+/// Adds what is the same for all operations: summary, who may, and how it may fail.
+fn complete(operation: &mut Value, route: &Route) {
+    operation["summary"] = json!(route.summary);
+    operation["operationId"] = json!(operation_id(route));
+    let guarded = match route.access {
+        Access::Public | Access::Agent => false,
+        Access::Role(role) => {
+            operation["x-muster-role"] = json!(role);
+            true
+        }
+        Access::Person(role) => {
+            operation["x-muster-role"] = json!(role);
+            operation["x-muster-person"] = json!(true);
+            true
+        }
+        Access::Metrics => {
+            operation["x-muster-scope"] = json!("metrics");
+            true
+        }
+    };
+    let mut problems = vec![("default", "It failed for another reason")];
+    if guarded {
+        operation["security"] = json!([{ "bearer": [] }]);
+        problems.push(("401", "No session, or one that has ended"));
+        problems.push(("403", "The role is not enough"));
+    }
+    if route.pattern.contains('{') {
+        problems.push(("404", "There is no such thing"));
+    }
+    if operation.get("requestBody").is_some() {
+        problems.push(("413", "The body is too large"));
+        problems.push(("415", "The body has another content type than described"));
+    }
+    if operation.get("requestBody").is_some() || operation.get("parameters").is_some() {
+        problems.push(("400", "Body, path or query cannot be used"));
+    }
+    for (status, description) in problems {
+        operation["responses"][status] = json!({
+            "description": description,
+            "content": { PROBLEM_CONTENT_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        });
+    }
+}
+
+/// `get_api_v1_agents_agent`: stable and unique, for generated clients.
+fn operation_id(route: &Route) -> String {
+    let path = route.pattern.trim_start_matches("/api/v1");
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty());
+    std::iter::once(route.method.to_lowercase().as_str()).chain(words).collect::<Vec<_>>().join("_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_has_the_routes_of_the_table_and_no_others() {
+        let document = value();
+        let mut described = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                described.insert((method.to_uppercase(), path.clone()));
+            }
+        }
+        let people = ROUTES.iter().filter(|r| r.access != Access::Agent);
+        let table: BTreeSet<_> = people.map(|r| (r.method.to_owned(), r.pattern.to_owned())).collect();
+        let missing: Vec<_> = table.difference(&described).collect();
+        assert!(missing.is_empty(), "no #[utoipa::path] in openapi.rs for {missing:?}");
+        let unknown: Vec<_> = described.difference(&table).collect();
+        assert!(unknown.is_empty(), "no line in routes.rs for {unknown:?}");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = value();
+        let text = document.to_string();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        for part in text.split("\"#/components/schemas/").skip(1) {
+            let name = part.split('"').next().unwrap();
+            assert!(schemas.contains_key(name), "{name} is not described");
+        }
+        assert_eq!(document["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn ids_of_operations_differ() {
+        let all: BTreeSet<_> = ROUTES.iter().map(operation_id).collect();
+        assert_eq!(all.len(), ROUTES.len());
+    }
+}

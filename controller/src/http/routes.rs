@@ -1,0 +1,166 @@
+//! Every route of the controller: who may use it, and what it is for.
+//!
+//! The gate ([`super::gate`]) looks each request up here before its handler runs, by method and pattern as the
+//! router matched it. What is not in the table is refused, so a route without a line cannot be used.
+
+use muster_proto::api::Role;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, unasked.
+    Public,
+    /// Agents, by their certificate or an enrolment token.
+    Agent,
+    /// Users with at least this role, signed in or with an API token of that scope.
+    Role(Role),
+    /// Users with at least this role who signed in themselves: API tokens are refused, so that one that was
+    /// stolen cannot make itself last.
+    Person(Role),
+    /// API tokens of scope `metrics`, and users with at least the role viewer.
+    Metrics,
+}
+
+/// One route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// HTTP method.
+    pub method: &'static str,
+    /// Path, as the router matches it.
+    pub pattern: &'static str,
+    /// Who may use it.
+    pub access: Access,
+    /// What it does, in one line.
+    pub summary: &'static str,
+}
+
+const fn route(method: &'static str, pattern: &'static str, access: Access, summary: &'static str) -> Route {
+    Route { method, pattern, access, summary }
+}
+
+use Access::{Agent, Metrics, Person, Public};
+const VIEWER: Access = Access::Role(Role::Viewer);
+const OPERATOR: Access = Access::Role(Role::Operator);
+
+/// All routes.
+#[rustfmt::skip] // a line a route, however long
+pub const ROUTES: &[Route] = &[
+    // Agents.
+    route("GET", "/v1/opamp", Agent, "OpAMP over WebSocket"),
+    route("POST", "/v1/opamp", Agent, "OpAMP by polling"),
+    // Operation.
+    route("GET", "/healthz", Public, "The program runs"),
+    route("GET", "/readyz", Public, "The controller serves requests"),
+    route("GET", "/metrics", Metrics, "Metrics in Prometheus' text format"),
+    route("GET", "/api/v1/openapi.json", Public, "This document"),
+    // Signing in.
+    route("POST", "/api/v1/login", Public, "Exchange user and password for a session"),
+    route("POST", "/api/v1/logout", Person(Role::Viewer), "End the session"),
+    route("POST", "/api/v1/password", Person(Role::Viewer), "Change the own password"),
+    route("GET", "/api/v1/whoami", VIEWER, "The user of this request"),
+    // Enrolment tokens.
+    route("POST", "/api/v1/tokens", OPERATOR, "Make an enrolment token"),
+    route("GET", "/api/v1/tokens", VIEWER, "List enrolment tokens"),
+    route("DELETE", "/api/v1/tokens/{id}", OPERATOR, "Delete an enrolment token"),
+    // Agents.
+    route("GET", "/api/v1/fleet", VIEWER, "The fleet at a glance"),
+    route("GET", "/api/v1/agents", VIEWER, "List agents"),
+    route("GET", "/api/v1/agents/{agent}", VIEWER, "Everything about an agent"),
+    route("DELETE", "/api/v1/agents/{agent}", OPERATOR, "Remove an agent: its certificate is refused from now on"),
+    route("PUT", "/api/v1/agents/{agent}/labels", OPERATOR, "Set the labels of an agent"),
+    route("GET", "/api/v1/agents/{agent}/policy", VIEWER, "What an agent should run and what it runs"),
+    route("GET", "/api/v1/rates", VIEWER, "Event rates"),
+    // Policies.
+    route("POST", "/api/v1/policies/validate", VIEWER, "Check a policy document; changes nothing"),
+    route("POST", "/api/v1/policies", OPERATOR, "Publish a policy document"),
+    route("GET", "/api/v1/policies", VIEWER, "List the current policies"),
+    route("GET", "/api/v1/policies/{name}", VIEWER, "The current revision of a policy"),
+    route("DELETE", "/api/v1/policies/{name}", OPERATOR, "Remove a policy by a new revision"),
+    route("GET", "/api/v1/policies/{name}/revisions", VIEWER, "List the revisions of a policy"),
+    route("GET", "/api/v1/policies/{name}/revisions/{revision}", VIEWER, "One revision of a policy"),
+    route("GET", "/api/v1/policies/{name}/diff", VIEWER, "What differs between two revisions"),
+    route("GET", "/api/v1/policies/{name}/status", VIEWER, "How far the current revision has got"),
+    // Audit log.
+    route("GET", "/api/v1/audit", VIEWER, "List entries of the audit log"),
+];
+
+/// The line of a route. `HEAD` counts as `GET`.
+#[must_use]
+pub fn find(method: &str, pattern: &str) -> Option<&'static Route> {
+    let method = if method == "HEAD" { "GET" } else { method };
+    ROUTES.iter().find(|r| r.method == method && r.pattern == pattern)
+}
+
+/// The methods of a pattern, for `Allow`; empty if it has no line at all.
+#[must_use]
+pub fn methods(pattern: &str) -> String {
+    let all: Vec<&str> = ROUTES.iter().filter(|r| r.pattern == pattern).map(|r| r.method).collect();
+    all.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_line_is_the_only_one_of_its_route_and_says_what_it_is_for() {
+        let all: BTreeSet<_> = ROUTES.iter().map(|r| (r.method, r.pattern)).collect();
+        assert_eq!(all.len(), ROUTES.len());
+        for r in ROUTES {
+            assert!(!r.summary.is_empty() && !r.summary.ends_with('.'), "{}", r.pattern);
+            assert!(["GET", "POST", "PUT", "PATCH", "DELETE"].contains(&r.method), "{}", r.pattern);
+        }
+    }
+
+    #[test]
+    fn changes_want_more_than_a_viewer() {
+        // Whoever adds to this list says here why a viewer may do it.
+        let fine = [
+            "/api/v1/logout",            // the own session
+            "/api/v1/password",          // the own password
+            "/api/v1/policies/validate", // changes nothing
+        ];
+        for r in ROUTES.iter().filter(|r| r.method != "GET" && !fine.contains(&r.pattern)) {
+            match r.access {
+                Access::Public => assert_eq!(r.pattern, "/api/v1/login"),
+                Access::Agent => assert_eq!(r.pattern, "/v1/opamp"),
+                Access::Role(role) | Access::Person(role) => assert!(role > Role::Viewer, "{}", r.pattern),
+                Access::Metrics => panic!("{} changes something", r.pattern),
+            }
+        }
+    }
+
+    #[test]
+    fn every_route_that_the_code_registers_has_a_line() {
+        // `.route("/x", …)` and `web::resource("/x")` below `src/http`: a pattern without a line would be refused.
+        let mut patterns = BTreeSet::new();
+        for text in sources(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src/http"))) {
+            for marker in [".route(\"", "web::resource(\""] {
+                let found = text.split(marker).skip(1).filter_map(|rest| rest.split('"').next());
+                patterns.extend(found.filter(|p| p.starts_with('/')).map(str::to_owned));
+            }
+        }
+        assert!(patterns.len() > 15, "{patterns:?}");
+        for pattern in patterns {
+            let known = |p: &str| ROUTES.iter().any(|r| r.pattern == p);
+            assert!(
+                known(&pattern) || known(&format!("/api/v1{pattern}")),
+                "{pattern} has no line in ROUTES"
+            );
+        }
+    }
+
+    fn sources(folder: &std::path::Path) -> Vec<String> {
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                all.extend(sources(&path));
+            } else if path.file_name().is_some_and(|n| n != "routes.rs") {
+                all.push(std::fs::read_to_string(&path).unwrap());
+            }
+        }
+        all
+    }
+}
