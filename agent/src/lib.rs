@@ -21,6 +21,7 @@ pub mod host;
 pub mod lane;
 pub mod pipeline;
 pub mod policy;
+pub mod secrets;
 pub mod source;
 pub mod state;
 pub mod status;

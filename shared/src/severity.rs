@@ -52,6 +52,18 @@ impl Severity {
     }
 }
 
+impl schemars::JsonSchema for Severity {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Severity".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "integer", "minimum": 1, "maximum": 10, "description": "1 (routine) to 10 (critical).",
+        })
+    }
+}
+
 impl TryFrom<u8> for Severity {
     type Error = SeverityOutOfRange;
     fn try_from(value: u8) -> Result<Self, Self::Error> {

@@ -8,4 +8,6 @@ mod examples;
 mod fleet;
 mod formats;
 mod layering;
+mod policy_as_code;
 mod receivers;
+mod stolen_controller;

@@ -80,7 +80,7 @@ async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
             }
         }
     }
-    let secrets = config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets"));
+    let secrets = config.secrets_folder();
     for (name, spec) in spec.map(|spec| &spec.destinations).into_iter().flatten() {
         well &= check_destination(name, spec, &secrets).await;
     }

@@ -56,5 +56,7 @@ pub fn agent_facts(config: &Config, book: &crate::collector::FactsBook) -> Agent
         host_name: config.host.clone(),
         os_type: std::env::consts::OS.to_owned(),
         partition: book.known().then(|| (*book.get()).clone()),
+        limits: config.limits.spec().clone(),
+        secrets: crate::secrets::names(&config.secrets_folder()),
     }
 }

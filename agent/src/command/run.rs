@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::enrol::{Identity, expiry};
 use crate::health::{HealthBook, HealthSink, HealthState};
 use crate::policy::store::PolicyStore;
-use crate::policy::{ApplyPolicy, NoLimits, PolicyChange, PolicyKeeper};
+use crate::policy::{ApplyPolicy, PolicyChange, PolicyKeeper};
 use crate::state::{CursorKeeper, CursorStore, GapBook, StateDir};
 use crate::status::Status;
 use crate::telemetry::Telemetry;
@@ -158,7 +158,7 @@ impl Agent {
             gaps: Arc::new(GapBook::load(&config.state_dir)),
             gate: Arc::new(SignOnGate::load(&config.state_dir, credentials)),
             keeper,
-            secrets_dir: config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets")),
+            secrets_dir: config.secrets_folder(),
             version: VERSION.to_owned(),
             revision: AtomicU64::new(0),
             source_arbiter: arbiters[0].handle(),
@@ -240,7 +240,7 @@ fn start_uplink(
     let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
     let store = PolicyStore::open(&env.config.state_dir)?;
     let supervisor = Rc::new(ApplyTo(collector.clone()));
-    let keeper = PolicyKeeper::new(store, Rc::new(NoLimits), supervisor, Rc::clone(&sink)).start();
+    let keeper = PolicyKeeper::new(store, env.config.limits.clone(), supervisor, Rc::clone(&sink)).start();
     vitals.push(vital("keeper of the policy", &keeper));
     let handler: Rc<dyn PolicyHandler> = Rc::new(keeper);
     let settings = UplinkSettings {

@@ -28,7 +28,7 @@ pub fn run(config: &Config) -> anyhow::Result<bool> {
     }
     let context =
         FormatContext { partition: FactsBook::load(config).get(), product_version: VERSION.to_owned() };
-    let secrets = config.secrets_dir.clone().unwrap_or_else(|| config.state_dir.join("secrets"));
+    let secrets = config.secrets_folder();
     actix_rt::System::new().block_on(async {
         let mut well = true;
         for (name, destination) in &spec.destinations {

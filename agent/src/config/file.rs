@@ -1,5 +1,6 @@
 //! The configuration file as written (TOML).
 
+use muster_shared::policy::limits::LimitsSpec;
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -17,6 +18,9 @@ pub struct ConfigFile {
     /// Local secrets that policies refer to by name.
     #[serde(default)]
     pub secrets: SecretsTable,
+    /// What no policy may widen.
+    #[serde(default)]
+    pub limits: LimitsTable,
     /// Logging.
     #[serde(default)]
     pub log: LogTable,
@@ -54,6 +58,30 @@ pub struct PolicyTable {
 pub struct SecretsTable {
     /// Folder of `NAME.crt` and `NAME.key` files.
     pub dir: Option<PathBuf>,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsTable {
+    /// Receivers that events may be sent to; absent: any.
+    pub destinations: Option<Vec<String>>,
+    /// Journals that may be read; absent: any.
+    pub journals: Option<Vec<String>>,
+    /// Queues that may be read; absent: none.
+    pub queues: Option<Vec<String>>,
+    /// Entry types that every policy must collect, keep and deliver.
+    #[serde(default)]
+    pub never_drop: Vec<String>,
+}
+
+impl LimitsTable {
+    /// As the limits are checked.
+    #[must_use]
+    pub fn into_spec(self) -> LimitsSpec {
+        let Self { destinations, journals, queues, never_drop } = self;
+        LimitsSpec { destinations, journals, queues, never_drop }
+    }
 }
 
 /// `[log]`

@@ -8,7 +8,8 @@ mod file;
 pub use file::{ConfigFile, LogFormat};
 
 use crate::host::mapepire::{MapepireConfig, Password, Trust};
-use muster_shared::policy::model::PolicySpec;
+use muster_shared::policy::limits::Limits;
+use muster_shared::policy::model::{EffectivePolicy, PolicySpec};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -65,6 +66,8 @@ pub struct Config {
     pub policy: Option<(PathBuf, PolicySpec)>,
     /// Folder of secrets.
     pub secrets_dir: Option<PathBuf>,
+    /// What no policy may widen.
+    pub limits: Limits,
     /// Log format.
     pub log_format: LogFormat,
     /// Log filter.
@@ -82,6 +85,12 @@ impl Config {
             password: self.password.clone(),
             trust: self.trust.clone(),
         }
+    }
+
+    /// Folder of the secrets that policies refer to by name.
+    #[must_use]
+    pub fn secrets_folder(&self) -> PathBuf {
+        self.secrets_dir.clone().unwrap_or_else(|| self.state_dir.join("secrets"))
     }
 
     /// Reads and checks the file at `path` and the files that it names. Relative paths are relative to it.
@@ -112,6 +121,14 @@ impl Config {
             Some(policy) => Some((at(policy), load_policy(&at(policy))?)),
             None => None,
         };
+        let limits = Limits::build(file.limits.into_spec())
+            .map_err(|error| content(path, format!("[limits] {error}")))?;
+        if let Some((local, spec)) = &policy {
+            let policy = EffectivePolicy { revision: 0, spec: spec.clone() };
+            crate::policy::limits::allow(&limits, &policy, None).map_err(|breaches| {
+                content(local, format!("it does not keep the [limits] of {}: {breaches}", path.display()))
+            })?;
+        }
         Ok(Self {
             state_dir: at(&file.state_dir),
             host,
@@ -124,6 +141,7 @@ impl Config {
             ccsid: file.partition.ccsid,
             policy,
             secrets_dir: file.secrets.dir.as_deref().map(at),
+            limits,
             log_format: file.log.format,
             log_filter: file.log.filter.unwrap_or_else(|| "info".to_owned()),
         })
@@ -287,6 +305,35 @@ mod tests {
             let error = load(&toml).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn limits_are_checked_and_hold_for_a_local_policy_too() {
+        let start = partition(&format!("address = \"a\"\npin_sha256 = \"{}\"\n", "AB".repeat(32)));
+        let limited = |lines: &str| load(&format!("{start}[limits]\n{lines}"));
+        let config = limited("destinations = [\"tls://*.example.com\"]\nnever_drop = [\"AF\"]").unwrap();
+        assert_eq!(config.limits.spec().never_drop, ["AF"]);
+        for (lines, part) in [
+            ("never_drop = [\"nonsense\"]", "[limits] never_drop: `nonsense` is no entry type"),
+            (
+                "destinations = [\"ftp://x\"]",
+                "[limits] destinations: `ftp://x` begins with another transport",
+            ),
+            ("destination = []", "unknown field `destination`"),
+        ] {
+            let error = limited(lines).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("pw"), "secret\n").unwrap();
+        let policy = "destinations: {a: {transport: {kind: tcp, address: 'b.example.com:1'}}}";
+        std::fs::write(folder.path().join("policy.yaml"), policy).unwrap();
+        let toml = format!(
+            "{start}[policy]\nfile = \"policy.yaml\"\n[limits]\ndestinations = [\"a.example.com\"]\n"
+        );
+        std::fs::write(folder.path().join("agent.toml"), toml).unwrap();
+        let error = Config::load(&folder.path().join("agent.toml")).unwrap_err().to_string();
+        assert!(error.contains("tcp://b.example.com:1 is not among the allowed receivers"), "{error}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn options(kind: TransportKind) -> EnrolOptions {
         version: "0.1.0".to_owned(),
         host_name: "host".to_owned(),
         os_type: "linux".to_owned(),
-        partition: None,
+        ..AgentFacts::default()
     };
     EnrolOptions { kind, patience: Duration::from_secs(10), ..EnrolOptions::new(facts) }
 }

@@ -1,7 +1,8 @@
 //! Judges an offered policy as a whole: pure.
 
-use super::LocalLimits;
+use super::limits;
 use muster_shared::policy::compile::CompiledPolicy;
+use muster_shared::policy::limits::Limits;
 use muster_shared::policy::model::EffectivePolicy;
 use muster_shared::policy::parse::parse_effective;
 use muster_shared::policy::validate::validate_effective;
@@ -22,11 +23,15 @@ pub struct CheckedPolicy {
     pub compiled: Arc<CompiledPolicy>,
 }
 
-/// Reads, validates and compiles a policy, and asks the local limits.
+/// Reads, validates and compiles a policy, and asks the local limits. `running` is what it would replace.
 ///
 /// # Errors
 /// Everything that is wrong with it, for the operator who published it.
-pub fn check(body: &[u8], limits: &dyn LocalLimits) -> Result<CheckedPolicy, String> {
+pub fn check(
+    body: &[u8],
+    limits: &Limits,
+    running: Option<&EffectivePolicy>,
+) -> Result<CheckedPolicy, String> {
     let text = std::str::from_utf8(body).map_err(|_| "the policy is no UTF-8 text".to_owned())?;
     let policy = parse_effective(text).map_err(|error| format!("the policy does not parse: {error}"))?;
     let errors: Vec<String> = validate_effective(&policy)
@@ -38,7 +43,8 @@ pub fn check(body: &[u8], limits: &dyn LocalLimits) -> Result<CheckedPolicy, Str
         return Err(list(&errors));
     }
     let compiled = CompiledPolicy::compile(&policy).map_err(|error| error.to_string())?;
-    limits.allow(&policy).map_err(|reason| format!("this agent's local limits forbid it: {reason}"))?;
+    limits::allow(limits, &policy, running)
+        .map_err(|reason| format!("this agent's local limits forbid it: {reason}"))?;
     Ok(CheckedPolicy { policy: Arc::new(policy), compiled: Arc::new(compiled) })
 }
 
@@ -53,17 +59,10 @@ fn list(errors: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::NoLimits;
+    use muster_shared::policy::limits::LimitsSpec;
 
-    struct OnlyUdp;
-
-    impl LocalLimits for OnlyUdp {
-        fn allow(&self, policy: &EffectivePolicy) -> Result<(), String> {
-            match policy.spec.destinations.keys().find(|name| *name != "udp") {
-                Some(name) => Err(format!("destination {name}")),
-                None => Ok(()),
-            }
-        }
+    fn free(body: &[u8]) -> Result<CheckedPolicy, String> {
+        check(body, &Limits::default(), None)
     }
 
     const GOOD: &str = r#"{"revision":3,"spec":{
@@ -73,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_good_policy_is_ready_to_run() {
-        let checked = check(GOOD.as_bytes(), &NoLimits).unwrap();
+        let checked = free(GOOD.as_bytes()).unwrap();
         assert_eq!(checked.policy.revision, 3);
         assert_eq!(checked.compiled.destinations(), ["siem"]);
         assert_eq!(checked.compiled.rule_names(), ["no-zr"]);
@@ -81,9 +80,9 @@ mod tests {
 
     #[test]
     fn what_controllers_write_is_read() {
-        let checked = check(GOOD.as_bytes(), &NoLimits).unwrap();
+        let checked = free(GOOD.as_bytes()).unwrap();
         let written = serde_json::to_vec(&*checked.policy).unwrap();
-        assert_eq!(check(&written, &NoLimits).unwrap().policy, checked.policy);
+        assert_eq!(free(&written).unwrap().policy, checked.policy);
     }
 
     #[test]
@@ -100,11 +99,17 @@ mod tests {
             ("bad port", GOOD.replace(":514", ":99999").into_bytes(), "address"),
         ];
         for (name, body, part) in cases {
-            let error = check(&body, &NoLimits).map(|checked| checked.policy).unwrap_err();
+            let error = free(&body).map(|checked| checked.policy).unwrap_err();
             assert!(error.contains(part), "{name}: {error}");
         }
-        let error = check(GOOD.as_bytes(), &OnlyUdp).map(|checked| checked.policy).unwrap_err();
-        assert_eq!(error, "this agent's local limits forbid it: destination siem");
+        let destinations = Some(vec!["siem.example.com".to_owned()]);
+        let limits = Limits::build(LimitsSpec { destinations, ..LimitsSpec::default() }).unwrap();
+        let error = check(GOOD.as_bytes(), &limits, None).map(|checked| checked.policy).unwrap_err();
+        assert_eq!(
+            error,
+            "this agent's local limits forbid it: limit `destinations`: spec.destinations.siem: \
+             tcp://10.0.0.1:514 is not among the allowed receivers"
+        );
     }
 
     #[test]

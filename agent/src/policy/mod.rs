@@ -2,11 +2,11 @@
 //!
 //! Promises: a policy that is refused or cannot be applied leaves the one before running; the last good
 //! policy survives any crash and runs for ever without a controller; a refusal is remembered over a
-//! restart. Refuses: any policy that the agent's local limits do not allow
-//! (the seam is here; until limits can be configured there are none, see docs/decisions).
+//! restart. Refuses: any policy that the limits of the agent's own configuration do not allow.
 
 pub mod actor;
 pub mod check;
+pub mod limits;
 pub mod store;
 
 pub use actor::PolicyKeeper;
@@ -33,23 +33,4 @@ pub trait ApplyPolicy {
     /// what the SIEMs may lose. Ok means that every actor of the policy is started;
     /// whether sources and destinations then work is their health. On an error what ran before runs again.
     fn apply(&self, change: PolicyChange) -> LocalBoxFuture<'static, Result<(), String>>;
-}
-
-/// The agent's local limits, which no policy can widen.
-pub trait LocalLimits {
-    /// Whether the policy stays within them.
-    ///
-    /// # Errors
-    /// Which limit forbids what.
-    fn allow(&self, policy: &EffectivePolicy) -> Result<(), String>;
-}
-
-/// No local limits are configured.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoLimits;
-
-impl LocalLimits for NoLimits {
-    fn allow(&self, _: &EffectivePolicy) -> Result<(), String> {
-        Ok(())
-    }
 }

@@ -5,6 +5,7 @@ use crate::health::{ComponentHealth, HealthState};
 use muster_proto::opamp::{self, AgentDescription, attribute};
 use muster_shared::id::AgentId;
 use muster_shared::partition::Partition;
+use muster_shared::policy::limits::LimitsSpec;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -12,7 +13,7 @@ use uuid::Uuid;
 pub const MAX_COMPONENTS: usize = 500;
 
 /// What the agent knows of itself when it starts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AgentFacts {
     /// Release of the agent.
     pub version: String,
@@ -22,6 +23,10 @@ pub struct AgentFacts {
     pub os_type: String,
     /// Its partition, once known.
     pub partition: Option<Partition>,
+    /// The limits of its configuration, which no policy can widen.
+    pub limits: LimitsSpec,
+    /// Names of the entries in its secrets folder; never more of them than the names.
+    pub secrets: Vec<String>,
 }
 
 /// The description of an agent. `boot` is a random id of this process.
@@ -37,6 +42,12 @@ pub fn description(agent: AgentId, boot: Uuid, facts: &AgentFacts) -> AgentDescr
         attribute::text(attribute::OS_TYPE, &facts.os_type),
         attribute::text(attribute::BOOT_ID, boot.hyphenated().to_string()),
     ];
+    if let Some(limits) = limits_text(&facts.limits) {
+        other.push(attribute::text(attribute::LIMITS, limits));
+    }
+    if !facts.secrets.is_empty() {
+        other.push(attribute::text(attribute::SECRETS, facts.secrets.join(",")));
+    }
     if let Some(partition) = &facts.partition {
         identifying.extend([
             attribute::text(attribute::IBMI_SYSTEM_NAME, &partition.system_name),
@@ -46,6 +57,11 @@ pub fn description(agent: AgentId, boot: Uuid, facts: &AgentFacts) -> AgentDescr
         other.push(attribute::text(attribute::IBMI_OS_RELEASE, &partition.os_release));
     }
     AgentDescription { identifying_attributes: identifying, non_identifying_attributes: other }
+}
+
+/// The limits as JSON, none where nothing is limited.
+fn limits_text(limits: &LimitsSpec) -> Option<String> {
+    if limits.is_empty() { None } else { serde_json::to_string(limits).ok() }
 }
 
 /// The health tree: the agent on top, its components below by name (`source/NAME`, `destination/NAME`).
@@ -150,13 +166,27 @@ mod tests {
     }
 
     #[test]
+    fn limits_and_names_of_secrets_are_told_where_there_are_any() {
+        let told = |facts: &AgentFacts, key: &str| {
+            let described = description(AgentId(Uuid::from_u128(1)), Uuid::from_u128(2), facts);
+            attribute::find(&described, key).map(str::to_owned)
+        };
+        let mut facts = AgentFacts::default();
+        assert_eq!((told(&facts, attribute::LIMITS), told(&facts, attribute::SECRETS)), (None, None));
+        facts.limits.never_drop = vec!["AF".to_owned()];
+        facts.secrets = vec!["qradar".to_owned(), "soc".to_owned()];
+        assert_eq!(told(&facts, attribute::LIMITS).as_deref(), Some(r#"{"never_drop":["AF"]}"#));
+        assert_eq!(told(&facts, attribute::SECRETS).as_deref(), Some("qradar,soc"));
+    }
+
+    #[test]
     fn the_partition_is_described_once_known() {
         let agent = AgentId(Uuid::from_u128(1));
         let mut facts = AgentFacts {
             version: "0.1.0".to_owned(),
             host_name: "h".to_owned(),
             os_type: "linux".to_owned(),
-            partition: None,
+            ..AgentFacts::default()
         };
         let bare = description(agent, Uuid::from_u128(2), &facts);
         assert_eq!(attribute::find(&bare, attribute::IBMI_SYSTEM_NAME), None);

@@ -13,6 +13,7 @@ Exit codes:
   3  the agent, policy, revision or token does not exist
   4  refused by the controller, or a policy is not valid; nothing was changed
   5  the controller cannot be reached or is not trusted, or the login is missing or over
+  6  nothing was done because of --dry-run, and without it something would change
 
 Environment:
   MUSTER_PROFILE   the profile to use, as --profile
@@ -185,6 +186,11 @@ pub enum AgentsCommand {
         #[arg(required = true, value_name = "KEY=VALUE|KEY-", value_parser = parse_label_change)]
         changes: Vec<LabelChange>,
     },
+    /// The policy that an agent should run: each value with the document that set it and what it overrode
+    Policy {
+        /// Name or id of the agent
+        agent: String,
+    },
     /// Remove an agent: it is disconnected and its certificate refused; to come back it must enrol anew
     Remove {
         /// Name or id of the agent
@@ -213,14 +219,35 @@ pub enum PolicyCommand {
         #[arg(long)]
         offline: bool,
     },
-    /// Publish a policy file as a new revision and push it to the agents that it selects
-    Apply {
-        /// The file
-        file: PathBuf,
-        /// Wait until every connected agent has applied or refused it, at most this long
-        #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-        wait: Option<Duration>,
+    /// Publish a policy file, or a directory of them all at once, and push them to the agents that they select
+    Apply(ApplyArgs),
+    /// What publishing would mean: which agents would run something else, and what; changes nothing
+    Preview {
+        /// A policy file, or a directory of *.yaml and *.yml files
+        #[arg(long = "file", short = 'f', value_name = "PATH")]
+        path: PathBuf,
+        /// As if every policy that is not among the files were removed
+        #[arg(long)]
+        prune: bool,
     },
+    /// Publish the text of an older revision again
+    Revert {
+        /// Name of the policy
+        policy: String,
+        /// Number of the revision that comes back
+        #[arg(long, value_name = "REVISION")]
+        to: u64,
+    },
+    /// Remove a policy; its revisions stay in the history
+    Remove {
+        /// Name of the policy
+        policy: String,
+    },
+    /// Drafts: policies that are being written and are not in force
+    #[command(subcommand)]
+    Draft(DraftCommand),
+    /// Print the JSON Schema of policy files, for editors
+    Schema,
     /// List the policies, or print one as it was published
     Show {
         /// Name of the policy, or NAME@REVISION
@@ -242,6 +269,67 @@ pub enum PolicyCommand {
         a: String,
         /// The newer: NAME, NAME@REVISION or a file
         b: String,
+    },
+}
+
+/// `policy apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// One policy file
+    #[arg(required_unless_present = "path")]
+    pub file: Option<PathBuf>,
+    /// A policy file, or a directory of *.yaml and *.yml files, published all together or not at all
+    #[arg(long = "file", short = 'f', value_name = "PATH", conflicts_with = "file")]
+    pub path: Option<PathBuf>,
+    /// Remove every policy that is not among the files
+    #[arg(long)]
+    pub prune: bool,
+    /// Only say what would be done; exit code 6 if something would
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Wait until every connected agent has applied or refused it, at most this long
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "dry_run")]
+    pub wait: Option<Duration>,
+}
+
+/// `policy draft`.
+#[derive(Debug, Subcommand)]
+pub enum DraftCommand {
+    /// List drafts
+    List,
+    /// Print a draft as it was saved; its ETag goes to standard error
+    Show {
+        /// Name of the draft
+        draft: String,
+    },
+    /// Save a file as a draft; faults are shown and do not keep it from being saved
+    Save {
+        /// Name of the draft
+        draft: String,
+        /// The file
+        file: PathBuf,
+        /// ETag of the draft that the file was made from; without it the draft must be new
+        #[arg(long)]
+        etag: Option<String>,
+        /// Revision of the policy that the file was made from (default: as the draft has it, else the present one)
+        #[arg(long, value_name = "REVISION")]
+        base: Option<u64>,
+    },
+    /// Publish a draft as a new revision; the draft is gone then
+    Publish {
+        /// Name of the draft
+        draft: String,
+        /// Only if the draft still has this ETag
+        #[arg(long)]
+        etag: Option<String>,
+    },
+    /// Delete a draft
+    Delete {
+        /// Name of the draft
+        draft: String,
+        /// Only if the draft still has this ETag
+        #[arg(long)]
+        etag: Option<String>,
     },
 }
 

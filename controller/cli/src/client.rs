@@ -44,6 +44,17 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, CliError> {
     Ok(url)
 }
 
+/// What a request knows of the thing that it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known<'t> {
+    /// It does not matter.
+    Nothing,
+    /// It must be new.
+    Absent,
+    /// It must still have this tag.
+    Tag(&'t str),
+}
+
 /// A client of one controller.
 pub(crate) struct Client {
     http: reqwest::Client,
@@ -142,6 +153,40 @@ impl Client {
     ) -> Result<T, CliError> {
         let request = self.request(Method::POST, path, &[]).header(header::CONTENT_TYPE, "application/yaml");
         let body = self.send(request.body(text)).await?;
+        self.read(&body)
+    }
+
+    /// A request that says which version it knows; with YAML text, if there is any.
+    pub(crate) async fn conditional(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        known: Known<'_>,
+        yaml: Option<String>,
+    ) -> Result<Vec<u8>, CliError> {
+        let mut request = self.request(method, path, query);
+        request = match known {
+            Known::Nothing => request,
+            Known::Absent => request.header(header::IF_NONE_MATCH, "*"),
+            Known::Tag(tag) => request.header(header::IF_MATCH, format!("\"{tag}\"")),
+        };
+        if let Some(text) = yaml {
+            request = request.header(header::CONTENT_TYPE, "application/yaml").body(text);
+        }
+        self.send(request).await
+    }
+
+    /// As [`Self::conditional`], with a JSON reply.
+    pub(crate) async fn conditional_json<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        known: Known<'_>,
+        yaml: Option<String>,
+    ) -> Result<T, CliError> {
+        let body = self.conditional(method, path, query, known, yaml).await?;
         self.read(&body)
     }
 

@@ -18,6 +18,8 @@ pub enum Exit {
     Refused,
     /// The controller cannot be reached, is not trusted, or the login is missing or over.
     Unreachable,
+    /// Nothing was done because only a plan was asked for, and the plan is not empty.
+    WouldChange,
 }
 
 impl Exit {
@@ -31,6 +33,7 @@ impl Exit {
             Self::NotFound => 3,
             Self::Refused => 4,
             Self::Unreachable => 5,
+            Self::WouldChange => 6,
         }
     }
 }
@@ -86,6 +89,9 @@ pub enum CliError {
         /// How many were looked at.
         all: usize,
     },
+    /// A dry run whose plan, which was shown, is not empty.
+    #[error("something would change")]
+    WouldChange,
     /// Something named is not there.
     #[error("{0}")]
     NotFound(String),
@@ -116,6 +122,7 @@ impl CliError {
             Self::Controller(problem) => exit_of_status(problem.status),
             Self::Unreachable { .. } | Self::Untrusted { .. } | Self::NotLoggedIn { .. } => Exit::Unreachable,
             Self::Invalid { .. } => Exit::Refused,
+            Self::WouldChange => Exit::WouldChange,
             Self::NotFound(_) => Exit::NotFound,
             Self::Protocol { .. } | Self::File { .. } | Self::Local(_) | Self::Output(_) => Exit::Error,
         }

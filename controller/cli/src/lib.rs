@@ -81,6 +81,8 @@ where
         Ok(()) => Exit::Ok,
         // The reader has seen enough, as in `muster agents | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
+        // An answer, not a failure.
+        Err(CliError::WouldChange) => Exit::WouldChange,
         Err(error) => {
             // Nothing can be done if standard error is closed; the exit code still tells.
             let _ = writeln!(context.err, "error: {}", output::clean_lines(&error.to_string()));

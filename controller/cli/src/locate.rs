@@ -3,6 +3,7 @@
 //! Checks of meaning know paths only; people want line and column. Never an error: a path that is not in
 //! the text is shown at its nearest ancestor that is, and a text that cannot be read has no places.
 
+use muster_proto::api::PolicyFault;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 use std::fmt;
@@ -39,6 +40,15 @@ impl Places {
             rest = more;
         }
         found.filter(|(line, _)| *line > 0)
+    }
+}
+
+/// Gives line and column to what has only a path.
+pub(crate) fn locate(places: &Places, faults: &mut [PolicyFault]) {
+    for fault in faults.iter_mut().filter(|fault| fault.line == 0) {
+        if let Some((line, column)) = places.find(&fault.path) {
+            (fault.line, fault.column) = (line, column);
+        }
     }
 }
 

@@ -48,6 +48,7 @@ fn help_documents_the_exit_codes() {
         "3  the agent, policy, revision or token does not exist",
         "4  refused by the controller",
         "5  the controller cannot be reached",
+        "6  nothing was done because of --dry-run",
     ] {
         assert!(ran.out.contains(code), "{code} is missing in\n{}", ran.out);
     }
@@ -64,6 +65,10 @@ fn a_wrong_command_line_is_usage() {
         &["token", "create", "--uses", "0"],
         &["rates", "--count", "1"],
         &["policy", "validate"],
+        &["policy", "apply"],
+        &["policy", "apply", "a.yaml", "-f", "b.yaml"],
+        &["policy", "apply", "a.yaml", "--dry-run", "--wait", "1s"],
+        &["policy", "revert", "a"],
         &["login", "http://c.example"],
         &["login", "c.example", "--ca", "a", "--fingerprint", "b"],
         &["--profile", "../x", "agents"],

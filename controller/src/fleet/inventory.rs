@@ -6,9 +6,12 @@ use super::observed::Observed;
 use super::record::{self, AgentRecord};
 use crate::policy::PolicyBook;
 use crate::policy::assign::Desired;
+use crate::policy::plan::FleetFacts;
 use crate::store::{self, Store, StoreError};
 use muster_proto::api::Labels;
+use muster_proto::opamp::attribute;
 use muster_shared::id::AgentId;
+use muster_shared::policy::limits::Limits;
 use muster_shared::policy::merge::selects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -143,6 +146,39 @@ impl Fleet {
         let mut agents = self.lock();
         let selected = agents.values_mut().filter(|a| selects(selector, &a.record.labels));
         selected.filter_map(|agent| agent.retry_refused().then_some(agent.record.id)).collect()
+    }
+
+    /// What matters for policies, of all agents.
+    #[must_use]
+    pub fn facts(&self) -> FleetFacts {
+        let mut sets: BTreeMap<Labels, Vec<AgentId>> = BTreeMap::new();
+        let mut limits: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
+        let mut secrets: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
+        for agent in self.lock().values() {
+            let (id, attributes) = (agent.record.id, &agent.observed.attributes);
+            match sets.get_mut(&agent.record.labels) {
+                Some(agents) => agents.push(id),
+                None => drop(sets.insert(agent.record.labels.clone(), vec![id])),
+            }
+            if let Some(text) = attributes.get(attribute::LIMITS) {
+                limits.entry(text.clone()).or_default().insert(id);
+            }
+            if attributes.get(attribute::SERVICE_NAME).is_some_and(|name| name == attribute::MUSTER_AGENT) {
+                let names = attributes.get(attribute::SECRETS).map_or("", String::as_str);
+                match secrets.get_mut(names) {
+                    Some(agents) => drop(agents.insert(id)),
+                    None => drop(secrets.insert(names.to_owned(), BTreeSet::from([id]))),
+                }
+            }
+        }
+        let names = |text: &str| text.split(',').filter(|n| !n.is_empty()).map(str::to_owned).collect();
+        // What an agent of another release says and this one cannot read limits nothing here; it does there.
+        let read = |text: &str| Limits::build(serde_json::from_str(text).ok()?).ok();
+        FleetFacts {
+            sets,
+            limits: limits.into_iter().filter_map(|(text, agents)| Some((read(&text)?, agents))).collect(),
+            secrets: secrets.into_iter().map(|(text, agents)| (names(&text), agents)).collect(),
+        }
     }
 
     /// A number for a new connection.

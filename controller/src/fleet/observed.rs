@@ -207,8 +207,10 @@ pub fn effective_text(message: &AgentToServer) -> Option<String> {
 
 fn attributes(description: &AgentDescription) -> BTreeMap<String, String> {
     let all = description.identifying_attributes.iter().chain(&description.non_identifying_attributes);
+    // Lists of ours are longer than what describes a host.
+    let longest = |key: &str| if matches!(key, attribute::LIMITS | attribute::SECRETS) { 8_192 } else { 512 };
     all.take(MAX_ATTRIBUTES)
-        .filter_map(|kv| Some((bounded(&kv.key, 128), bounded(&text(kv.value.as_ref()?)?, 512))))
+        .filter_map(|kv| Some((bounded(&kv.key, 128), bounded(&text(kv.value.as_ref()?)?, longest(&kv.key)))))
         .collect()
 }
 

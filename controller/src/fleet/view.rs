@@ -31,10 +31,15 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
 #[must_use]
 pub fn view(agent: &Agent, now: Timestamp) -> AgentView {
     let certificate = &agent.record.certificate;
+    let mut attributes = agent.observed.attributes.clone();
+    let limits = attributes.remove(attribute::LIMITS);
+    let secrets = attributes.remove(attribute::SECRETS);
     AgentView {
         summary: summary(agent, now),
         enrolled_at: agent.record.enrolled_at,
-        attributes: agent.observed.attributes.clone(),
+        attributes,
+        limits: limits.and_then(|text| serde_json::from_str(&text).ok()),
+        secrets: secrets.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
         certificate: Some(CertificateView {
             serial: certificate.serial.clone(),
             expires_at: certificate.not_after,

@@ -173,10 +173,13 @@ pub(super) async fn policy(
     let id = find(&app, &agent)?;
     let effective = store::get_json::<String>(&*app.store, &Observed::effective_key(id))?;
     let now = Timestamp::now();
+    let labels = app.fleet.with(id, |agent| agent.record.labels.clone()).ok_or_else(|| gone(id))?;
+    let values = app.book.explain(&labels);
     let view = app.fleet.with(id, |agent| AgentPolicyView {
         status: agent.policy_status(now),
         documents: agent.desired.documents.clone(),
         wanted: agent.desired.policy.clone(),
+        values,
         effective,
     });
     view.map(web::Json).ok_or_else(|| gone(id))

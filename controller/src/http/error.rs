@@ -60,6 +60,17 @@ impl ApiError {
         Self::new(code, "Conflict", StatusCode::CONFLICT, detail)
     }
 
+    /// 412: somebody else was faster.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self::new("changed-meanwhile", "Changed meanwhile", StatusCode::PRECONDITION_FAILED, detail)
+    }
+
+    /// 428: the request does not say which version it knows.
+    pub fn precondition_required(detail: impl Into<String>) -> Self {
+        let status = StatusCode::PRECONDITION_REQUIRED;
+        Self::new("precondition-required", "Say what you know", status, detail)
+    }
+
     /// 413.
     pub fn too_large(limit: usize) -> Self {
         let detail = format!("the body is larger than {limit} bytes (after decompression)");

@@ -5,11 +5,15 @@
 mod agent;
 mod audit;
 mod auth;
+mod draft;
 pub mod error;
+pub(crate) mod etag;
 mod gate;
 mod metrics;
 pub mod openapi;
 mod policy;
+mod policy_set;
+mod publish;
 mod rates;
 pub mod routes;
 mod session;
@@ -49,7 +53,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(session::routes)
         .configure(token::routes)
         .configure(agent::routes)
+        .configure(policy_set::routes)
         .configure(policy::routes)
+        .configure(draft::routes)
         .configure(rates::routes)
         .configure(audit::routes)
         .route("/openapi.json", web::get().to(openapi::document))

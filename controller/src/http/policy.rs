@@ -2,27 +2,30 @@
 
 use super::auth::Caller;
 use super::error::ApiError;
+use super::etag::{Precondition, etag};
+use super::publish::{self, Request};
 use crate::app::App;
-use crate::audit_log::Outgoing;
 use crate::fleet::Agent;
-use crate::policy::{self, Checked, Draft, StoredRevision};
-use crate::store::Batch;
-use actix_web::{HttpResponse, web};
+use crate::policy::plan::{Order, Read};
+use crate::policy::{self, Checked, StoredRevision};
+use actix_web::{HttpResponse, guard, web};
 use jiff::Timestamp;
 use muster_proto::api::{
-    Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished, PolicyRevisionText,
-    PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent,
+    Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished, PolicyRevert,
+    PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent,
 };
 use muster_shared::id::Revision;
 use muster_shared::policy::merge::selects;
 use muster_shared::policy::parse::MAX_BYTES;
+use std::collections::BTreeMap;
 
 /// Agents listed in a status.
 const MAX_LISTED: usize = 1_000;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/policies/validate", web::post().to(validate))
+        // Other methods of this path belong to a policy of that name.
+        .service(web::resource("/policies/validate").guard(guard::Post()).route(web::post().to(validate)))
         .service(
             web::resource("/policies")
                 .route(web::post().to(publish))
@@ -38,12 +41,13 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         .route("/policies/{name}/revisions", web::get().to(history))
         .route("/policies/{name}/revisions/{revision}", web::get().to(revision))
         .route("/policies/{name}/diff", web::get().to(diff))
+        .route("/policies/{name}/revert", web::post().to(revert))
         .route("/policies/{name}/status", web::get().to(status));
 }
 
-type Body = Result<web::Bytes, actix_web::Error>;
+pub(super) type Body = Result<web::Bytes, actix_web::Error>;
 
-fn text(body: Body) -> Result<String, ApiError> {
+pub(super) fn text(body: Body) -> Result<String, ApiError> {
     let bytes = body.map_err(|e| ApiError::unreadable_body(&e, MAX_BYTES))?;
     String::from_utf8(bytes.to_vec())
         .map_err(|_| ApiError::bad_request("utf-8", "the policy is not UTF-8 text; save it as UTF-8"))
@@ -101,51 +105,44 @@ pub(super) async fn validate(
 pub(super) async fn publish(
     app: web::Data<App>,
     caller: Caller,
+    known: Precondition,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let text = text(body)?;
-    let published = super::detached(publish_text(app, caller, text)).await?;
-    Ok(if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() }.json(published))
+    let read = Read::text(text);
+    let expected = publish::expected(&app, read.name(), &known)?;
+    answer(app, caller, one(read, expected, "policy.publish")).await
 }
 
-async fn publish_text(
+/// An order of one document.
+fn one(document: Read, expected: BTreeMap<String, u64>, action: &'static str) -> Request {
+    let order = Order { documents: vec![document], ..Order::default() };
+    Request { order, expected, draft: None, action }
+}
+
+async fn answer(app: web::Data<App>, caller: Caller, request: Request) -> Result<HttpResponse, ApiError> {
+    let published = super::detached(publish::publish(app, caller, request)).await?.single()?;
+    let mut answer = if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() };
+    Ok(answer.insert_header(etag(published.revision.revision)).json(published))
+}
+
+/// Publishes the text of an older revision again.
+async fn revert(
     app: web::Data<App>,
     caller: Caller,
-    text: String,
-) -> Result<PolicyPublished, ApiError> {
-    let _publishing = app.book.publishing().await;
-    let Checked { document, faults, warnings } = app.book.check(&text);
-    let Some(document) = document.filter(|_| faults.is_empty()) else {
-        return Err(ApiError::invalid_policy(faults));
-    };
-    let agents = selected(&app, &document.selector);
-    if let Some(old) = present(&app, &document.name)?.filter(|s| !s.view.removed && s.text == text) {
-        // Applying the same again is how a person asks for another try where it was refused.
-        for id in app.fleet.retry_refused(&document.selector) {
-            crate::gateway::process::persist(&app, id, true, None).await?;
-        }
-        return Ok(PolicyPublished { revision: old.view, changed: false, agents, warnings });
+    name: web::Path<String>,
+    known: Precondition,
+    body: web::Json<PolicyRevert>,
+) -> Result<HttpResponse, ApiError> {
+    let expected = publish::expected(&app, &name, &known)?;
+    let old = numbered(self::known(&app, &name)?, &name, body.to)?;
+    if old.view.removed {
+        return Err(ApiError::conflict(
+            "removing-revision",
+            format!("revision {} removed the policy; `muster policy remove {name}` does that", body.to),
+        ));
     }
-    if app.book.is_full_for(&document.name) {
-        return Err(ApiError::conflict("too-many-policies", "there are too many policies; merge some"));
-    }
-    let draft = app.book.draft(document, &text, &caller.session.user, Timestamp::now());
-    let revision = put(&app, &caller, draft, "policy.publish").await?;
-    Ok(PolicyPublished { revision, changed: true, agents, warnings })
-}
-
-async fn put(app: &App, caller: &Caller, draft: Draft, action: &str) -> Result<PolicyRevisionView, ApiError> {
-    let view = draft.revision.view.clone();
-    let mut batch = Batch::new();
-    draft.add_to(&mut batch);
-    let object = format!("{}@{}", view.name, view.revision);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, action, object)
-        .detail(format!("sha256 {}", view.sha256));
-    app.commit(batch, action).await?;
-    app.book.take(draft);
-    app.fleet.reassign(&app.book);
-    tracing::info!(policy = %view.name, revision = %view.revision, removed = view.removed, "policy published");
-    Ok(view)
+    answer(app, caller, one(Read::text(old.text), expected, "policy.revert")).await
 }
 
 #[utoipa::path(
@@ -158,21 +155,13 @@ pub(super) async fn remove(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
+    known: Precondition,
 ) -> Result<web::Json<PolicyPublished>, ApiError> {
-    super::detached(remove_named(app, caller, name.into_inner())).await
-}
-
-async fn remove_named(
-    app: web::Data<App>,
-    caller: Caller,
-    name: String,
-) -> Result<web::Json<PolicyPublished>, ApiError> {
-    let _publishing = app.book.publishing().await;
-    let present = live(&app, &name)?;
-    let agents = selected(&app, &present.view.selector);
-    let draft = app.book.draft_removal(&present, &caller.session.user, Timestamp::now());
-    let revision = put(&app, &caller, draft, "policy.remove").await?;
-    Ok(web::Json(PolicyPublished { revision, changed: true, agents, warnings: Vec::new() }))
+    live(&app, &name)?;
+    let expected = publish::expected(&app, &name, &known)?;
+    let order = Order { removals: vec![name.into_inner()], ..Order::default() };
+    let request = Request { order, expected, draft: None, action: "policy.remove" };
+    Ok(web::Json(super::detached(publish::publish(app, caller, request)).await?.single()?))
 }
 
 #[utoipa::path(
@@ -201,13 +190,10 @@ pub(super) async fn list(
     params(("name" = String, Path, description = "Name of the document")),
     responses((status = 200, body = PolicyRevisionText)),
 )]
-pub(super) async fn show(
-    app: web::Data<App>,
-    _: Caller,
-    name: web::Path<String>,
-) -> Result<web::Json<PolicyRevisionText>, ApiError> {
+pub(super) async fn show(app: web::Data<App>, _: Caller, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
     let StoredRevision { view, text } = live(&app, &name)?;
-    Ok(web::Json(PolicyRevisionText { revision: view, text }))
+    let tag = etag(view.revision);
+    Ok(HttpResponse::Ok().insert_header(tag).json(PolicyRevisionText { revision: view, text }))
 }
 
 fn known(app: &App, name: &str) -> Result<Vec<StoredRevision>, ApiError> {

@@ -5,6 +5,7 @@ use muster_proto::opamp::config::policy_offer;
 use muster_shared::policy::merge::{Merged, merge, selects};
 use muster_shared::policy::model::{EffectivePolicy, PolicyDocument};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What an agent should run, ready to be offered. Shared by all agents that the same documents select.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +26,7 @@ pub struct Current {
     /// Its present revision.
     pub revision: u64,
     /// The document; absent if the present revision removed it.
-    pub document: Option<PolicyDocument>,
+    pub document: Option<Arc<PolicyDocument>>,
     /// Every revision with the selector that it had, oldest first; a removing one has the selector of
     /// what it removed.
     pub selectors: Vec<(u64, BTreeMap<String, String>)>,
@@ -69,7 +70,7 @@ pub fn assign<'a>(
     labels: &BTreeMap<String, String>,
 ) -> Desired {
     let revision = book.clone().map(|c| c.touched(labels)).max().unwrap_or(0);
-    let mut documents: Vec<&PolicyDocument> = book.clone().filter_map(|c| c.document.as_ref()).collect();
+    let mut documents: Vec<&PolicyDocument> = book.clone().filter_map(|c| c.document.as_deref()).collect();
     let merged = loop {
         match merge(documents.iter().copied(), labels, revision) {
             Ok(merged) => break merged,
@@ -114,7 +115,7 @@ mod tests {
 
     fn current(revision: u64, document: PolicyDocument) -> Current {
         let selectors = vec![(revision, document.selector.clone())];
-        Current { revision, document: Some(document), selectors }
+        Current { revision, document: Some(Arc::new(document)), selectors }
     }
 
     #[test]

@@ -1,16 +1,22 @@
 //! The policy book: documents, their numbered immutable revisions, and what follows from them for agents.
 
 pub mod assign;
+pub mod draft;
+pub mod impact;
 pub mod locate;
+pub mod plan;
 
 use crate::store::{self, Batch, Condition, Store, StoreError};
 use assign::{Current, Desired, Selection, assign, selection};
+use impact::Documents;
 use jiff::Timestamp;
 use muster_proto::api::{ChangeKind, Labels, PolicyChange, PolicyFault, PolicyRevisionView};
 use muster_shared::id::Revision;
 use muster_shared::policy::diff::{self, diff_documents};
-use muster_shared::policy::merge::conflicts;
+use muster_shared::policy::merge::{MergeConflict, conflicts, merge_documents, selects};
 use muster_shared::policy::model::PolicyDocument;
+use muster_shared::policy::provenance::{self, ValueOrigin};
+use muster_shared::policy::validate::holds_private_key;
 use muster_shared::policy::{ParseError, parse_document, validate_document};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -21,7 +27,7 @@ const REVISIONS: &str = "policy/revision/";
 /// Key of the last number given.
 const LAST: &str = "policy/last";
 /// Most documents.
-const MAX_DOCUMENTS: usize = 1_000;
+pub const MAX_DOCUMENTS: usize = 1_000;
 /// Most faults that are told at once.
 const MAX_FAULTS: usize = 100;
 
@@ -38,20 +44,32 @@ pub struct StoredRevision {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Checked {
     /// The document, if it could be read.
-    pub document: Option<PolicyDocument>,
+    pub document: Option<Arc<PolicyDocument>>,
     /// What must be mended.
     pub faults: Vec<PolicyFault>,
     /// What is allowed but probably not meant.
     pub warnings: Vec<PolicyFault>,
 }
 
-/// A change of the book that is ready to be stored.
+/// One document of a [`Publication`].
 #[derive(Debug, Clone)]
-pub struct Draft {
-    /// The new revision.
-    pub revision: StoredRevision,
-    /// The document; absent if it removes it.
-    document: Option<PolicyDocument>,
+pub enum Change {
+    /// Its next revision.
+    Put {
+        /// The document, checked.
+        document: Arc<PolicyDocument>,
+        /// Its text.
+        text: String,
+    },
+    /// It is removed; this is what is removed.
+    Remove(StoredRevision),
+}
+
+/// A change of the book that is ready to be stored: one new revision or several, all of them or none.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The revisions, in the order of their numbers, each with its document; without one it removes it.
+    pub revisions: Vec<(StoredRevision, Option<Arc<PolicyDocument>>)>,
     /// Number that must still be the last one.
     last: u64,
 }
@@ -60,7 +78,7 @@ pub struct Draft {
 #[derive(Debug, Default)]
 pub struct PolicyBook {
     state: RwLock<State>,
-    /// Held from making a draft to taking it over.
+    /// Held from making a publication to taking it over.
     publishing: tokio::sync::Mutex<()>,
 }
 
@@ -84,7 +102,8 @@ impl PolicyBook {
     pub fn load(store: &dyn Store) -> Result<Self, StoreError> {
         let mut state = State { last: store::get_json(store, LAST)?.unwrap_or(0), ..State::default() };
         for (key, stored) in store::scan_json::<StoredRevision>(store, REVISIONS)? {
-            let document = if stored.view.removed { None } else { parse_document(&stored.text).ok() };
+            let document =
+                if stored.view.removed { None } else { parse_document(&stored.text).ok().map(Arc::new) };
             if document.is_none() && !stored.view.removed {
                 tracing::error!(key, "a stored policy cannot be read by this release; it selects nobody");
             }
@@ -135,32 +154,38 @@ impl PolicyBook {
     /// Reads and checks a text, alone and against the other documents.
     #[must_use]
     pub fn check(&self, text: &str) -> Checked {
-        let document = match parse_document(text) {
-            Ok(document) => document,
-            Err(error) => return Checked { faults: vec![parse_fault(&error)], ..Checked::default() },
-        };
-        let mut checked = Checked::default();
-        for problem in validate_document(&document).into_iter().take(MAX_FAULTS) {
-            let error = problem.is_error();
-            let fault = fault(text, problem.path, problem.message);
-            if error { checked.faults.push(fault) } else { checked.warnings.push(fault) }
+        let mut checked = check_alone(text);
+        if let Some(document) = &checked.document {
+            let mut candidates = self.documents();
+            candidates.insert(document.name.clone(), (0, Arc::clone(document)));
+            let found = contradictions(&candidates, &[&document.name]);
+            checked.faults.extend(found.into_iter().map(|(_, path, message)| fault(text, path, message)));
         }
-        for conflict in self.contradictions(&document) {
-            let path = format!("spec.{}", conflict.path);
-            checked.faults.push(fault(text, path, conflict.to_string()));
-        }
-        checked.document = Some(document);
         checked
     }
 
-    fn contradictions(&self, document: &PolicyDocument) -> Vec<muster_shared::policy::merge::MergeConflict> {
+    /// The documents in force.
+    #[must_use]
+    pub fn documents(&self) -> Documents {
         let state = self.read();
-        let others = state.documents.values().filter_map(|c| c.document.as_ref());
-        others
-            .filter(|o| o.name != document.name)
-            .flat_map(|other| conflicts(&[other.clone(), document.clone()]))
-            .take(MAX_FAULTS)
-            .collect()
+        let live = state.documents.iter().filter_map(|(name, current)| {
+            let document = current.document.as_ref()?;
+            Some((name.clone(), (current.revision, Arc::clone(document))))
+        });
+        live.collect()
+    }
+
+    /// Every value of the policy that these labels get, with its origin.
+    #[must_use]
+    pub fn explain(&self, labels: &Labels) -> Vec<ValueOrigin> {
+        let documents = self.documents();
+        let selected: Vec<_> = documents.iter().filter(|(_, (_, d))| selects(&d.selector, labels)).collect();
+        let Ok(merged) = merge_documents(selected.iter().map(|(_, (_, d))| &**d), 0) else {
+            // `assign` says so in the log, and what it leaves out has no single origin.
+            return Vec::new();
+        };
+        let numbered = selected.iter().map(|(name, (number, d))| (name.as_str(), (*number, &**d)));
+        provenance::explain(&merged, &numbered.collect())
     }
 
     /// Waits for the right to change the book.
@@ -168,60 +193,60 @@ impl PolicyBook {
         self.publishing.lock().await
     }
 
-    /// A new revision of a checked document. The caller holds [`PolicyBook::publishing`].
+    /// New revisions of checked documents. The caller holds [`PolicyBook::publishing`].
     #[must_use]
-    pub fn draft(&self, document: PolicyDocument, text: &str, user: &str, now: Timestamp) -> Draft {
+    pub fn publication(&self, changes: Vec<Change>, user: &str, now: Timestamp) -> Publication {
         let last = self.read().last;
-        let view = PolicyRevisionView {
-            name: document.name.clone(),
-            revision: Revision(last + 1),
-            published_at: now,
-            published_by: user.to_owned(),
-            removed: false,
-            description: document.description.clone(),
-            selector: document.selector.clone(),
-            priority: document.priority,
-            sha256: crate::identity::secret::sha256_hex(text.as_bytes()),
+        let number = |change, number| match change {
+            Change::Put { document, text } => {
+                let view = PolicyRevisionView {
+                    name: document.name.clone(),
+                    revision: Revision(number),
+                    published_at: now,
+                    published_by: user.to_owned(),
+                    removed: false,
+                    description: document.description.clone(),
+                    selector: document.selector.clone(),
+                    priority: document.priority,
+                    sha256: crate::identity::secret::sha256_hex(text.as_bytes()),
+                };
+                (StoredRevision { view, text }, Some(document))
+            }
+            Change::Remove(present) => {
+                let view = PolicyRevisionView {
+                    revision: Revision(number),
+                    published_at: now,
+                    published_by: user.to_owned(),
+                    removed: true,
+                    ..present.view
+                };
+                (StoredRevision { view, text: present.text }, None)
+            }
         };
-        let revision = StoredRevision { view, text: text.to_owned() };
-        Draft { revision, document: Some(document), last }
+        let revisions = changes.into_iter().zip(last + 1..).map(|(c, n)| number(c, n)).collect();
+        Publication { revisions, last }
     }
 
-    /// A new revision that removes a document.
-    #[must_use]
-    pub fn draft_removal(&self, present: &StoredRevision, user: &str, now: Timestamp) -> Draft {
-        let last = self.read().last;
-        let view = PolicyRevisionView {
-            revision: Revision(last + 1),
-            published_at: now,
-            published_by: user.to_owned(),
-            removed: true,
-            ..present.view.clone()
-        };
-        Draft { revision: StoredRevision { view, text: present.text.clone() }, document: None, last }
-    }
-
-    /// True if the book is full for another document.
-    #[must_use]
-    pub fn is_full_for(&self, name: &str) -> bool {
-        let state = self.read();
-        let live = |c: &Current| c.document.is_some();
-        !state.documents.get(name).is_some_and(live)
-            && state.documents.values().filter(|c| live(c)).count() >= MAX_DOCUMENTS
-    }
-
-    /// Takes over a draft that is stored.
-    pub fn take(&self, draft: Draft) {
+    /// Takes over a publication that is stored.
+    pub fn take(&self, publication: Publication) {
         let mut state = self.write();
-        state.last = draft.revision.view.revision.0;
         state.cache.clear();
-        state.take(&draft.revision.view, draft.document);
+        for (stored, document) in publication.revisions {
+            state.take(&stored.view, document);
+        }
     }
 
     /// The present revision of a document; also one that removed it.
     #[must_use]
     pub fn current(&self, name: &str) -> Option<u64> {
         self.read().documents.get(name).map(|c| c.revision)
+    }
+
+    /// The revision of a document that is in force; 0 for none.
+    #[must_use]
+    pub fn live(&self, name: &str) -> u64 {
+        let state = self.read();
+        state.documents.get(name).filter(|c| c.document.is_some()).map_or(0, |c| c.revision)
     }
 
     /// Names of the documents that are not removed.
@@ -233,7 +258,7 @@ impl PolicyBook {
 }
 
 impl State {
-    fn take(&mut self, view: &PolicyRevisionView, document: Option<PolicyDocument>) {
+    fn take(&mut self, view: &PolicyRevisionView, document: Option<Arc<PolicyDocument>>) {
         self.last = self.last.max(view.revision.0);
         let entry = self.documents.entry(view.name.clone()).or_insert_with(|| Current {
             revision: 0,
@@ -246,17 +271,54 @@ impl State {
     }
 }
 
-impl Draft {
-    /// Adds it to a batch; the number is taken only if nobody else took it.
+impl Publication {
+    /// Adds it to a batch; the numbers are taken only if nobody else took them.
     pub fn add_to(&self, batch: &mut Batch) {
-        let view = &self.revision.view;
+        let Some((newest, _)) = self.revisions.last() else { return };
         let free = match self.last {
             0 => Condition::Absent,
             last => Condition::Equals(store::encode(&last)),
         };
-        batch.put_json(LAST, free, &view.revision.0);
-        batch.put_json(key(&view.name, view.revision.0), Condition::Absent, &self.revision);
+        batch.put_json(LAST, free, &newest.view.revision.0);
+        for (stored, _) in &self.revisions {
+            batch.put_json(key(&stored.view.name, stored.view.revision.0), Condition::Absent, stored);
+        }
     }
+}
+
+/// Reads and checks a text by itself.
+#[must_use]
+pub fn check_alone(text: &str) -> Checked {
+    if holds_private_key(text) {
+        let message = "the text holds a private key, which a policy must never carry: it is neither stored nor sent. \
+                       Put the key into the secrets folder of the agents, name it here, and replace it, for it has \
+                       travelled";
+        return Checked { faults: vec![fault("", String::new(), message.to_owned())], ..Checked::default() };
+    }
+    let document = match parse_document(text) {
+        Ok(document) => document,
+        Err(error) => return Checked { faults: vec![parse_fault(&error)], ..Checked::default() },
+    };
+    let mut checked = Checked::default();
+    for problem in validate_document(&document).into_iter().take(MAX_FAULTS) {
+        let error = problem.is_error();
+        let fault = fault(text, problem.path, problem.message);
+        if error { checked.faults.push(fault) } else { checked.warnings.push(fault) }
+    }
+    checked.document = Some(Arc::new(document));
+    checked
+}
+
+/// Contradictions between candidates in which one of the `changed` takes part: name of that one, path in its
+/// document, message.
+#[must_use]
+pub fn contradictions(candidates: &Documents, changed: &[&String]) -> Vec<(String, String, String)> {
+    let found = conflicts(candidates.values().map(|(_, document)| &**document));
+    let blamed = |conflict: MergeConflict| {
+        let name = [&conflict.first, &conflict.second].into_iter().find(|name| changed.contains(name))?;
+        Some((name.clone(), format!("spec.{}", conflict.path), conflict.to_string()))
+    };
+    found.into_iter().filter_map(blamed).take(MAX_FAULTS).collect()
 }
 
 /// A stored revision.
@@ -296,7 +358,7 @@ pub fn changes(old: Option<&str>, new: Option<&str>) -> Vec<PolicyChange> {
     }
 }
 
-fn change(change: diff::Change) -> PolicyChange {
+pub(crate) fn change(change: diff::Change) -> PolicyChange {
     let position = |n: usize| Some(serde_json::json!({ "position": n }));
     let (kind, before, after) = match change.kind {
         diff::ChangeKind::Added(value) => (ChangeKind::Added, None, Some(value)),
@@ -307,7 +369,7 @@ fn change(change: diff::Change) -> PolicyChange {
     PolicyChange { path: change.path, kind, before, after }
 }
 
-fn fault(text: &str, path: String, message: String) -> PolicyFault {
+pub(crate) fn fault(text: &str, path: String, message: String) -> PolicyFault {
     let (line, column) = locate::locate(text, &path).unwrap_or((0, 0));
     PolicyFault { line, column, path, message }
 }

@@ -152,6 +152,57 @@ impl Api {
         (status, response.bytes().await.unwrap().to_vec(), headers)
     }
 
+    /// The status of a request that may find nobody.
+    pub async fn try_post(&self, path: &str, body: Vec<u8>) -> Option<u16> {
+        let mut request = self.client.post(format!("{}/api/v1{path}", self.base));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let request = request.header("content-type", "application/json").body(body);
+        Some(request.send().await.ok()?.status().as_u16())
+    }
+
+    /// All items of a list.
+    pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Vec<T> {
+        let mut items = Vec::new();
+        let mut next: Option<String> = None;
+        loop {
+            let cursor = next.map(|c| format!("&cursor={c}")).unwrap_or_default();
+            let page: muster_proto::api::Page<T> = self.get(&format!("{path}?limit=1000{cursor}")).await;
+            items.extend(page.items);
+            match page.next {
+                Some(cursor) => next = Some(cursor),
+                None => return items,
+            }
+        }
+    }
+
+    /// A request with YAML text and further headers.
+    pub async fn raw_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, Vec<u8>, reqwest::header::HeaderMap) {
+        let url = format!("{}/api/v1{path}", self.base);
+        let mut request = self.client.request(method.parse().unwrap(), url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.header("content-type", "application/yaml").body(body.to_owned());
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        (status, response.bytes().await.unwrap().to_vec(), headers)
+    }
+
+    pub async fn yaml_put<T: DeserializeOwned>(&self, path: &str, text: &str, status: u16) -> T {
+        self.json("PUT", path, Some(("application/yaml", text.as_bytes().to_vec())), status).await
+    }
+
     pub async fn json<T: DeserializeOwned>(
         &self,
         method: &str,

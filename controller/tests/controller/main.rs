@@ -4,6 +4,7 @@ mod api;
 mod common;
 mod enrolment;
 mod policy;
+mod policy_set;
 mod polling;
 mod process;
 mod session;

@@ -2,12 +2,13 @@
 
 use crate::common::*;
 use muster_proto::api::{
-    AgentView, AuditEntry, LoginRequest, Page, PolicyPublished, PolicyRevisionText, PolicyState,
-    TokenCreated, TokenRequest, TokenView,
+    AgentView, AuditEntry, LoginRequest, Page, PolicyPlan, PolicyPublished, PolicyRevisionText,
+    PolicyRevisionView, PolicySetRequest, PolicyState, PolicyText, TokenCreated, TokenRequest, TokenView,
 };
 use muster_proto::opamp::RemoteConfigStatuses;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A controller in another process; killed when it is dropped.
 struct Program {
@@ -97,6 +98,71 @@ async fn what_was_answered_survives_kill_9() {
     assert_eq!(reply.flags, 1, "but asked for everything, for its sequence is unknown");
     let refused = TestAgent::new(second.addr, &second.ca).dial(Some(&token.token)).await.map(|_| ());
     assert_eq!(refused.unwrap_err().code(), "token-used-up");
+}
+
+/// A set of two documents that say the same number.
+fn twins(number: u32) -> PolicySetRequest {
+    let document = |name: &str| PolicyText {
+        file: String::new(),
+        text: format!("{{api_version: muster/v1, name: {name}, description: '{number}', spec: {{}}}}"),
+    };
+    PolicySetRequest { documents: vec![document("left"), document("right")], ..PolicySetRequest::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_while_publishing_leaves_the_state_before_or_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
+    let listen = program.addr.to_string();
+    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
+    let mut api = Api::new(program.addr, &program.ca);
+    api.login(password.trim()).await;
+    let _: PolicyPlan = api.post("/policies/apply", &twins(0), 200).await;
+    let mut answered = 0;
+    let mut torn_off = 0;
+    for round in 1..=8_u64 {
+        // Publishes one set after the other until it is killed, at a moment that differs from round to round.
+        let publisher = {
+            let api = api.clone();
+            tokio::spawn(async move {
+                let mut last = answered;
+                loop {
+                    let body = serde_json::to_vec(&twins(last + 1)).unwrap();
+                    match api.try_post("/policies/apply", body).await {
+                        Some(200) => last += 1,
+                        Some(other) => panic!("status {other}"),
+                        None => return last,
+                    }
+                }
+            })
+        };
+        tokio::time::sleep(Duration::from_millis(40 + round * 37 % 90)).await;
+        program.kill();
+        let told = publisher.await.unwrap();
+        program = Program::start(dir.path(), &listen).await;
+        let left: PolicyRevisionText = api.get("/policies/left").await;
+        let right: PolicyRevisionText = api.get("/policies/right").await;
+        let number: u32 = left.revision.description.parse().unwrap();
+        assert_eq!(right.revision.description, left.revision.description, "round {round}: both or neither");
+        assert_eq!(right.revision.revision.0, left.revision.revision.0 + 1, "round {round}");
+        assert!(
+            number == told || number == told + 1,
+            "round {round}: {told} was answered, {number} is there"
+        );
+        torn_off += u32::from(number == told + 1);
+        // Every revision has its entry in the audit log, and no other has one.
+        let entries: Vec<AuditEntry> = api.all("/audit").await;
+        let published = entries.iter().filter(|e| e.action == "policy.publish").count();
+        assert_eq!(published as u64, right.revision.revision.0, "round {round}");
+        let history: Vec<PolicyRevisionView> = api.all("/policies/left/revisions").await;
+        assert_eq!(
+            history.len() as u64 * 2,
+            right.revision.revision.0,
+            "round {round}: no number is missing"
+        );
+        answered = number;
+    }
+    assert!(answered > 8, "sets were published between the kills: {answered}, {torn_off} without an answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]

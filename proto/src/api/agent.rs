@@ -3,7 +3,9 @@
 use super::{AgentRates, RateWindow};
 use jiff::Timestamp;
 use muster_shared::id::{AgentId, Revision};
+use muster_shared::policy::limits::LimitsSpec;
 use muster_shared::policy::model::EffectivePolicy;
+use muster_shared::policy::provenance::ValueOrigin;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -73,6 +75,12 @@ pub struct AgentView {
     /// Facts that the agent reports (system name, serial number, host, …). Selectors never look at them.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+    /// Limits of its own configuration, which no policy can widen; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsSpec>,
+    /// Names of the entries in its local secrets folder, as of its last start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// Its certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateView>,
@@ -177,6 +185,9 @@ pub struct AgentPolicyView {
     /// The merged policy.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub wanted: EffectivePolicy,
+    /// Every value of it with the document that set it, and what it overrode.
+    #[serde(default)]
+    pub values: Vec<ValueOrigin>,
     /// What the agent says that it runs, as it sent it; absent if it does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<String>,

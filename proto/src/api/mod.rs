@@ -29,14 +29,25 @@
 //! | `GET /api/v1/policies/{name}/revisions/{n}` | | [`PolicyRevisionText`] |
 //! | `GET /api/v1/policies/{name}/diff` | [`PolicyDiffQuery`] | [`PolicyDiff`] |
 //! | `GET /api/v1/policies/{name}/status` | | [`PolicyStatus`] |
+//! | `POST /api/v1/policies/{name}/revert` | [`PolicyRevert`] | 201 [`PolicyPublished`] (200 if nothing changed) |
+//! | `POST /api/v1/policies/apply` | [`PolicySetRequest`] | [`PolicyPlan`] |
+//! | `POST /api/v1/policies/preview` | YAML, or [`PolicySetRequest`] | [`PolicyPreview`] |
+//! | `GET /api/v1/drafts` | [`PageQuery`] | [`Page`] of [`DraftView`] |
+//! | `GET /api/v1/drafts/{name}` | | [`DraftText`] |
+//! | `PUT /api/v1/drafts/{name}` | YAML, [`DraftQuery`], `If-Match` or `If-None-Match: *` | [`DraftView`] (201 if new) |
+//! | `DELETE /api/v1/drafts/{name}` | `If-Match` | 204 |
+//! | `POST /api/v1/drafts/{name}/publish` | `If-Match` | [`PolicyPublished`]; the draft is gone |
+//! | `GET /api/v1/schemas/policy` | | JSON Schema of policy documents; needs no session |
 //! | `GET /api/v1/rates` | [`RatesQuery`] | [`RatesView`] |
 //! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
 //!
-//! All but `login` want `Authorization: Bearer <session token>`.
+//! All but `login` and the schema want `Authorization: Bearer <session token>`.
 
 mod agent;
 mod audit;
+mod draft;
 mod page;
+mod plan;
 mod policy;
 mod problem;
 mod rates;
@@ -49,7 +60,12 @@ pub use agent::{
     FleetView, Labels, PolicyState, PolicyStatusView,
 };
 pub use audit::AuditEntry;
+pub use draft::{DraftQuery, DraftText, DraftView};
 pub use page::{Page, PageQuery};
+pub use plan::{
+    PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
+    PreviewGroup, PreviewRefusal,
+};
 pub use policy::{
     ChangeKind, PolicyChange, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyFault, PolicyPublished,
     PolicyRevisionText, PolicyRevisionView, PolicyStatus, PolicyStatusAgent,

@@ -60,6 +60,8 @@ fn an_agent_view_survives_the_round_trip() {
         },
         enrolled_at: "2026-11-22T03:00:00Z".parse().unwrap(),
         attributes: Default::default(),
+        limits: None,
+        secrets: Vec::new(),
         certificate: None,
         components: vec![],
         warnings: vec![],

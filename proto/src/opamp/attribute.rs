@@ -22,6 +22,10 @@ pub const IBMI_PARTITION_ID: &str = "ibmi.partition_id";
 pub const IBMI_OS_RELEASE: &str = "ibmi.os_release";
 /// Random id of the agent's process, canonical UUID text: two of them alive under one uid are a clone.
 pub const BOOT_ID: &str = "muster.boot_id";
+/// Limits of the agent's local configuration: JSON of `muster_shared::policy::limits::LimitsSpec`.
+pub const LIMITS: &str = "muster.limits";
+/// Names of the entries in the agent's local secrets folder, separated by commas.
+pub const SECRETS: &str = "muster.secrets";
 
 /// [`SERVICE_NAME`] of Muster's own agent.
 pub const MUSTER_AGENT: &str = "io.muster.agent";

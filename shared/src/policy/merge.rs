@@ -6,11 +6,23 @@
 //! the same named item with equal priority contradict each other: an error names both.
 
 use super::model::{EffectivePolicy, PolicyDocument, PolicySpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Which document set an item: path such as `destinations.qradar` or `rules.quiet-jobs` → name of the
-/// document. Items of lists without names are numbered as in the result: `exclude[0]`.
-pub type Provenance = BTreeMap<String, String>;
+/// Most contradictions that are told at once.
+const MAX_CONFLICTS: usize = 1_000;
+
+/// Which document set an item: by path such as `destinations.qradar` or `rules.quiet-jobs`. Items of lists
+/// without names are numbered as in the result: `exclude[0]`.
+pub type Provenance = BTreeMap<String, ItemOrigin>;
+
+/// Where an item of a merged policy comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ItemOrigin {
+    /// Name of the document that set it.
+    pub document: String,
+    /// Names of the documents whose item of the same name it replaced, highest priority first.
+    pub overrode: Vec<String>,
+}
 
 /// The result of a merge.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -58,19 +70,38 @@ pub fn merge<'a>(
     merge_selected(selected, revision)
 }
 
+/// Merges these documents, whatever their selectors say. The order of `documents` does not matter.
+///
+/// # Errors
+/// [`MergeConflict`] where two documents with equal priority set the same item.
+pub fn merge_documents<'a>(
+    documents: impl IntoIterator<Item = &'a PolicyDocument>,
+    revision: u64,
+) -> Result<Merged, MergeConflict> {
+    merge_selected(documents.into_iter().collect(), revision)
+}
+
 /// Contradictions between any two documents that could select the same partition, whatever partitions
-/// exist now: what must be refused when one of them is published.
+/// exist now: what must be refused when one of them is published. At most 1,000 are told.
 #[must_use]
-pub fn conflicts(documents: &[PolicyDocument]) -> Vec<MergeConflict> {
+pub fn conflicts<'a>(documents: impl IntoIterator<Item = &'a PolicyDocument>) -> Vec<MergeConflict> {
+    // Only documents that set the same item with the same priority can contradict each other.
+    let mut claims: BTreeMap<(String, i32), Vec<&PolicyDocument>> = BTreeMap::new();
+    for document in documents {
+        for path in item_paths(&document.spec).into_iter().collect::<BTreeSet<_>>() {
+            claims.entry((path, document.priority)).or_default().push(document);
+        }
+    }
     let mut found = Vec::new();
-    for (position, first) in documents.iter().enumerate() {
-        for second in &documents[position + 1..] {
-            let disjoint = first
-                .selector
-                .iter()
-                .any(|(key, value)| second.selector.get(key).is_some_and(|v| v != value));
-            if !disjoint && first.priority == second.priority {
-                found.extend(shared_items(first, second));
+    for ((path, priority), rivals) in claims {
+        for (position, a) in rivals.iter().enumerate() {
+            for b in rivals.iter().skip(position + 1).filter(|b| can_meet(&a.selector, &b.selector)) {
+                let (first, second) = if a.name <= b.name { (a, b) } else { (b, a) };
+                let (first, second) = (first.name.clone(), second.name.clone());
+                found.push(MergeConflict { path: path.clone(), first, second, priority });
+                if found.len() >= MAX_CONFLICTS {
+                    return found;
+                }
             }
         }
     }
@@ -78,19 +109,9 @@ pub fn conflicts(documents: &[PolicyDocument]) -> Vec<MergeConflict> {
     found
 }
 
-fn shared_items(a: &PolicyDocument, b: &PolicyDocument) -> Vec<MergeConflict> {
-    let (first, second) = if a.name <= b.name { (a, b) } else { (b, a) };
-    let other: Vec<String> = item_paths(&second.spec);
-    item_paths(&first.spec)
-        .into_iter()
-        .filter(|path| other.contains(path))
-        .map(|path| MergeConflict {
-            path,
-            first: first.name.clone(),
-            second: second.name.clone(),
-            priority: first.priority,
-        })
-        .collect()
+/// Whether labels exist that both selectors match.
+fn can_meet(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> bool {
+    !a.iter().any(|(key, value)| b.get(key).is_some_and(|other| other != value))
 }
 
 /// Paths of the named items of a policy.
@@ -109,7 +130,7 @@ fn merge_selected(mut documents: Vec<&PolicyDocument>, revision: u64) -> Result<
     documents.sort_by(|a, b| b.priority.cmp(&a.priority).then_with(|| a.name.cmp(&b.name)));
     let mut merged = Merged::default();
     merged.policy.revision = revision;
-    let mut owners: BTreeMap<String, &PolicyDocument> = BTreeMap::new();
+    let mut owners: BTreeMap<String, Owner<'_>> = BTreeMap::new();
     for document in &documents {
         merged.documents.push(document.name.clone());
         let mut owned = |path: String| claim(&mut owners, path, document);
@@ -143,27 +164,42 @@ fn merge_selected(mut documents: Vec<&PolicyDocument>, revision: u64) -> Result<
             spec.severities.push(item.clone());
         }
     }
-    merged.provenance = owners.into_iter().map(|(path, document)| (path, document.name.clone())).collect();
+    let origin = |owner: Owner<'_>| ItemOrigin {
+        document: owner.document.name.clone(),
+        overrode: owner.overrode.into_iter().map(str::to_owned).collect(),
+    };
+    merged.provenance = owners.into_iter().map(|(path, owner)| (path, origin(owner))).collect();
     Ok(merged)
+}
+
+/// The document that has an item, and those that would have it without this one.
+struct Owner<'a> {
+    document: &'a PolicyDocument,
+    overrode: Vec<&'a str>,
 }
 
 /// Takes an item for a document. `Ok(false)`: a document of higher priority has it already.
 fn claim<'a>(
-    owners: &mut BTreeMap<String, &'a PolicyDocument>,
+    owners: &mut BTreeMap<String, Owner<'a>>,
     path: String,
     document: &'a PolicyDocument,
 ) -> Result<bool, MergeConflict> {
-    match owners.get(&path) {
+    match owners.get_mut(&path) {
         None => {
-            owners.insert(path, document);
+            owners.insert(path, Owner { document, overrode: Vec::new() });
             Ok(true)
         }
         // The same name twice in one document: both stay, and `validate` refuses them with their places.
-        Some(owner) if std::ptr::eq(*owner, document) => Ok(true),
-        Some(owner) if owner.priority > document.priority => Ok(false),
+        Some(owner) if std::ptr::eq(owner.document, document) => Ok(true),
+        Some(owner) if owner.document.priority > document.priority => {
+            if owner.overrode.last() != Some(&document.name.as_str()) {
+                owner.overrode.push(&document.name);
+            }
+            Ok(false)
+        }
         Some(owner) => Err(MergeConflict {
             path,
-            first: owner.name.clone(),
+            first: owner.document.name.clone(),
             second: document.name.clone(),
             priority: document.priority,
         }),
@@ -225,17 +261,22 @@ mod tests {
         use crate::policy::model::Action::{Drop, Keep};
         assert_eq!(rules, [("r2", Drop), ("r3", Keep), ("r1", Drop)]);
         assert_eq!(spec.exclude[0].users, ["SITE"]);
-        let owners: Vec<_> = merged.provenance.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        let owners: Vec<_> = merged
+            .provenance
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.document.as_str(), v.overrode.join(",")))
+            .collect();
+        let owner = |path, document, overrode: &str| (path, document, overrode.to_owned());
         assert_eq!(
             owners,
             [
-                ("destinations.a", "site"),
-                ("destinations.b", "base"),
-                ("exclude[0]", "site"),
-                ("exclude[1]", "base"),
-                ("rules.r1", "base"),
-                ("rules.r2", "site"),
-                ("rules.r3", "site"),
+                owner("destinations.a", "site", "base"),
+                owner("destinations.b", "base", ""),
+                owner("exclude[0]", "site", ""),
+                owner("exclude[1]", "base", ""),
+                owner("rules.r1", "base", ""),
+                owner("rules.r2", "site", "base"),
+                owner("rules.r3", "site", ""),
             ]
         );
     }

@@ -11,12 +11,15 @@
 pub mod compile;
 pub mod diff;
 pub mod filter;
+pub mod limits;
 pub mod merge;
 pub mod model;
 pub mod parse;
 pub mod pattern;
+pub mod provenance;
 mod raw;
 pub mod route;
+pub mod schema;
 pub mod validate;
 
 pub use compile::{CompiledPolicy, PolicyError, RuleIndex, Verdict};

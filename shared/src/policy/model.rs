@@ -2,6 +2,7 @@
 //! refer to nothing, ports, patterns) is checked by `validate`, never here.
 
 use crate::severity::Severity;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -9,12 +10,14 @@ use std::collections::BTreeMap;
 pub const API_VERSION: &str = "muster/v1";
 
 /// One policy document, as written in YAML.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicyDocument {
     /// `muster/v1`.
+    #[schemars(extend("enum" = [API_VERSION]))]
     pub api_version: String,
     /// Unique name of the document, lower-case letters, digits and `-`, at most 63.
+    #[schemars(regex(pattern = "^[a-z0-9][a-z0-9-]{0,62}$"))]
     pub name: String,
     /// One line for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -30,7 +33,7 @@ pub struct PolicyDocument {
 }
 
 /// The content of a policy: also the shape of a stand-alone agent's local policy file.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySpec {
     /// What is collected, by name.
@@ -66,7 +69,7 @@ pub struct EffectivePolicy {
 }
 
 /// A source to collect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", from = "super::raw::RawSource")]
 pub enum SourceSpec {
     /// The security audit journal.
@@ -74,7 +77,7 @@ pub enum SourceSpec {
 }
 
 /// Settings of an audit journal source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuditJournalSpec {
     /// Journal as LIBRARY/NAME.
@@ -103,7 +106,7 @@ impl Default for AuditJournalSpec {
 }
 
 /// Conditions on an event: every one that is given must hold; one list is a choice.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Match {
     /// Kinds of source (`audit_journal`) or names of sources in the policy.
@@ -127,7 +130,7 @@ pub struct Match {
 }
 
 /// What a rule does with a matching event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Keep it; no later rule is asked.
@@ -137,7 +140,7 @@ pub enum Action {
 }
 
 /// A named filter rule.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
     /// Unique name, under which drops are counted.
@@ -150,7 +153,7 @@ pub struct Rule {
 }
 
 /// Sets the severity of matching events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SeverityRule {
     /// Conditions.
@@ -161,7 +164,7 @@ pub struct SeverityRule {
 }
 
 /// A route: events that match go to the destinations.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
     /// Conditions; empty matches everything.
@@ -172,7 +175,7 @@ pub struct RouteSpec {
 }
 
 /// A receiver of events.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DestinationSpec {
     /// How it is reached.
@@ -198,7 +201,7 @@ fn default_window() -> u64 {
 }
 
 /// How a destination is reached.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", try_from = "super::raw::RawTransport")]
 pub enum TransportSpec {
     /// RFC 5426: one message a datagram, best effort.
@@ -233,7 +236,7 @@ pub enum TransportSpec {
 }
 
 /// How messages are told apart in a byte stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Framing {
     /// A line feed after each message (RFC 6587 section 3.4.2).
@@ -244,7 +247,7 @@ pub enum Framing {
 }
 
 /// How an event is written.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FormatSpec {
     /// The payload.
@@ -267,7 +270,7 @@ pub struct FormatSpec {
 }
 
 /// Payload formats.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FormatKind {
     /// `key="value"` text (RFC 3164) or structured data (RFC 5424).
@@ -282,7 +285,7 @@ pub enum FormatKind {
 }
 
 /// Syslog headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Header {
     /// BSD syslog.

@@ -5,23 +5,37 @@
 //! then refuses fields that the chosen kind does not have.
 
 use super::model::{AuditJournalSpec, Framing, SourceSpec, TransportSpec};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Kinds of source.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum SourceTag {
+    /// The security audit journal.
     AuditJournal,
 }
 
-/// A source as written.
-#[derive(Debug, Deserialize)]
+/// A source to collect.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Source")]
 pub(super) struct RawSource {
+    /// What is read.
     kind: SourceTag,
+    /// Journal as LIBRARY/NAME; default QSYS/QAUDJRN.
     journal: Option<String>,
+    /// Where the very first read starts: `now` (default), `oldest`, or an RFC 3339 time.
     start: Option<String>,
+    /// Entry types to fetch at all (`AF`); empty, the default, fetches every type. (`rules` filter what was
+    /// fetched.)
     entry_types: Option<Vec<String>>,
+    /// Pause between polls when idle, in milliseconds, 1,000 (default) or more.
+    #[schemars(range(min = 1_000, max = 3_600_000))]
     poll_interval_ms: Option<u64>,
+    /// Most entries asked for in one call, 16 to 5,000; default 2,000.
+    #[schemars(range(min = 16, max = 5_000))]
     batch_rows: Option<u32>,
 }
 
@@ -42,11 +56,15 @@ impl From<RawSource> for SourceSpec {
     }
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+/// Kinds of transport.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum TransportTag {
+    /// RFC 5426: one message a datagram, best effort.
     Udp,
+    /// RFC 6587: a plain byte stream.
     Tcp,
+    /// RFC 5425: TLS 1.2 or later.
     Tls,
 }
 
@@ -60,16 +78,41 @@ impl TransportTag {
     }
 }
 
-/// A transport as written.
-#[derive(Debug, Deserialize)]
+/// How a destination is reached.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Transport", extend("allOf" = fields_of_kinds()))]
 pub(super) struct RawTransport {
+    /// How messages travel.
     kind: TransportTag,
+    /// `host:port` of the receiver; an IPv6 address in brackets.
     address: String,
+    /// How messages are told apart in a byte stream: `kind: tcp` (default newline) and `kind: tls` (default
+    /// octet_counting).
     framing: Option<Framing>,
+    /// `kind: tls`: name that the receiver's certificate must carry; default the host of `address`.
     server_name: Option<String>,
+    /// `kind: tls`: PEM text of the certification authorities to trust; default the system's roots.
     ca_pem: Option<String>,
+    /// `kind: tls`: name of the entry in the agent's local secrets folder that holds certificate chain and key
+    /// (`NAME.crt`, `NAME.key`, PEM) to present. Never the secret itself.
     client_certificate: Option<String>,
+}
+
+/// Which fields a kind of transport does not have, for the schema.
+fn fields_of_kinds() -> serde_json::Value {
+    let without = |kind: &str, fields: &[&str]| {
+        let none: serde_json::Map<_, _> =
+            fields.iter().map(|field| ((*field).to_owned(), json!({"type": "null"}))).collect();
+        json!({
+            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+            "then": {"properties": none},
+        })
+    };
+    json!([
+        without("udp", &["framing", "server_name", "ca_pem", "client_certificate"]),
+        without("tcp", &["server_name", "ca_pem", "client_certificate"]),
+    ])
 }
 
 /// A field that the chosen kind of transport does not have.

@@ -3,12 +3,13 @@
 use crate::health::{HealthSink, HealthState};
 use crate::policy::check::{CheckedPolicy, check};
 use crate::policy::store::{PolicyStore, StoredPolicy, StoredRefusal};
-use crate::policy::{ApplyPolicy, LocalLimits, PolicyChange};
+use crate::policy::{ApplyPolicy, PolicyChange};
 use crate::uplink::{PolicyHandler, PolicyOffer, PolicyReport, PolicyVerdict};
 use actix::fut::ActorFutureExt;
 use actix::{Actor, ActorFuture, Addr, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 use futures_util::future::LocalBoxFuture;
 use muster_shared::policy::diff::narrows;
+use muster_shared::policy::limits::Limits;
 use muster_shared::policy::model::EffectivePolicy;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ struct Running {
 /// The actor.
 pub struct PolicyKeeper {
     store: PolicyStore,
-    limits: Rc<dyn LocalLimits>,
+    limits: Limits,
     supervisor: Rc<dyn ApplyPolicy>,
     sink: Rc<dyn HealthSink>,
     running: Option<Running>,
@@ -59,7 +60,7 @@ impl PolicyKeeper {
     #[must_use]
     pub fn new(
         store: PolicyStore,
-        limits: Rc<dyn LocalLimits>,
+        limits: Limits,
         supervisor: Rc<dyn ApplyPolicy>,
         sink: Rc<dyn HealthSink>,
     ) -> Self {
@@ -110,7 +111,7 @@ impl PolicyKeeper {
     /// ran, and "applied" is said only of one that would run again after a restart.
     fn judge(&mut self, offer: PolicyOffer) -> Step<Result<(), String>> {
         let stored = StoredPolicy { hash: offer.hash, body: offer.body };
-        let checked = match check(&stored.body, &*self.limits) {
+        let checked = match check(&stored.body, &self.limits, self.running_policy()) {
             Ok(checked) => checked,
             Err(reason) => return ready(Err(reason)),
         };
@@ -182,7 +183,7 @@ impl PolicyKeeper {
             self.last_offer = self.refusal();
             return;
         };
-        let checked = match check(&stored.body, &*self.limits) {
+        let checked = match check(&stored.body, &self.limits, None) {
             Ok(checked) => checked,
             Err(reason) => return self.not_resumed(stored.hash, reason),
         };

@@ -92,7 +92,7 @@ fn settings(urls: &[&str], kind: TransportKind, tls: Arc<ClientConfig>) -> Uplin
             version: "0.1.0".to_owned(),
             host_name: "host".to_owned(),
             os_type: "linux".to_owned(),
-            partition: None,
+            ..AgentFacts::default()
         },
         endpoints: Endpoint::parse_all(urls).unwrap(),
         kind,

@@ -27,7 +27,7 @@ pub fn check_address(address: &str) -> Result<(), &'static str> {
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence that began with the text.
-pub(super) fn check_host(host: &str) -> Result<(), &'static str> {
+pub fn check_host(host: &str) -> Result<(), &'static str> {
     if host.parse::<Ipv4Addr>().is_ok() || host.parse::<Ipv6Addr>().is_ok() {
         return Ok(());
     }

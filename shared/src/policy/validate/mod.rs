@@ -16,9 +16,12 @@ use std::fmt;
 
 mod address;
 mod certificate;
+mod secret;
 
 pub use address::check_address;
+pub(crate) use address::check_host;
 pub use certificate::check_certificates;
+pub use secret::{SecretReference, holds_private_key, secrets_of};
 
 /// How grave a problem of a policy is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -151,6 +154,20 @@ impl Check {
             self.error(
                 path,
                 format!("`{name}` is no name; use letters, digits, `-` and `_`, at most {MAX_NAME} of them"),
+            );
+        }
+    }
+
+    /// The name of a secret becomes a file name in the agent's secrets folder. What is no name might be the
+    /// secret itself, so it is never repeated.
+    fn secret_name(&mut self, path: &str, name: &str) {
+        if !secret::is_name(name) {
+            self.error(
+                path,
+                format!(
+                    "is no name of a secret; write the name of an entry of the agent's secrets folder (letters, \
+                     digits, `-` and `_`, at most {MAX_NAME}), never the secret itself"
+                ),
             );
         }
     }
@@ -434,8 +451,7 @@ impl Check {
                     self.error(format!("{path}.ca_pem"), reason);
                 }
                 if let Some(name) = client_certificate {
-                    // It becomes a file name in the agent's secrets folder.
-                    self.item_name(&format!("{path}.client_certificate"), name);
+                    self.secret_name(&format!("{path}.client_certificate"), name);
                 }
             }
         }

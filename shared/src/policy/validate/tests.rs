@@ -116,7 +116,7 @@ fn each_mistake_is_named_with_its_place() {
         ),
         (
             "destinations: {a: {transport: {kind: tls, address: 'a:1', client_certificate: ../x}}}",
-            "error: destinations.a.transport.client_certificate: `../x` is no name; use letters, digits, `-` and `_`, at most 63 of them",
+            "error: destinations.a.transport.client_certificate: is no name of a secret; write the name of an entry of the agent's secrets folder (letters, digits, `-` and `_`, at most 63), never the secret itself",
         ),
         (
             "sources: {one: {kind: audit_journal, journal: QSYS/QAUDJRN}, two: {kind: audit_journal, journal: qsys/qaudjrn, entry_types: [AF]}}",

@@ -162,6 +162,24 @@ fn print_view(out: &mut dyn Write, view: &AgentView, now: Timestamp, style: Styl
     Ok(())
 }
 
+/// The limits of an agent's own configuration, one line each.
+fn limits(view: &AgentView) -> Vec<(&'static str, String)> {
+    let Some(limits) = &view.limits else { return Vec::new() };
+    let some = |list: &Option<Vec<String>>| {
+        list.as_ref().map(|l| if l.is_empty() { "(none allowed)".to_owned() } else { l.join(" ") })
+    };
+    let never_drop = (!limits.never_drop.is_empty()).then(|| limits.never_drop.join(" "));
+    [
+        ("destinations", some(&limits.destinations)),
+        ("journals", some(&limits.journals)),
+        ("queues", some(&limits.queues)),
+        ("never_drop", never_drop),
+    ]
+    .into_iter()
+    .filter_map(|(name, patterns)| Some((name, patterns?)))
+    .collect()
+}
+
 fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
     let agent = &view.summary;
     let (word, tone, reason) = health(agent);
@@ -183,6 +201,12 @@ fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
     table.add_row([plain("policy revision"), cell(policy, policy_tone)]);
     if !agent.policy.reason.is_empty() {
         table.add_row([plain("policy reason"), cell(&agent.policy.reason, policy_tone)]);
+    }
+    for (limit, patterns) in limits(view) {
+        table.add_row([plain(format!("limit {limit}")), plain(patterns)]);
+    }
+    if !view.secrets.is_empty() {
+        table.add_row([plain("secrets"), plain(view.secrets.join(" "))]);
     }
     if let Some(certificate) = &view.certificate {
         table.add_row([

@@ -103,6 +103,8 @@ fn one_agent_in_detail() {
             ("serial".to_owned(), "7812345".to_owned()),
         ]
         .into(),
+        limits: None,
+        secrets: Vec::new(),
         certificate: Some(CertificateView {
             serial: "0a1b".into(),
             expires_at: "2026-12-22T03:00:00Z".parse().unwrap(),

@@ -1,7 +1,8 @@
 //! Checks a policy text here, without a controller.
 
-use crate::locate::Places;
+use crate::locate::{Places, locate};
 use muster_proto::api::{PolicyCheck, PolicyFault};
+use muster_shared::policy::validate::holds_private_key;
 use muster_shared::policy::{Level, ParseError, parse_document, validate_document};
 
 /// What was found in one text.
@@ -15,14 +16,14 @@ pub(super) struct Checked {
 
 /// Checks the syntax, then the meaning. All faults of meaning are listed at once.
 pub(super) fn check(text: &str) -> Checked {
-    let mut result = PolicyCheck {
-        valid: false,
-        name: String::new(),
-        faults: Vec::new(),
-        warnings: Vec::new(),
-        changes: Vec::new(),
-        agents: 0,
-    };
+    if holds_private_key(text) {
+        let message = "the text holds a private key, which a policy must never carry; put it into the secrets folder \
+                       of the agents and name it here";
+        let fault = PolicyFault { line: 0, column: 0, path: String::new(), message: message.to_owned() };
+        let result = PolicyCheck { faults: vec![fault], ..nothing() };
+        return Checked { result, text: text.to_owned() };
+    }
+    let mut result = nothing();
     match parse_document(text) {
         Err(fault) => result.faults.push(syntax_fault(fault)),
         Ok(document) => {
@@ -42,6 +43,18 @@ pub(super) fn check(text: &str) -> Checked {
     checked
 }
 
+/// Nothing is known yet.
+fn nothing() -> PolicyCheck {
+    PolicyCheck {
+        valid: false,
+        name: String::new(),
+        faults: Vec::new(),
+        warnings: Vec::new(),
+        changes: Vec::new(),
+        agents: 0,
+    }
+}
+
 impl Checked {
     /// The controller knows more: other policies, and the agents.
     pub(super) fn take_over(&mut self, answer: PolicyCheck) {
@@ -59,15 +72,6 @@ impl Checked {
     pub(super) fn placed(&self, mut faults: Vec<PolicyFault>) -> Vec<PolicyFault> {
         locate(&Places::of(&self.text), &mut faults);
         faults
-    }
-}
-
-/// Gives line and column to what has only a path.
-fn locate(places: &Places, faults: &mut [PolicyFault]) {
-    for fault in faults.iter_mut().filter(|fault| fault.line == 0) {
-        if let Some((line, column)) = places.find(&fault.path) {
-            (fault.line, fault.column) = (line, column);
-        }
     }
 }
 

@@ -1,28 +1,30 @@
 //! `policy`: check, publish, look, compare. Checking and comparing run the same code as the controller, here.
 
+pub(super) mod apply;
 mod check;
+pub(super) mod draft;
+pub(super) mod effective;
+mod files;
+pub(super) mod preview;
 
 use super::Context;
-use crate::client::Client;
+use crate::client::{Client, Known};
 use crate::error::CliError;
 use crate::output::{Style, Tone, ago, cell, clean, labels, or_dash, plain, print_json, print_table};
 use check::{Checked, check};
 use comfy_table::Table;
 use jiff::Timestamp;
 use muster_proto::api::{
-    ChangeKind, PolicyChange, PolicyCheck, PolicyPublished, PolicyRevisionText, PolicyRevisionView,
-    PolicyState, PolicyStatus,
+    ChangeKind, PolicyChange, PolicyCheck, PolicyPublished, PolicyRevert, PolicyRevisionText,
+    PolicyRevisionView, PolicyState, PolicyStatus,
 };
 use muster_shared::policy::diff::{self, diff_documents};
 use muster_shared::policy::model::PolicyDocument;
 use muster_shared::policy::parse_document;
+use reqwest::Method;
 use serde::Serialize;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-/// Pause between looks at the fleet while `apply --wait` waits.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// One file in the JSON output of `policy validate`.
 #[derive(Serialize)]
@@ -104,59 +106,49 @@ fn placed(fault: &muster_proto::api::PolicyFault, level: &str) -> String {
     format!("{place} {level}: {path}{}", fault.message)
 }
 
-pub(super) async fn apply(
-    file: &Path,
-    wait: Option<Duration>,
-    context: &mut Context<'_>,
-) -> Result<(), CliError> {
+/// Publishes the text of an older revision again.
+pub(super) async fn revert(policy: &str, to: u64, context: &mut Context<'_>) -> Result<(), CliError> {
     let client = context.client()?;
-    let text = read(file)?;
-    let checked = check(&text);
-    if !checked.result.valid {
-        for fault in &checked.result.faults {
-            writeln!(context.err, "{}:{}", file.display(), clean(&error_line(fault)))?;
-        }
-        return Err(CliError::Invalid { wrong: 1, all: 1 });
-    }
-    let published: PolicyPublished = client.post_yaml(&["policies"], text).await?;
-    for warning in checked.placed(published.warnings.clone()) {
-        writeln!(context.err, "{}:{}", file.display(), clean(&warning_line(&warning)))?;
-    }
-    if context.style.json && wait.is_none() {
-        return Ok(print_json(context.out, &published)?);
-    }
-    if !context.style.json {
-        let PolicyPublished { revision, changed, agents, .. } = &published;
-        let what = if *changed { "published as revision" } else { "unchanged, already revision" };
-        writeln!(context.out, "{}: {what} {}; selects {agents} agent(s)", revision.name, revision.revision)?;
-    }
-    let Some(patience) = wait else { return Ok(()) };
-    let status = settle(&client, &published.revision.name, patience).await?;
-    if context.style.json {
-        print_json(context.out, &status)?;
-    } else {
-        print_table(context.out, &status_table(&status, context.style))?;
-    }
-    match (status.failed, status.applying) {
-        (0, 0) => Ok(()),
-        (0, applying) => Err(CliError::Local(format!("{applying} agent(s) have not answered in time"))),
-        (failed, _) => {
-            Err(CliError::Local(format!("{failed} agent(s) refused it and run on with the one before")))
-        }
-    }
+    let published: PolicyPublished =
+        client.post(&["policies", policy, "revert"], &PolicyRevert { to }).await?;
+    tell_published(&published, context)
 }
 
-/// Waits until no connected agent is changing over any more, at most `patience`.
-async fn settle(client: &Client, name: &str, patience: Duration) -> Result<PolicyStatus, CliError> {
-    let begin = Instant::now();
-    let mut looks = tokio::time::interval(LOOK_AGAIN);
-    loop {
-        looks.tick().await;
-        let status: PolicyStatus = client.get(&["policies", name, "status"], &[]).await?;
-        if status.applying == 0 || begin.elapsed() >= patience {
-            return Ok(status);
-        }
+/// Removes a policy.
+pub(super) async fn remove(policy: &str, context: &mut Context<'_>) -> Result<(), CliError> {
+    let client = context.client()?;
+    let path = ["policies", policy];
+    let removed: PolicyPublished =
+        client.conditional_json(Method::DELETE, &path, &[], Known::Nothing, None).await?;
+    if context.style.json {
+        return Ok(print_json(context.out, &removed)?);
     }
+    let PolicyPublished { revision, agents, .. } = &removed;
+    let name = clean(&revision.name);
+    Ok(writeln!(
+        context.out,
+        "{name}: removed by revision {}; it selected {agents} agent(s)",
+        revision.revision
+    )?)
+}
+
+/// One line about a published revision, its warnings to standard error; or JSON.
+fn tell_published(published: &PolicyPublished, context: &mut Context<'_>) -> Result<(), CliError> {
+    for warning in &published.warnings {
+        writeln!(context.err, "{}", clean(warning_line(warning).trim_start()))?;
+    }
+    if context.style.json {
+        return Ok(print_json(context.out, published)?);
+    }
+    let PolicyPublished { revision, changed, agents, .. } = published;
+    let what = if *changed { "published as revision" } else { "unchanged, already revision" };
+    let name = clean(&revision.name);
+    Ok(writeln!(context.out, "{name}: {what} {}; selects {agents} agent(s)", revision.revision)?)
+}
+
+/// Prints the schema that this program checks by.
+pub(super) fn schema(context: &mut Context<'_>) -> Result<(), CliError> {
+    Ok(print_json(context.out, muster_shared::policy::schema::document_schema())?)
 }
 
 pub(super) async fn show(policy: Option<&str>, context: &mut Context<'_>) -> Result<(), CliError> {
