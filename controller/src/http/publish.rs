@@ -124,7 +124,12 @@ pub(super) async fn publish(
         draft.delete(&mut batch);
     }
     publication.add_to(&mut batch);
-    let actions: Vec<Outgoing> = new.values().map(|view| audited(&caller, request.action, view)).collect();
+    let mut actions: Vec<Outgoing> =
+        new.values().map(|view| audited(&caller, request.action, view)).collect();
+    if let Some(draft) = &request.draft {
+        let action = "policy.draft-publish";
+        actions.push(Outgoing::by_user(&user, caller.from, action, draft.name.as_str()));
+    }
     commit(&app, batch, actions).await?;
     if !publication.revisions.is_empty() {
         app.book.take(publication);

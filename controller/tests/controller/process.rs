@@ -8,6 +8,8 @@ use muster_proto::api::{
 use muster_proto::opamp::RemoteConfigStatuses;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A controller in another process; killed when it is dropped.
@@ -118,27 +120,31 @@ async fn kill_9_while_publishing_leaves_the_state_before_or_after() {
     let mut api = Api::new(program.addr, &program.ca);
     api.login(password.trim()).await;
     let _: PolicyPlan = api.post("/policies/apply", &twins(0), 200).await;
-    let mut answered = 0;
-    let mut torn_off = 0;
+    let answered = Arc::new(AtomicU32::new(0));
     for round in 1..=8_u64 {
-        // Publishes one set after the other until it is killed, at a moment that differs from round to round.
+        let before = answered.load(Ordering::SeqCst);
+        // Publishes one set after the other until nobody answers any more.
         let publisher = {
-            let api = api.clone();
+            let (api, answered) = (api.clone(), Arc::clone(&answered));
             tokio::spawn(async move {
-                let mut last = answered;
                 loop {
-                    let body = serde_json::to_vec(&twins(last + 1)).unwrap();
+                    let next = answered.load(Ordering::SeqCst) + 1;
+                    let body = serde_json::to_vec(&twins(next)).unwrap();
                     match api.try_post("/policies/apply", body).await {
-                        Some(200) => last += 1,
+                        Some(200) => answered.store(next, Ordering::SeqCst),
                         Some(other) => panic!("status {other}"),
-                        None => return last,
+                        None => break,
                     }
                 }
             })
         };
-        tokio::time::sleep(Duration::from_millis(40 + round * 37 % 90)).await;
+        eventually("a set is published", async || (answered.load(Ordering::SeqCst) > before).then_some(()))
+            .await;
+        // The kill falls into another moment of a publication in each round.
+        tokio::time::sleep(Duration::from_micros(round * 7_919 % 30_000)).await;
         program.kill();
-        let told = publisher.await.unwrap();
+        publisher.await.unwrap();
+        let told = answered.load(Ordering::SeqCst);
         program = Program::start(dir.path(), &listen).await;
         let left: PolicyRevisionText = api.get("/policies/left").await;
         let right: PolicyRevisionText = api.get("/policies/right").await;
@@ -149,7 +155,6 @@ async fn kill_9_while_publishing_leaves_the_state_before_or_after() {
             number == told || number == told + 1,
             "round {round}: {told} was answered, {number} is there"
         );
-        torn_off += u32::from(number == told + 1);
         // Every revision has its entry in the audit log, and no other has one.
         let entries: Vec<AuditEntry> = api.all("/audit").await;
         let published = entries.iter().filter(|e| e.action == "policy.publish").count();
@@ -160,9 +165,8 @@ async fn kill_9_while_publishing_leaves_the_state_before_or_after() {
             right.revision.revision.0,
             "round {round}: no number is missing"
         );
-        answered = number;
+        answered.store(number, Ordering::SeqCst);
     }
-    assert!(answered > 8, "sets were published between the kills: {answered}, {torn_off} without an answer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
