@@ -2,6 +2,7 @@
 //! open is told to the SIEM before it takes effect.
 
 use crate::fleet::partition;
+use minisign::KeyPair;
 use muster_tests::eventually::{eventually, eventually_true, never};
 use muster_tests::partition::Partition;
 use muster_tests::policies;
@@ -40,16 +41,16 @@ fn publish(sandbox: &Sandbox, controller: &Controller, text: &str) -> Value {
     controller.agent("GUARDED")["summary"]["policy"].clone()
 }
 
-fn limited(home: &AgentHome, limits: &str) {
+fn append(home: &AgentHome, lines: &str) {
     let config = std::fs::read_to_string(&home.config).expect("the configuration is there");
-    std::fs::write(&home.config, format!("{config}[limits]\n{limits}"))
+    std::fs::write(&home.config, format!("{config}{lines}"))
         .expect("the configuration is written");
 }
 
 fn start(sandbox: &Sandbox, controller: &Controller, at: &Partition, limits: &str) -> AgentHome {
     let home = sandbox.agent("guarded", &at.at(), None);
     if !limits.is_empty() {
-        limited(&home, limits);
+        append(&home, &format!("[limits]\n{limits}"));
     }
     std::fs::create_dir(home.folder.join("secrets")).expect("the folder is made");
     std::fs::write(home.folder.join("secrets/qradar.crt"), "a certificate").expect("it is written");
@@ -152,6 +153,53 @@ fn limits_stand_against_a_stolen_controller() {
     assert!(told.contains("rule hush-reads drops and is new or changed"), "{told}");
     let reads_after = events[notice..].iter().filter(|e| e.event_id.starts_with("ZR")).count();
     assert_eq!(reads_after, 0, "the notice came before the first drop");
+}
+
+#[test]
+fn an_agent_that_asks_for_signatures_runs_signed_documents_only() {
+    // given an agent that trusts one key, which the controller never sees
+    let partition = partition("GUARDED");
+    let (siem, attacker) = (Receiver::start(Port::Tcp), Receiver::start(Port::Tcp));
+    let sandbox = Sandbox::new("signed");
+    let controller = sandbox.controller_with(QUICK);
+    controller.login();
+    let (ours, his) = (KeyPair::generate_unencrypted_keypair(), KeyPair::generate_unencrypted_keypair());
+    let (ours, his) = (ours.expect("a key"), his.expect("a key"));
+    let home = sandbox.agent("guarded", &partition.at(), None);
+    append(&home, &format!("[policy]\nrequire_signature = true\ntrusted_keys = [\"{}\"]\n", ours.pk.to_base64()));
+    let _ = controller.enrol(&home, &[]);
+    let _agent = home.run();
+    controller.await_agent("GUARDED", "connected", LIMIT, |view| {
+        (view["summary"]["connection"] == "connected").then_some(())
+    });
+    let sign = |key: &KeyPair, text: &str| {
+        let signature = minisign::sign(Some(&key.pk), &key.sk, text.as_bytes(), None, None).expect("it is signed");
+        let _ = sandbox.write("attack.yaml.minisig", &signature.into_string());
+    };
+    // when a document is published without a signature, then it is refused
+    let good = document(&siem, "");
+    let policy = publish(&sandbox, &controller, &good);
+    let reason = policy["reason"].as_str().unwrap_or_default();
+    assert!(policy["state"] == "failed" && reason.contains("takes signed policies only"), "{policy}");
+    // when it is signed, then it runs
+    sign(&ours, &good);
+    assert_eq!(publish(&sandbox, &controller, &good)["state"], "applied");
+    partition.append_mix(20);
+    eventually_true("the SIEM has them", LIMIT, || seen(&siem).len() >= 20);
+    // when somebody else signs another one, or our signature is put on it, then it is refused
+    let evil = document(&attacker, "");
+    sign(&his, &evil);
+    for what in ["his signature", "our signature of another text"] {
+        let policy = publish(&sandbox, &controller, &evil);
+        let reason = policy["reason"].as_str().unwrap_or_default();
+        assert!(policy["state"] == "failed" && reason.contains("fits none of the 1 key(s)"), "{what}: {policy}");
+        sign(&ours, &good);
+    }
+    // and events go where they went
+    let before = seen(&siem).len();
+    partition.append_mix(20);
+    eventually_true("the SIEM has them", LIMIT, || seen(&siem).len() >= before + 20);
+    assert_eq!(attacker.connections(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::collector::{
 use crate::config::Config;
 use crate::enrol::{Identity, expiry};
 use crate::health::{HealthBook, HealthSink, HealthState};
+use crate::policy::check::Guards;
 use crate::policy::store::PolicyStore;
 use crate::policy::{ApplyPolicy, PolicyChange, PolicyKeeper};
 use crate::state::{CursorKeeper, CursorStore, GapBook, StateDir};
@@ -202,7 +203,7 @@ impl Agent {
 async fn start_local(env: &Environment, collector: &Addr<Collector>) -> anyhow::Result<()> {
     let Some((file, spec)) = &env.config.policy else { return Ok(()) };
     // Loading the configuration has checked it.
-    let policy = EffectivePolicy { revision: 0, spec: spec.clone() };
+    let policy = EffectivePolicy { spec: spec.clone(), ..EffectivePolicy::default() };
     let compiled = CompiledPolicy::compile(&policy)?;
     let policy = PolicyChange { policy: Arc::new(policy), compiled: Arc::new(compiled), narrows: Vec::new() };
     let applied = collector.send(Apply(policy)).await.context("the collector ended at its start")?;
@@ -240,7 +241,7 @@ fn start_uplink(
     let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
     let store = PolicyStore::open(&env.config.state_dir)?;
     let supervisor = Rc::new(ApplyTo(collector.clone()));
-    let keeper = PolicyKeeper::new(store, env.config.limits.clone(), supervisor, Rc::clone(&sink)).start();
+    let keeper = PolicyKeeper::new(store, Guards::of(&env.config), supervisor, Rc::clone(&sink)).start();
     vitals.push(vital("keeper of the policy", &keeper));
     let handler: Rc<dyn PolicyHandler> = Rc::new(keeper);
     let settings = UplinkSettings {

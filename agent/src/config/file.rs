@@ -50,6 +50,12 @@ pub struct PartitionTable {
 pub struct PolicyTable {
     /// YAML file with the policy's content (what stands below `spec:` in a policy document).
     pub file: Option<PathBuf>,
+    /// Run only policies whose documents are signed by one of `trusted_keys`.
+    #[serde(default)]
+    pub require_signature: bool,
+    /// minisign public keys (the line of the .pub file that begins with RW).
+    #[serde(default)]
+    pub trusted_keys: Vec<String>,
 }
 
 /// `[secrets]`

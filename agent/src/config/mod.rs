@@ -10,6 +10,7 @@ pub use file::{ConfigFile, LogFormat};
 use crate::host::mapepire::{MapepireConfig, Password, Trust};
 use muster_shared::policy::limits::Limits;
 use muster_shared::policy::model::{EffectivePolicy, PolicySpec};
+use muster_shared::policy::signature::TrustedKeys;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -68,6 +69,8 @@ pub struct Config {
     pub secrets_dir: Option<PathBuf>,
     /// What no policy may widen.
     pub limits: Limits,
+    /// Keys of which one must have signed each document of a controller's policy; empty: none is asked for.
+    pub policy_keys: TrustedKeys,
     /// Log format.
     pub log_format: LogFormat,
     /// Log filter.
@@ -121,10 +124,11 @@ impl Config {
             Some(policy) => Some((at(policy), load_policy(&at(policy))?)),
             None => None,
         };
+        let policy_keys = policy_keys(&file.policy).map_err(|problem| content(path, problem))?;
         let limits = Limits::build(file.limits.into_spec())
             .map_err(|error| content(path, format!("[limits] {error}")))?;
         if let Some((local, spec)) = &policy {
-            let policy = EffectivePolicy { revision: 0, spec: spec.clone() };
+            let policy = EffectivePolicy { spec: spec.clone(), ..EffectivePolicy::default() };
             crate::policy::limits::allow(&limits, &policy, None).map_err(|breaches| {
                 content(local, format!("it does not keep the [limits] of {}: {breaches}", path.display()))
             })?;
@@ -142,6 +146,7 @@ impl Config {
             policy,
             secrets_dir: file.secrets.dir.as_deref().map(at),
             limits,
+            policy_keys,
             log_format: file.log.format,
             log_filter: file.log.filter.unwrap_or_else(|| "info".to_owned()),
         })
@@ -158,6 +163,19 @@ pub fn load_policy(path: &Path) -> Result<PolicySpec, ConfigError> {
     let problems = muster_shared::policy::validate_spec(&spec);
     let errors: Vec<String> = problems.iter().filter(|p| p.is_error()).map(ToString::to_string).collect();
     if errors.is_empty() { Ok(spec) } else { Err(content(path, errors.join("; "))) }
+}
+
+fn policy_keys(table: &file::PolicyTable) -> Result<TrustedKeys, String> {
+    let keys = TrustedKeys::new(table.trusted_keys.clone())
+        .map_err(|error| format!("[policy] trusted_keys: {error}"))?;
+    match (table.require_signature, keys.is_empty()) {
+        (true, true) => {
+            Err("[policy] require_signature needs trusted_keys: the public keys of those who sign".into())
+        }
+        // Keys that are named and not used would be a false comfort.
+        (false, false) => Err("[policy] trusted_keys has no effect without require_signature = true".into()),
+        (true, false) | (false, true) => Ok(keys),
+    }
 }
 
 fn trust(file: &ConfigFile, base: &Path, path: &Path) -> Result<Trust, ConfigError> {
@@ -334,6 +352,24 @@ mod tests {
         std::fs::write(folder.path().join("agent.toml"), toml).unwrap();
         let error = Config::load(&folder.path().join("agent.toml")).unwrap_err().to_string();
         assert!(error.contains("tcp://b.example.com:1 is not among the allowed receivers"), "{error}");
+    }
+
+    #[test]
+    fn keys_of_policies_are_checked() {
+        let start = partition(&format!("address = \"a\"\npin_sha256 = \"{}\"\n", "AB".repeat(32)));
+        let signed = |lines: &str| load(&format!("{start}[policy]\n{lines}"));
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+        let config = signed(&format!("require_signature = true\ntrusted_keys = [\"{key}\"]")).unwrap();
+        assert!(!config.policy_keys.is_empty());
+        assert!(signed("").unwrap().policy_keys.is_empty());
+        for (lines, part) in [
+            ("require_signature = true".to_owned(), "needs trusted_keys"),
+            (format!("trusted_keys = [\"{key}\"]"), "no effect without require_signature"),
+            ("require_signature = true\ntrusted_keys = [\"x\"]".to_owned(), "`x` is no minisign public key"),
+        ] {
+            let error = signed(&lines).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! Judges an offered policy as a whole: pure.
 
 use super::limits;
+use crate::config::Config;
 use muster_shared::policy::compile::CompiledPolicy;
 use muster_shared::policy::limits::Limits;
 use muster_shared::policy::model::EffectivePolicy;
 use muster_shared::policy::parse::parse_effective;
+use muster_shared::policy::signature::TrustedKeys;
 use muster_shared::policy::validate::validate_effective;
 use std::sync::Arc;
 
@@ -23,13 +25,30 @@ pub struct CheckedPolicy {
     pub compiled: Arc<CompiledPolicy>,
 }
 
-/// Reads, validates and compiles a policy, and asks the local limits. `running` is what it would replace.
+/// What the agent's own configuration asks of every policy.
+#[derive(Debug, Clone, Default)]
+pub struct Guards {
+    /// Limits that no policy can widen.
+    pub limits: Limits,
+    /// Keys of which one must have signed each document; empty asks for no signatures.
+    pub keys: TrustedKeys,
+}
+
+impl Guards {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self { limits: config.limits.clone(), keys: config.policy_keys.clone() }
+    }
+}
+
+/// Reads, validates and compiles a policy, and asks signatures and local limits. `running` is what it would replace.
 ///
 /// # Errors
 /// Everything that is wrong with it, for the operator who published it.
 pub fn check(
     body: &[u8],
-    limits: &Limits,
+    guards: &Guards,
     running: Option<&EffectivePolicy>,
 ) -> Result<CheckedPolicy, String> {
     let text = std::str::from_utf8(body).map_err(|_| "the policy is no UTF-8 text".to_owned())?;
@@ -43,7 +62,8 @@ pub fn check(
         return Err(list(&errors));
     }
     let compiled = CompiledPolicy::compile(&policy).map_err(|error| error.to_string())?;
-    limits::allow(limits, &policy, running)
+    guards.keys.check(&policy, running).map_err(|error| error.to_string())?;
+    limits::allow(&guards.limits, &policy, running)
         .map_err(|reason| format!("this agent's local limits forbid it: {reason}"))?;
     Ok(CheckedPolicy { policy: Arc::new(policy), compiled: Arc::new(compiled) })
 }
@@ -62,7 +82,7 @@ mod tests {
     use muster_shared::policy::limits::LimitsSpec;
 
     fn free(body: &[u8]) -> Result<CheckedPolicy, String> {
-        check(body, &Limits::default(), None)
+        check(body, &Guards::default(), None)
     }
 
     const GOOD: &str = r#"{"revision":3,"spec":{
@@ -104,12 +124,21 @@ mod tests {
         }
         let destinations = Some(vec!["siem.example.com".to_owned()]);
         let limits = Limits::build(LimitsSpec { destinations, ..LimitsSpec::default() }).unwrap();
-        let error = check(GOOD.as_bytes(), &limits, None).map(|checked| checked.policy).unwrap_err();
+        let guards = Guards { limits, ..Guards::default() };
+        let error = check(GOOD.as_bytes(), &guards, None).map(|checked| checked.policy).unwrap_err();
         assert_eq!(
             error,
             "this agent's local limits forbid it: limit `destinations`: spec.destinations.siem: \
              tcp://10.0.0.1:514 is not among the allowed receivers"
         );
+    }
+
+    #[test]
+    fn an_unsigned_policy_is_refused_where_signatures_are_asked_for() {
+        let key = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3".to_owned();
+        let guards = Guards { keys: TrustedKeys::new(vec![key]).unwrap(), ..Guards::default() };
+        let error = check(GOOD.as_bytes(), &guards, None).map(|checked| checked.policy).unwrap_err();
+        assert!(error.contains("takes signed policies only"), "{error}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::policy::plan::{Order, Read};
 use crate::store::Batch;
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
-use muster_proto::api::{DraftQuery, DraftText, DraftView, Page, PageQuery, PolicyFault};
+use muster_proto::api::{DraftQuery, DraftText, DraftView, Page, PageQuery, PolicyFault, PolicyPublished};
 use muster_shared::policy::validate::holds_private_key;
 use std::collections::BTreeMap;
 
@@ -47,7 +47,13 @@ fn existing(app: &App, name: &str) -> Result<StoredDraft, ApiError> {
     })
 }
 
-async fn list(
+#[utoipa::path(
+    get,
+    path = "/api/v1/drafts",
+    params(PageQuery),
+    responses((status = 200, body = Page<DraftView>)),
+)]
+pub(super) async fn list(
     app: web::Data<App>,
     _: Caller,
     query: web::Query<PageQuery>,
@@ -57,13 +63,35 @@ async fn list(
     Ok(web::Json(Page { items: items.iter().map(|d| d.view(&app.book)).collect(), next }))
 }
 
-async fn show(app: web::Data<App>, _: Caller, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
+#[utoipa::path(
+    get,
+    path = "/api/v1/drafts/{name}",
+    params(("name" = String, Path, description = "Name of the draft")),
+    responses((status = 200, body = DraftText)),
+)]
+pub(super) async fn show(
+    app: web::Data<App>,
+    _: Caller,
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
     let draft = existing(&app, &name)?;
     let view = draft.view(&app.book);
     Ok(HttpResponse::Ok().insert_header(etag(&draft.etag)).json(DraftText { draft: view, text: draft.text }))
 }
 
-async fn save(
+#[utoipa::path(
+    put,
+    path = "/api/v1/drafts/{name}",
+    params(("name" = String, Path, description = "Name of the draft"), DraftQuery),
+    request_body(content = String, content_type = "application/yaml"),
+    responses(
+        (status = 201, body = DraftView, description = "A new draft"),
+        (status = 200, body = DraftView, description = "Saved"),
+        (status = 412, description = "It was changed meanwhile, or is there already"),
+        (status = 428, description = "Neither If-Match nor If-None-Match was sent"),
+    ),
+)]
+pub(super) async fn save(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
@@ -120,7 +148,13 @@ fn private_key() -> PolicyFault {
     }
 }
 
-async fn delete(
+#[utoipa::path(
+    delete,
+    path = "/api/v1/drafts/{name}",
+    params(("name" = String, Path, description = "Name of the draft")),
+    responses((status = 204, description = "It is deleted"), (status = 412, description = "It was changed meanwhile")),
+)]
+pub(super) async fn delete(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
@@ -135,7 +169,17 @@ async fn delete(
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn publish_draft(
+#[utoipa::path(
+    post,
+    path = "/api/v1/drafts/{name}/publish",
+    params(("name" = String, Path, description = "Name of the draft")),
+    responses(
+        (status = 201, body = PolicyPublished, description = "A new revision; the draft is gone"),
+        (status = 200, body = PolicyPublished, description = "That text is current already; the draft is gone"),
+        (status = 412, description = "The draft was changed meanwhile"),
+    ),
+)]
+pub(super) async fn publish_draft(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,

@@ -45,6 +45,15 @@ use utoipa::OpenApi;
         super::policy::revision,
         super::policy::diff,
         super::policy::status,
+        super::policy::revert,
+        super::policy_set::apply,
+        super::policy_set::preview,
+        super::policy_set::schema,
+        super::draft::list,
+        super::draft::show,
+        super::draft::save,
+        super::draft::delete,
+        super::draft::publish_draft,
     )
 )]
 struct Annotated;

@@ -8,11 +8,11 @@ use crate::app::App;
 use crate::fleet::Agent;
 use crate::policy::plan::{Order, Read};
 use crate::policy::{self, Checked, StoredRevision};
-use actix_web::{HttpResponse, guard, web};
+use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use muster_proto::api::{
     Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished, PolicyRevert,
-    PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent,
+    PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent, PolicyText,
 };
 use muster_shared::id::Revision;
 use muster_shared::policy::merge::selects;
@@ -24,8 +24,7 @@ const MAX_LISTED: usize = 1_000;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        // Other methods of this path belong to a policy of that name.
-        .service(web::resource("/policies/validate").guard(guard::Post()).route(web::post().to(validate)))
+        .route("/policies/validate", web::post().to(validate))
         .service(
             web::resource("/policies")
                 .route(web::post().to(publish))
@@ -127,7 +126,14 @@ async fn answer(app: web::Data<App>, caller: Caller, request: Request) -> Result
 }
 
 /// Publishes the text of an older revision again.
-async fn revert(
+#[utoipa::path(
+    post,
+    path = "/api/v1/policies/{name}/revert",
+    params(("name" = String, Path, description = "Name of the document")),
+    request_body = PolicyRevert,
+    responses((status = 201, body = PolicyPublished, description = "A new revision"), (status = 200, body = PolicyPublished, description = "That text is current already")),
+)]
+pub(super) async fn revert(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
@@ -142,7 +148,8 @@ async fn revert(
             format!("revision {} removed the policy; `muster policy remove {name}` does that", body.to),
         ));
     }
-    answer(app, caller, one(Read::text(old.text), expected, "policy.revert")).await
+    let source = PolicyText { text: old.text, signature: old.signature, ..PolicyText::default() };
+    answer(app, caller, one(Read::from(source), expected, "policy.revert")).await
 }
 
 #[utoipa::path(
@@ -190,10 +197,14 @@ pub(super) async fn list(
     params(("name" = String, Path, description = "Name of the document")),
     responses((status = 200, body = PolicyRevisionText)),
 )]
-pub(super) async fn show(app: web::Data<App>, _: Caller, name: web::Path<String>) -> Result<HttpResponse, ApiError> {
-    let StoredRevision { view, text } = live(&app, &name)?;
+pub(super) async fn show(
+    app: web::Data<App>,
+    _: Caller,
+    name: web::Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let StoredRevision { view, text, signature } = live(&app, &name)?;
     let tag = etag(view.revision);
-    Ok(HttpResponse::Ok().insert_header(tag).json(PolicyRevisionText { revision: view, text }))
+    Ok(HttpResponse::Ok().insert_header(tag).json(PolicyRevisionText { revision: view, text, signature }))
 }
 
 fn known(app: &App, name: &str) -> Result<Vec<StoredRevision>, ApiError> {
@@ -237,8 +248,8 @@ pub(super) async fn revision(
 ) -> Result<web::Json<PolicyRevisionText>, ApiError> {
     let (name, number) = path.into_inner();
     let history = known(&app, &name)?;
-    let StoredRevision { view, text } = numbered(history, &name, number)?;
-    Ok(web::Json(PolicyRevisionText { revision: view, text }))
+    let StoredRevision { view, text, signature } = numbered(history, &name, number)?;
+    Ok(web::Json(PolicyRevisionText { revision: view, text, signature }))
 }
 
 fn numbered(history: Vec<StoredRevision>, name: &str, number: u64) -> Result<StoredRevision, ApiError> {

@@ -9,7 +9,7 @@ use crate::policy::impact::Group;
 use crate::policy::plan::{Order, Plan, Read, refusals};
 use crate::policy::{self};
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpRequest, HttpResponse, guard, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use muster_proto::api::{
     PlanAction, PolicyPlan, PolicyPreview, PolicySetRequest, PolicyText, PreviewGroup, PreviewRefusal,
 };
@@ -25,11 +25,9 @@ const MAX_NAMES: usize = 50;
 const MAX_GROUPS: usize = 200;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    // Other methods of these paths belong to policies of that name.
     config
         .service(
             web::resource("/policies/apply")
-                .guard(guard::Post())
                 .app_data(
                     web::JsonConfig::default()
                         .limit(MAX_SET)
@@ -39,14 +37,19 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         )
         .service(
             web::resource("/policies/preview")
-                .guard(guard::Post())
                 .app_data(web::PayloadConfig::new(MAX_SET))
                 .route(web::post().to(preview)),
         )
         .route("/schemas/policy", web::get().to(schema));
 }
 
-async fn schema() -> HttpResponse {
+/// The JSON Schema of a policy document.
+#[utoipa::path(
+    get,
+    path = "/api/v1/schemas/policy",
+    responses((status = 200, body = Object, content_type = "application/schema+json", description = "JSON Schema, draft 7")),
+)]
+pub(super) async fn schema() -> HttpResponse {
     HttpResponse::Ok().content_type("application/schema+json").json(document_schema())
 }
 
@@ -56,7 +59,13 @@ fn order(set: &PolicySetRequest) -> Order {
 }
 
 /// Publishes a set, or says what publishing it would do.
-async fn apply(
+#[utoipa::path(
+    post,
+    path = "/api/v1/policies/apply",
+    request_body = PolicySetRequest,
+    responses((status = 200, body = PolicyPlan), (status = 412, description = "Somebody published meanwhile")),
+)]
+pub(super) async fn apply(
     app: web::Data<App>,
     caller: Caller,
     set: web::Json<PolicySetRequest>,
@@ -75,7 +84,13 @@ async fn apply(
 }
 
 /// What publishing would mean for the partitions. Takes one YAML document, or a set as JSON.
-async fn preview(
+#[utoipa::path(
+    post,
+    path = "/api/v1/policies/preview",
+    request_body(content((String = "application/yaml"), (PolicySetRequest = "application/json"))),
+    responses((status = 200, body = PolicyPreview)),
+)]
+pub(super) async fn preview(
     app: web::Data<App>,
     _: Caller,
     request: HttpRequest,
@@ -87,7 +102,7 @@ async fn preview(
         serde_json::from_str(&text)
             .map_err(|e| ApiError::bad_request("json", format!("the body cannot be used: {e}")))?
     } else {
-        let documents = vec![PolicyText { file: String::new(), text }];
+        let documents = vec![PolicyText { text, ..PolicyText::default() }];
         PolicySetRequest { documents, ..PolicySetRequest::default() }
     };
     blocking(move || {

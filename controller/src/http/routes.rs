@@ -80,6 +80,16 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/policies/{name}/revisions/{revision}", VIEWER, "One revision of a policy"),
     route("GET", "/api/v1/policies/{name}/diff", VIEWER, "What differs between two revisions"),
     route("GET", "/api/v1/policies/{name}/status", VIEWER, "How far the current revision has got"),
+    route("POST", "/api/v1/policies/{name}/revert", OPERATOR, "Publish the text of an older revision again"),
+    route("POST", "/api/v1/policies/apply", OPERATOR, "Publish a set of policies, all of them or none"),
+    route("POST", "/api/v1/policies/preview", VIEWER, "What publishing would mean for the agents; changes nothing"),
+    route("GET", "/api/v1/schemas/policy", Public, "JSON Schema of policy documents"),
+    // Drafts.
+    route("GET", "/api/v1/drafts", VIEWER, "List drafts of policies"),
+    route("GET", "/api/v1/drafts/{name}", VIEWER, "A draft with its text"),
+    route("PUT", "/api/v1/drafts/{name}", OPERATOR, "Save a draft"),
+    route("DELETE", "/api/v1/drafts/{name}", OPERATOR, "Delete a draft"),
+    route("POST", "/api/v1/drafts/{name}/publish", OPERATOR, "Publish a draft"),
     // Audit log.
     route("GET", "/api/v1/audit", VIEWER, "List entries of the audit log"),
 ];
@@ -120,6 +130,7 @@ mod tests {
             "/api/v1/logout",            // the own session
             "/api/v1/password",          // the own password
             "/api/v1/policies/validate", // changes nothing
+            "/api/v1/policies/preview",  // changes nothing
         ];
         for r in ROUTES.iter().filter(|r| r.method != "GET" && !fine.contains(&r.pattern)) {
             match r.access {

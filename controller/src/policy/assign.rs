@@ -3,7 +3,7 @@
 use muster_proto::opamp::AgentRemoteConfig;
 use muster_proto::opamp::config::policy_offer;
 use muster_shared::policy::merge::{Merged, merge, selects};
-use muster_shared::policy::model::{EffectivePolicy, PolicyDocument};
+use muster_shared::policy::model::{EffectivePolicy, PolicyDocument, SignedDocument};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub struct Current {
     pub revision: u64,
     /// The document; absent if the present revision removed it.
     pub document: Option<Arc<PolicyDocument>>,
+    /// Its text and signature, if it was published with one.
+    pub signed: Option<SignedDocument>,
     /// Every revision with the selector that it had, oldest first; a removing one has the selector of
     /// what it removed.
     pub selectors: Vec<(u64, BTreeMap<String, String>)>,
@@ -81,14 +83,17 @@ pub fn assign<'a>(
             }
         }
     };
-    let numbers: BTreeMap<&str, u64> =
-        book.filter_map(|c| Some((c.document.as_ref()?.name.as_str(), c.revision))).collect();
-    desired(merged, &numbers)
+    let current: BTreeMap<&str, &Current> =
+        book.filter_map(|c| Some((c.document.as_ref()?.name.as_str(), c))).collect();
+    desired(merged, &current)
 }
 
-fn desired(merged: Merged, numbers: &BTreeMap<&str, u64>) -> Desired {
-    let number = |name: &String| numbers.get(name.as_str()).copied().unwrap_or(0);
+fn desired(mut merged: Merged, current: &BTreeMap<&str, &Current>) -> Desired {
+    let number = |name: &String| current.get(name.as_str()).map_or(0, |c| c.revision);
     let documents = merged.documents.iter().map(|name| format!("{name}@{}", number(name))).collect();
+    // All of them or none: half of them proves nothing.
+    let signed = merged.documents.iter().map(|name| current.get(name.as_str())?.signed.clone());
+    merged.policy.signed = signed.collect::<Option<Vec<_>>>().unwrap_or_default();
     let offer = policy_offer(crate::store::encode(&merged.policy));
     let hash = crate::identity::secret::hex(&offer.config_hash);
     Desired { policy: merged.policy, documents, offer, hash }
@@ -115,7 +120,7 @@ mod tests {
 
     fn current(revision: u64, document: PolicyDocument) -> Current {
         let selectors = vec![(revision, document.selector.clone())];
-        Current { revision, document: Some(Arc::new(document)), selectors }
+        Current { revision, document: Some(Arc::new(document)), signed: None, selectors }
     }
 
     #[test]
@@ -153,10 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn signed_documents_travel_when_all_are_signed() {
+        let signed = |name: &str| SignedDocument { text: name.to_owned(), signature: format!("by {name}") };
+        let mut base = current(1, document("base", &[], 0));
+        base.signed = Some(signed("base"));
+        let mut prod = current(2, document("prod", &[("env", "prod")], 10));
+        let half = assign([base.clone(), prod.clone()].iter(), &labels(&[("env", "prod")]));
+        assert_eq!(half.policy.signed, []);
+        prod.signed = Some(signed("prod"));
+        let whole = assign([base.clone(), prod.clone()].iter(), &labels(&[("env", "prod")]));
+        assert_eq!(whole.policy.signed, [signed("prod"), signed("base")]);
+        let other = assign([base, prod].iter(), &labels(&[]));
+        assert_eq!(other.policy.signed, [signed("base")], "only those that select it");
+    }
+
+    #[test]
     fn losing_a_document_counts_as_a_change() {
         let gone = Current {
             revision: 7,
             document: None,
+            signed: None,
             selectors: vec![
                 (3, labels(&[("a", "1")])),
                 (5, labels(&[("a", "2")])),

@@ -14,7 +14,7 @@ use muster_proto::api::{ChangeKind, Labels, PolicyChange, PolicyFault, PolicyRev
 use muster_shared::id::Revision;
 use muster_shared::policy::diff::{self, diff_documents};
 use muster_shared::policy::merge::{MergeConflict, conflicts, merge_documents, selects};
-use muster_shared::policy::model::PolicyDocument;
+use muster_shared::policy::model::{PolicyDocument, SignedDocument};
 use muster_shared::policy::provenance::{self, ValueOrigin};
 use muster_shared::policy::validate::holds_private_key;
 use muster_shared::policy::{ParseError, parse_document, validate_document};
@@ -28,6 +28,8 @@ const REVISIONS: &str = "policy/revision/";
 const LAST: &str = "policy/last";
 /// Most documents.
 pub const MAX_DOCUMENTS: usize = 1_000;
+/// Words that stand where names of policies do, in `/api/v1/policies/…`.
+const RESERVED: [&str; 3] = ["apply", "preview", "validate"];
 /// Most faults that are told at once.
 const MAX_FAULTS: usize = 100;
 
@@ -38,6 +40,17 @@ pub struct StoredRevision {
     pub view: PolicyRevisionView,
     /// The text as it was sent; of a removing one, what it removed.
     pub text: String,
+    /// The detached signature that came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+impl StoredRevision {
+    /// Text and signature, if it was signed.
+    fn signed(&self) -> Option<SignedDocument> {
+        let signature = self.signature.clone()?;
+        Some(SignedDocument { text: self.text.clone(), signature })
+    }
 }
 
 /// What a check found.
@@ -60,6 +73,8 @@ pub enum Change {
         document: Arc<PolicyDocument>,
         /// Its text.
         text: String,
+        /// The detached signature that came with it.
+        signature: Option<String>,
     },
     /// It is removed; this is what is removed.
     Remove(StoredRevision),
@@ -107,7 +122,7 @@ impl PolicyBook {
             if document.is_none() && !stored.view.removed {
                 tracing::error!(key, "a stored policy cannot be read by this release; it selects nobody");
             }
-            state.take(&stored.view, document);
+            state.take(&stored, document);
         }
         Ok(Self { state: RwLock::new(state), publishing: tokio::sync::Mutex::default() })
     }
@@ -198,7 +213,7 @@ impl PolicyBook {
     pub fn publication(&self, changes: Vec<Change>, user: &str, now: Timestamp) -> Publication {
         let last = self.read().last;
         let number = |change, number| match change {
-            Change::Put { document, text } => {
+            Change::Put { document, text, signature } => {
                 let view = PolicyRevisionView {
                     name: document.name.clone(),
                     revision: Revision(number),
@@ -210,7 +225,7 @@ impl PolicyBook {
                     priority: document.priority,
                     sha256: crate::identity::secret::sha256_hex(text.as_bytes()),
                 };
-                (StoredRevision { view, text }, Some(document))
+                (StoredRevision { view, text, signature }, Some(document))
             }
             Change::Remove(present) => {
                 let view = PolicyRevisionView {
@@ -220,7 +235,7 @@ impl PolicyBook {
                     removed: true,
                     ..present.view
                 };
-                (StoredRevision { view, text: present.text }, None)
+                (StoredRevision { view, text: present.text, signature: None }, None)
             }
         };
         let revisions = changes.into_iter().zip(last + 1..).map(|(c, n)| number(c, n)).collect();
@@ -232,7 +247,7 @@ impl PolicyBook {
         let mut state = self.write();
         state.cache.clear();
         for (stored, document) in publication.revisions {
-            state.take(&stored.view, document);
+            state.take(&stored, document);
         }
     }
 
@@ -258,14 +273,17 @@ impl PolicyBook {
 }
 
 impl State {
-    fn take(&mut self, view: &PolicyRevisionView, document: Option<Arc<PolicyDocument>>) {
+    fn take(&mut self, stored: &StoredRevision, document: Option<Arc<PolicyDocument>>) {
+        let view = &stored.view;
         self.last = self.last.max(view.revision.0);
         let entry = self.documents.entry(view.name.clone()).or_insert_with(|| Current {
             revision: 0,
             document: None,
+            signed: None,
             selectors: Vec::new(),
         });
         entry.revision = view.revision.0;
+        entry.signed = document.as_ref().and_then(|_| stored.signed());
         entry.document = document;
         entry.selectors.push((view.revision.0, view.selector.clone()));
     }
@@ -304,6 +322,10 @@ pub fn check_alone(text: &str) -> Checked {
         let error = problem.is_error();
         let fault = fault(text, problem.path, problem.message);
         if error { checked.faults.push(fault) } else { checked.warnings.push(fault) }
+    }
+    if RESERVED.contains(&document.name.as_str()) {
+        let message = format!("`{}` is a word of the interface's paths; choose another name", document.name);
+        checked.faults.push(fault(text, "name".to_owned(), message));
     }
     checked.document = Some(Arc::new(document));
     checked

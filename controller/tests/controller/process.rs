@@ -107,6 +107,7 @@ fn twins(number: u32) -> PolicySetRequest {
     let document = |name: &str| PolicyText {
         file: String::new(),
         text: format!("{{api_version: muster/v1, name: {name}, description: '{number}', spec: {{}}}}"),
+        signature: None,
     };
     PolicySetRequest { documents: vec![document("left"), document("right")], ..PolicySetRequest::default() }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// A draft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DraftView {
     /// Its name.
     pub name: String,
@@ -37,6 +38,7 @@ pub struct DraftView {
 
 /// A draft with its text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DraftText {
     /// The draft.
     pub draft: DraftView,
@@ -47,6 +49,7 @@ pub struct DraftText {
 /// How a draft is saved.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
 pub struct DraftQuery {
     /// Revision that the text was made from; default the present one for a new draft, what it was for an old
     /// one.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 /// Documents to be published together: all of them or none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicySetRequest {
     /// The documents.
     pub documents: Vec<PolicyText>,
@@ -26,17 +27,22 @@ pub struct PolicySetRequest {
 /// A document on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyText {
     /// Where it comes from, for messages; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
     /// YAML text.
     pub text: String,
+    /// Content of a detached minisign signature of the text, for agents that ask for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// What is done with a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum PlanAction {
     /// It is new.
     Create,
@@ -50,6 +56,7 @@ pub enum PlanAction {
 
 /// One policy of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PlannedPolicy {
     /// Name; empty where the text could not be read.
     #[serde(default)]
@@ -79,6 +86,7 @@ pub struct PlannedPolicy {
 
 /// What publishing documents would do, or did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyPlan {
     /// It can be published as it is.
     pub valid: bool,
@@ -107,6 +115,7 @@ impl PolicyPlan {
 
 /// What publishing documents would mean for the partitions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyPreview {
     /// What would be published.
     pub plan: PolicyPlan,
@@ -120,6 +129,7 @@ pub struct PolicyPreview {
 
 /// Agents whose policies change in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PreviewGroup {
     /// How many there are.
     pub count: u64,
@@ -141,6 +151,7 @@ pub struct PreviewGroup {
 
 /// Agents that would refuse a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PreviewRefusal {
     /// How many there are.
     pub count: u64,
@@ -153,6 +164,7 @@ pub struct PreviewRefusal {
 /// Which revision comes back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PolicyRevert {
     /// Number of the revision whose text is published again.
     pub to: u64,

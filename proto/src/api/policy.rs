@@ -95,6 +95,9 @@ pub struct PolicyRevisionText {
     pub revision: PolicyRevisionView,
     /// YAML text; of a removing revision, the text that it removed.
     pub text: String,
+    /// Its detached minisign signature, if it was published with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// Which two revisions to compare.

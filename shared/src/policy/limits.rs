@@ -16,6 +16,7 @@ use std::net::IpAddr;
 /// Limits as configured, and as the agent shows them to its controller. An absent list limits nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct LimitsSpec {
     /// Receivers that events may be sent to: `siem.example.com:6514`, `tls://*.example.com`,
     /// `10.1.0.0/16:514-520`.

@@ -20,6 +20,7 @@ pub mod provenance;
 mod raw;
 pub mod route;
 pub mod schema;
+pub mod signature;
 pub mod validate;
 
 pub use compile::{CompiledPolicy, PolicyError, RuleIndex, Verdict};

@@ -66,6 +66,20 @@ pub struct EffectivePolicy {
     pub revision: u64,
     /// The content.
     pub spec: PolicySpec,
+    /// The signed documents that it was merged from, for agents that believe nothing else; empty unless all of
+    /// them are signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signed: Vec<SignedDocument>,
+}
+
+/// A policy document with a detached signature of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedDocument {
+    /// YAML text of the document, to the byte.
+    pub text: String,
+    /// Content of its minisign signature file.
+    pub signature: String,
 }
 
 /// A source to collect.

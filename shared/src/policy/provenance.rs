@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 /// A document with its number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Origin {
     /// Name of the document.
     pub document: String,
@@ -23,6 +24,7 @@ pub struct Origin {
 
 /// A value that another document would have set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Overridden {
     /// Which one.
     #[serde(flatten)]
@@ -34,6 +36,7 @@ pub struct Overridden {
 
 /// One value of a merged policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ValueOrigin {
     /// Where, as in differences: `spec.destinations.qradar.transport.address`, `spec.rules[quiet].action`.
     pub path: String,

@@ -1,7 +1,7 @@
 //! The keeper of the policy: one offer at a time, from check to durable storage.
 
 use crate::health::{HealthSink, HealthState};
-use crate::policy::check::{CheckedPolicy, check};
+use crate::policy::check::{CheckedPolicy, Guards, check};
 use crate::policy::store::{PolicyStore, StoredPolicy, StoredRefusal};
 use crate::policy::{ApplyPolicy, PolicyChange};
 use crate::uplink::{PolicyHandler, PolicyOffer, PolicyReport, PolicyVerdict};
@@ -9,7 +9,6 @@ use actix::fut::ActorFutureExt;
 use actix::{Actor, ActorFuture, Addr, AsyncContext, AtomicResponse, Context, Handler, WrapFuture};
 use futures_util::future::LocalBoxFuture;
 use muster_shared::policy::diff::narrows;
-use muster_shared::policy::limits::Limits;
 use muster_shared::policy::model::EffectivePolicy;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ struct Running {
 /// The actor.
 pub struct PolicyKeeper {
     store: PolicyStore,
-    limits: Limits,
+    guards: Guards,
     supervisor: Rc<dyn ApplyPolicy>,
     sink: Rc<dyn HealthSink>,
     running: Option<Running>,
@@ -60,13 +59,13 @@ impl PolicyKeeper {
     #[must_use]
     pub fn new(
         store: PolicyStore,
-        limits: Limits,
+        guards: Guards,
         supervisor: Rc<dyn ApplyPolicy>,
         sink: Rc<dyn HealthSink>,
     ) -> Self {
         Self {
             store,
-            limits,
+            guards,
             supervisor,
             sink,
             running: None,
@@ -111,7 +110,7 @@ impl PolicyKeeper {
     /// ran, and "applied" is said only of one that would run again after a restart.
     fn judge(&mut self, offer: PolicyOffer) -> Step<Result<(), String>> {
         let stored = StoredPolicy { hash: offer.hash, body: offer.body };
-        let checked = match check(&stored.body, &self.limits, self.running_policy()) {
+        let checked = match check(&stored.body, &self.guards, self.running_policy()) {
             Ok(checked) => checked,
             Err(reason) => return ready(Err(reason)),
         };
@@ -183,7 +182,7 @@ impl PolicyKeeper {
             self.last_offer = self.refusal();
             return;
         };
-        let checked = match check(&stored.body, &self.limits, None) {
+        let checked = match check(&stored.body, &self.guards, None) {
             Ok(checked) => checked,
             Err(reason) => return self.not_resumed(stored.hash, reason),
         };

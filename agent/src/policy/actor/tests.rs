@@ -53,7 +53,7 @@ fn start(state_dir: &Path) -> Setting {
 fn start_with(state_dir: &Path, supervisor: Rc<Recorder>) -> Setting {
     let sink = Rc::new(Sink::default());
     let store = PolicyStore::open(state_dir).unwrap();
-    let keeper = PolicyKeeper::new(store, Limits::default(), supervisor.clone(), sink.clone()).start();
+    let keeper = PolicyKeeper::new(store, Guards::default(), supervisor.clone(), sink.clone()).start();
     Setting { keeper, supervisor, sink }
 }
 
@@ -165,7 +165,7 @@ async fn a_hung_start_is_given_up() {
     supervisor.after.set(Some(Duration::from_secs(3_600)));
     let sink = Rc::new(Sink::default());
     let store = PolicyStore::open(dir.path()).unwrap();
-    let mut keeper = PolicyKeeper::new(store, Limits::default(), supervisor.clone(), sink.clone());
+    let mut keeper = PolicyKeeper::new(store, Guards::default(), supervisor.clone(), sink.clone());
     keeper.apply_deadline = Duration::from_millis(50);
     let setting = Setting { keeper: keeper.start(), supervisor, sink };
     let report = setting.keeper.offer(offer(1)).await;

@@ -8,6 +8,7 @@ use muster_shared::id::{AgentId, Revision};
 use muster_shared::policy::limits::Limits;
 use muster_shared::policy::merge::selects;
 use muster_shared::policy::model::{PolicyDocument, PolicySpec};
+use muster_shared::policy::signature::is_signature;
 use muster_shared::policy::validate::secrets_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ impl Read {
     /// A text from nowhere in particular.
     #[must_use]
     pub fn text(text: String) -> Self {
-        Self::from(PolicyText { file: String::new(), text })
+        Self::from(PolicyText { text, ..PolicyText::default() })
     }
 
     /// Name of the policy; empty where it could not be read.
@@ -186,7 +187,12 @@ impl Planned {
         let Checked { document, faults, warnings } = checked.clone();
         let name = read.name().to_owned();
         let old = present.stored.get(&name);
-        let same = old.is_some_and(|old| old.text == text.text);
+        let same = old.is_some_and(|old| old.text == text.text && old.signature == text.signature);
+        let mut faults = faults;
+        if text.signature.as_ref().is_some_and(|signature| !is_signature(signature)) {
+            let message = "the signature is no detached minisign signature; make it with `minisign -Sm FILE`";
+            faults.push(fault("", String::new(), message.to_owned()));
+        }
         let action = match old {
             Some(_) if same => PlanAction::Unchanged,
             Some(_) => PlanAction::Update,
@@ -199,10 +205,11 @@ impl Planned {
             Some((_, in_force)) if same => Some(Arc::clone(in_force)),
             _ => document,
         };
-        let change = document
-            .as_ref()
-            .filter(|_| !same && faults.is_empty())
-            .map(|document| Change::Put { document: Arc::clone(document), text: text.text.clone() });
+        let change = document.as_ref().filter(|_| !same && faults.is_empty()).map(|document| Change::Put {
+            document: Arc::clone(document),
+            text: text.text.clone(),
+            signature: text.signature.clone(),
+        });
         let view = PlannedPolicy {
             name,
             file: text.file.clone(),

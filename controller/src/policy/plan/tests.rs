@@ -27,7 +27,10 @@ impl Book {
                 priority: document.priority,
                 sha256: String::new(),
             };
-            book.stored.insert(document.name.clone(), StoredRevision { view, text: (*text).to_owned() });
+            book.stored.insert(
+                document.name.clone(),
+                StoredRevision { view, text: (*text).to_owned(), signature: None },
+            );
             book.documents.insert(document.name.clone(), (number, Arc::new(document)));
         }
         book
@@ -120,6 +123,26 @@ fn a_set_is_checked_as_a_whole() {
     let broken = Book::default().plan(&order(&["spec: [", &one]), &fleet());
     let names: Vec<_> = broken.view.policies.iter().map(|p| p.name.as_str()).collect();
     assert_eq!((names, broken.view.valid), (vec!["", "one"], false));
+}
+
+#[test]
+fn a_signature_is_part_of_what_is_published() {
+    let text = document("base", "", 0, UDP);
+    let book = Book::of(&[&text]);
+    let signed = |signature: &str| {
+        let source =
+            PolicyText { text: text.clone(), signature: Some(signature.to_owned()), ..PolicyText::default() };
+        book.plan(&Order { documents: vec![Read::from(source)], ..Order::default() }, &fleet())
+    };
+    let form = "untrusted comment: signature from minisign secret key
+RUQf6LRCGA9i559r3g7V1qNyJDApGip8MfqcadIgT9CuhV3EMhHoN1mGTkUidF/z7SrlQgXdy8ofjb7bNJJylDOocrCo8KLzZwo=
+trusted comment: timestamp:1633700835\tfile:test\tprehashed
+wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJAgAooBQ==";
+    let plan = signed(form);
+    assert_eq!((plan.view.valid, actions(&plan)), (true, vec![("base", PlanAction::Update, 9)]));
+    assert!(matches!(&plan.changes[0], Change::Put { signature: Some(s), .. } if s == form));
+    let plan = signed("hello");
+    assert!(!plan.view.valid && plan.view.policies[0].faults[0].message.contains("no detached minisign"));
 }
 
 #[test]

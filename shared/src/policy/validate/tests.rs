@@ -151,7 +151,8 @@ fn what_is_valid_compiles_and_what_compiles_has_no_error() {
         ("routes: {r: {destinations: [ghost]}}", false),
         ("severities: [{match: {objects: [a/b/c]}, severity: 4}]", false),
     ] {
-        let policy = EffectivePolicy { revision: 1, spec: parse_spec(spec).unwrap() };
+        let policy =
+            EffectivePolicy { revision: 1, spec: parse_spec(spec).unwrap(), ..EffectivePolicy::default() };
         assert_eq!(validate_effective(&policy).iter().all(|p| !p.is_error()), valid, "{spec}");
         assert_eq!(crate::policy::CompiledPolicy::compile(&policy).is_ok(), valid, "{spec}");
     }

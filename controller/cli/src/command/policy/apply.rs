@@ -9,7 +9,8 @@ use crate::command::Context;
 use crate::error::CliError;
 use crate::output::{clean, print_json, print_table};
 use muster_proto::api::{
-    PlanAction, PlannedPolicy, PolicyFault, PolicyPlan, PolicyPublished, PolicySetRequest, PolicyStatus,
+    PlanAction, PlannedPolicy, PolicyFault, PolicyPlan, PolicyPreview, PolicyPublished, PolicySetRequest,
+    PolicyStatus,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -22,7 +23,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(in crate::command) async fn run(args: ApplyArgs, context: &mut Context<'_>) -> Result<(), CliError> {
     let ApplyArgs { file, path, prune, dry_run, wait } = args;
     match (file, path) {
-        (Some(file), None) if !prune && !dry_run => one(&file, wait, context).await,
+        // A signature travels with sets only.
+        (Some(file), None) if !prune && !dry_run && files::signature_of(&file)?.is_none() => {
+            one(&file, wait, context).await
+        }
         (Some(path), _) | (None, Some(path)) => {
             let files = files::read_set(&path)?;
             set(&files, Wanted { prune, dry_run, wait }, context).await
@@ -42,8 +46,8 @@ struct Wanted {
 async fn set(files: &[PolicyFile], wanted: Wanted, context: &mut Context<'_>) -> Result<(), CliError> {
     let client = context.client()?;
     let request = files::request(files, wanted.prune);
-    let plan: PolicyPlan =
-        client.post(&["policies", "apply"], &PolicySetRequest { dry_run: true, ..request.clone() }).await?;
+    // Whoever may look may plan: a pipeline for proposals needs no right to publish.
+    let PolicyPreview { plan, .. } = client.post(&["policies", "preview"], &request).await?;
     if !plan.valid {
         return refused(&plan, files, context);
     }

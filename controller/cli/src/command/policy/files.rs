@@ -19,6 +19,8 @@ pub(super) struct PolicyFile {
     pub(super) path: String,
     /// Its text.
     pub(super) text: String,
+    /// Content of the `.minisig` file beside it.
+    pub(super) signature: Option<String>,
 }
 
 /// Reads a file, or every `*.yaml` and `*.yml` below a directory, by path. What begins with a dot is left out.
@@ -42,9 +44,18 @@ pub(super) fn read_set(path: &Path) -> Result<Vec<PolicyFile>, CliError> {
         if bytes > MAX_BYTES {
             return Err(CliError::Local(format!("the files have more than {MAX_BYTES} bytes together")));
         }
-        files.push(PolicyFile { path: path.display().to_string(), text });
+        let signature = signature_of(&path)?;
+        files.push(PolicyFile { path: path.display().to_string(), text, signature });
     }
     Ok(files)
+}
+
+/// The detached signature `FILE.minisig` beside a file, if there is one.
+pub(super) fn signature_of(file: &Path) -> Result<Option<String>, CliError> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".minisig");
+    let path = PathBuf::from(name);
+    if path.is_file() { super::read(&path).map(Some) } else { Ok(None) }
 }
 
 fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), CliError> {
@@ -77,7 +88,12 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Cli
 
 /// The files as a request.
 pub(super) fn request(files: &[PolicyFile], prune: bool) -> PolicySetRequest {
-    let documents = files.iter().map(|f| PolicyText { file: f.path.clone(), text: f.text.clone() }).collect();
+    let text = |f: &PolicyFile| PolicyText {
+        file: f.path.clone(),
+        text: f.text.clone(),
+        signature: f.signature.clone(),
+    };
+    let documents = files.iter().map(text).collect();
     PolicySetRequest { documents, prune, ..PolicySetRequest::default() }
 }
 
@@ -103,6 +119,7 @@ mod tests {
             ("b.yaml", "b"),
             ("a.yml", "a"),
             ("README.md", "no"),
+            ("b.yaml.minisig", "signed"),
             (".c.yaml", "no"),
             ("sites/east.yaml", "east"),
             ("sites/.hidden/x.yaml", "no"),
@@ -113,6 +130,7 @@ mod tests {
         assert_eq!(texts, ["a", "b", "east"]);
         let one = read_set(&folder.path().join("b.yaml")).unwrap();
         assert_eq!((one.len(), one[0].text.as_str()), (1, "b"));
+        assert_eq!(one[0].signature.as_deref(), Some("signed"));
         let empty = tempfile::tempdir().unwrap();
         let error = read_set(empty.path()).unwrap_err().to_string();
         assert!(error.contains("holds no *.yaml"), "{error}");
