@@ -43,8 +43,7 @@ fn publish(sandbox: &Sandbox, controller: &Controller, text: &str) -> Value {
 
 fn append(home: &AgentHome, lines: &str) {
     let config = std::fs::read_to_string(&home.config).expect("the configuration is there");
-    std::fs::write(&home.config, format!("{config}{lines}"))
-        .expect("the configuration is written");
+    std::fs::write(&home.config, format!("{config}{lines}")).expect("the configuration is written");
 }
 
 fn start(sandbox: &Sandbox, controller: &Controller, at: &Partition, limits: &str) -> AgentHome {
@@ -166,14 +165,18 @@ fn an_agent_that_asks_for_signatures_runs_signed_documents_only() {
     let (ours, his) = (KeyPair::generate_unencrypted_keypair(), KeyPair::generate_unencrypted_keypair());
     let (ours, his) = (ours.expect("a key"), his.expect("a key"));
     let home = sandbox.agent("guarded", &partition.at(), None);
-    append(&home, &format!("[policy]\nrequire_signature = true\ntrusted_keys = [\"{}\"]\n", ours.pk.to_base64()));
+    append(
+        &home,
+        &format!("[policy]\nrequire_signature = true\ntrusted_keys = [\"{}\"]\n", ours.pk.to_base64()),
+    );
     let _ = controller.enrol(&home, &[]);
     let _agent = home.run();
     controller.await_agent("GUARDED", "connected", LIMIT, |view| {
         (view["summary"]["connection"] == "connected").then_some(())
     });
     let sign = |key: &KeyPair, text: &str| {
-        let signature = minisign::sign(Some(&key.pk), &key.sk, text.as_bytes(), None, None).expect("it is signed");
+        let signature =
+            minisign::sign(Some(&key.pk), &key.sk, text.as_bytes(), None, None).expect("it is signed");
         let _ = sandbox.write("attack.yaml.minisig", &signature.into_string());
     };
     // when a document is published without a signature, then it is refused
@@ -192,7 +195,10 @@ fn an_agent_that_asks_for_signatures_runs_signed_documents_only() {
     for what in ["his signature", "our signature of another text"] {
         let policy = publish(&sandbox, &controller, &evil);
         let reason = policy["reason"].as_str().unwrap_or_default();
-        assert!(policy["state"] == "failed" && reason.contains("fits none of the 1 key(s)"), "{what}: {policy}");
+        assert!(
+            policy["state"] == "failed" && reason.contains("fits none of the 1 key(s)"),
+            "{what}: {policy}"
+        );
         sign(&ours, &good);
     }
     // and events go where they went

@@ -190,9 +190,8 @@ fn hidden(entry: EntryType, spec: &PolicySpec, breaches: &mut Vec<Breach>) {
         breach("spec.sources".to_owned(), format!("no source fetches {shown}"));
     }
     for (position, when) in spec.exclude.iter().enumerate().filter(|(_, when)| may_match(when, entry, spec)) {
-        let what = if when.entry_types.is_empty() { "every entry type, so also" } else { "" };
-        let problem = format!("drops {what} {shown}").replace("  ", " ");
-        breach(format!("spec.exclude[{position}]"), problem);
+        let also = if when.entry_types.is_empty() { "every entry type, so also " } else { "" };
+        breach(format!("spec.exclude[{position}]"), format!("drops {also}{shown}"));
     }
     for rule in &spec.rules {
         match rule.action {

@@ -125,6 +125,7 @@ fn in_our_words(message: &str) -> String {
 mod tests {
     use super::*;
     use crate::policy::model::{Framing, TransportSpec};
+    use proptest::prelude::*;
 
     /// The first three lines of every case; what is wrong begins on line 4.
     const HEAD: &str = "api_version: muster/v1\nname: a\nspec:\n";
@@ -257,6 +258,41 @@ mod tests {
         let users = vec!["*u"; MAX_ALIASES + 1].join(", ");
         let many = format!("exclude:\n  - users: [&u BOB, {users}]\n");
         assert!(matches!(parse_spec(&many), Err(ParseError::At { line: 2, .. } | ParseError::Whole { .. })));
+    }
+
+    proptest! {
+        /// Any text is answered, and an answer has a place or none, never a made-up one.
+        #[test]
+        fn any_text_is_survived(text in "\\PC*|[\\x00-\\x7f]{0,400}") {
+            if let Err(ParseError::At { line, column, .. }) = parse_document(&text) {
+                prop_assert!(line >= 1 && column >= 1);
+            }
+        }
+
+        /// Pieces of YAML that are known for trouble, anywhere in a document: it is a document or it is refused,
+        /// soon, and a document that is read is written and read again as the same.
+        #[test]
+        fn hostile_pieces_anywhere_are_survived(
+            pieces in proptest::collection::vec(
+                (0_usize..400, prop_oneof![
+                    Just("&a "), Just("*a"), Just("<<: *a"), Just("!!binary "), Just("!include x"), Just("? "), Just(": "),
+                    Just("- - - "), Just("{"), Just("}"), Just("["), Just("]"), Just("|\n"), Just(">\n"), Just("\t"),
+                    Just("\"\\u0000\""), Just("\u{feff}"), Just("---\n"), Just("...\n"), Just("%YAML 9.9\n"), Just("~"),
+                    Just("0x7fffffffffffffff"), Just(".inf"), Just("1e999"), Just("'"), Just("#"), Just("\r\n"), Just("\u{85}"),
+                ]),
+                1..12,
+            ),
+        ) {
+            let mut text = "api_version: muster/v1\nname: a\nselector: {site: berlin}\npriority: 10\nspec:\n  sources:\n    audit: {kind: audit_journal, entry_types: [AF, PW]}\n  exclude:\n    - {users: [QTMHHTTP]}\n  rules:\n    - {name: r, match: {objects: [PAY*/*ALL]}, action: drop}\n  destinations:\n    siem:\n      transport: {kind: tls, address: 'siem.example.com:6514'}\n".to_owned();
+            for (at, piece) in pieces {
+                let at = (0..=at.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+                text.insert_str(at, piece);
+            }
+            if let Ok(document) = parse_document(&text) {
+                let json = serde_json::to_string(&document).unwrap();
+                prop_assert_eq!(parse_document(&json).unwrap(), document);
+            }
+        }
     }
 
     #[test]

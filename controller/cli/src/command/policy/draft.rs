@@ -10,7 +10,6 @@ use crate::output::{Tone, ago, cell, clean, or_dash, plain, print_json, print_ta
 use jiff::Timestamp;
 use muster_proto::api::{DraftText, DraftView, PolicyPublished};
 use reqwest::Method;
-use std::io::Write;
 use std::path::Path;
 
 /// Runs `policy draft`.

@@ -7,7 +7,6 @@ use comfy_table::Table;
 use muster_proto::api::AgentPolicyView;
 use muster_shared::policy::provenance::{Origin, ValueOrigin};
 use serde_json::Value;
-use std::io::Write;
 
 /// Longest value that is shown, in characters; certificates are cut.
 const MAX_VALUE: usize = 80;
