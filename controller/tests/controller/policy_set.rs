@@ -287,9 +287,7 @@ async fn the_schema_needs_no_session() {
     site.api.token = None;
     let schema: serde_json::Value = site.api.get("/schemas/policy").await;
     assert_eq!(schema["title"], "Muster policy");
-    assert!(
-        schema["definitions"]["Transport"]["properties"]["client_certificate"]["description"].is_string()
-    );
+    assert!(schema.to_string().contains("Never the secret itself"), "fields are described: {schema}");
     site.running.stop().await;
 }
 
