@@ -103,7 +103,9 @@ mod tests {
     use actix_web::ResponseError;
     use actix_web::test::TestRequest;
 
-    fn read(headers: &[(&str, &str)]) -> Result<Precondition, u16> {
+    type Headers<'h> = &'h [(&'h str, &'h str)];
+
+    fn read(headers: Headers<'_>) -> Result<Precondition, u16> {
         let request =
             headers.iter().fold(TestRequest::default(), |r, h| r.append_header(*h)).to_http_request();
         Precondition::read(&request).map_err(|e| e.status_code().as_u16())
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn headers_are_read() {
         let one_of = |tags: &[&str]| Precondition::OneOf(tags.iter().map(|t| (*t).to_owned()).collect());
-        let cases: [(&[(&str, &str)], Result<Precondition, u16>); 8] = [
+        let cases: [(Headers<'_>, Result<Precondition, u16>); 8] = [
             (&[], Ok(Precondition::Unknown)),
             (&[("if-match", "*")], Ok(Precondition::Exists)),
             (&[("if-none-match", "*")], Ok(Precondition::Absent)),
