@@ -43,9 +43,9 @@ fn a_pipeline_plans_and_applies() {
     let controller = sandbox.controller_with(&["--heartbeat-seconds", "1"]);
     controller.login();
     let home = sandbox.agent("eastern", &at.at(), None);
-    let _ = controller.enrol(&home, &["site=east"]);
+    let id = controller.enrol(&home, &["site=east"]);
     let _agent = home.run();
-    controller.await_agent("EASTERN", "connected", LIMIT, |view| {
+    controller.await_agent(&id, "connected", LIMIT, |view| {
         (view["summary"]["connection"] == "connected").then_some(())
     });
     let git = sandbox.path().join("git");
@@ -66,8 +66,10 @@ fn a_pipeline_plans_and_applies() {
     // and the next plan is empty
     let (code, plan, _) = muster(&controller, &["policy", "apply", "-f", &folder, "--dry-run"]);
     assert_eq!((code, plan.contains("nothing to change")), (Some(0), true), "{plan}");
+    // (by now the agent has seen its partition and knows its name)
+    controller.await_agent("EASTERN", "its name is known", LIMIT, |_| Some(()));
     // and each value tells where it comes from
-    let values = controller.muster_ok(&["agents", "policy", "EASTERN"]);
+    let values = controller.muster_ok(&["agents", "policy", &id]);
     assert!(values.contains("spec.rules[quiet].action") && values.contains("east@2"), "{values}");
 
     // when one file of a set is broken, then none is published, and the place is named

@@ -35,10 +35,10 @@ fn document(receiver: &Receiver, more: &str) -> String {
 }
 
 /// Publishes what an attacker would, and tells where the agent stands with it.
-fn publish(sandbox: &Sandbox, controller: &Controller, text: &str) -> Value {
+fn publish(sandbox: &Sandbox, controller: &Controller, id: &str, text: &str) -> Value {
     let file = sandbox.write("attack.yaml", text).display().to_string();
     let _ = controller.muster(&["policy", "apply", &file, "--wait", "30s"]);
-    controller.agent("GUARDED")["summary"]["policy"].clone()
+    controller.agent(id)["summary"]["policy"].clone()
 }
 
 fn append(home: &AgentHome, lines: &str) {
@@ -46,7 +46,14 @@ fn append(home: &AgentHome, lines: &str) {
     std::fs::write(&home.config, format!("{config}{lines}")).expect("the configuration is written");
 }
 
-fn start(sandbox: &Sandbox, controller: &Controller, at: &Partition, limits: &str) -> AgentHome {
+fn await_connected(controller: &Controller, id: &str) {
+    controller.await_agent(id, "connected", LIMIT, |view| {
+        (view["summary"]["connection"] == "connected").then_some(())
+    });
+}
+
+/// An enrolled agent with limits, and its id.
+fn start(sandbox: &Sandbox, controller: &Controller, at: &Partition, limits: &str) -> (AgentHome, String) {
     let home = sandbox.agent("guarded", &at.at(), None);
     if !limits.is_empty() {
         append(&home, &format!("[limits]\n{limits}"));
@@ -54,8 +61,8 @@ fn start(sandbox: &Sandbox, controller: &Controller, at: &Partition, limits: &st
     std::fs::create_dir(home.folder.join("secrets")).expect("the folder is made");
     std::fs::write(home.folder.join("secrets/qradar.crt"), "a certificate").expect("it is written");
     std::fs::write(home.folder.join("secrets/qradar.key"), "hunter2").expect("it is written");
-    let _ = controller.enrol(&home, &[]);
-    home
+    let id = controller.enrol(&home, &[]);
+    (home, id)
 }
 
 #[test]
@@ -70,11 +77,9 @@ fn limits_stand_against_a_stolen_controller() {
         "destinations = [\"tcp://{}\"]\njournals = [\"QSYS/QAUDJRN\"]\nnever_drop = [\"AF\", \"PW\"]\n",
         siem.address()
     );
-    let home = start(&sandbox, &controller, &partition, &limits);
+    let (home, id) = start(&sandbox, &controller, &partition, &limits);
     let _agent = home.run();
-    controller.await_agent("GUARDED", "connected", LIMIT, |view| {
-        (view["summary"]["connection"] == "connected").then_some(())
-    });
+    await_connected(&controller, &id);
     let told = controller.publish(&document(&siem, ""));
     assert!(told.contains("applied"), "{told}");
     partition.append_mix(200);
@@ -122,7 +127,7 @@ fn limits_stand_against_a_stolen_controller() {
         let file = sandbox.write("attack.yaml", &text).display().to_string();
         let preview = controller.muster_ok(&["policy", "preview", "-f", &file]);
         assert!(preview.contains("GUARDED would refuse it") && preview.contains(&part), "{what}: {preview}");
-        let policy = publish(&sandbox, &controller, &text);
+        let policy = publish(&sandbox, &controller, &id, &text);
         assert_eq!(policy["state"], "failed", "{what}: {policy}");
         let reason = policy["reason"].as_str().unwrap_or_default();
         assert!(reason.contains("local limits") && reason.contains(&part), "{what}: {reason}");
@@ -136,7 +141,7 @@ fn limits_stand_against_a_stolen_controller() {
 
     // when he drops what no limit protects
     let quiet = document(&siem, "rules:\n  - {name: hush-reads, match: {entry_types: [ZR]}, action: drop}\n");
-    let policy = publish(&sandbox, &controller, &quiet);
+    let policy = publish(&sandbox, &controller, &id, &quiet);
     assert_eq!(policy["state"], "applied", "{policy}");
     // then the SIEM was told, before
     partition.append_mix(200);
@@ -169,11 +174,9 @@ fn an_agent_that_asks_for_signatures_runs_signed_documents_only() {
         &home,
         &format!("[policy]\nrequire_signature = true\ntrusted_keys = [\"{}\"]\n", ours.pk.to_base64()),
     );
-    let _ = controller.enrol(&home, &[]);
+    let id = controller.enrol(&home, &[]);
     let _agent = home.run();
-    controller.await_agent("GUARDED", "connected", LIMIT, |view| {
-        (view["summary"]["connection"] == "connected").then_some(())
-    });
+    await_connected(&controller, &id);
     let sign = |key: &KeyPair, text: &str| {
         let signature =
             minisign::sign(Some(&key.pk), &key.sk, text.as_bytes(), None, None).expect("it is signed");
@@ -181,19 +184,19 @@ fn an_agent_that_asks_for_signatures_runs_signed_documents_only() {
     };
     // when a document is published without a signature, then it is refused
     let good = document(&siem, "");
-    let policy = publish(&sandbox, &controller, &good);
+    let policy = publish(&sandbox, &controller, &id, &good);
     let reason = policy["reason"].as_str().unwrap_or_default();
     assert!(policy["state"] == "failed" && reason.contains("takes signed policies only"), "{policy}");
     // when it is signed, then it runs
     sign(&ours, &good);
-    assert_eq!(publish(&sandbox, &controller, &good)["state"], "applied");
+    assert_eq!(publish(&sandbox, &controller, &id, &good)["state"], "applied");
     partition.append_mix(20);
     eventually_true("the SIEM has them", LIMIT, || seen(&siem).len() >= 20);
     // when somebody else signs another one, or our signature is put on it, then it is refused
     let evil = document(&attacker, "");
     sign(&his, &evil);
     for what in ["his signature", "our signature of another text"] {
-        let policy = publish(&sandbox, &controller, &evil);
+        let policy = publish(&sandbox, &controller, &id, &evil);
         let reason = policy["reason"].as_str().unwrap_or_default();
         assert!(
             policy["state"] == "failed" && reason.contains("fits none of the 1 key(s)"),
@@ -216,16 +219,14 @@ fn without_limits_the_siem_is_told_before_it_is_left() {
     let sandbox = Sandbox::new("left-siem");
     let controller = sandbox.controller_with(QUICK);
     controller.login();
-    let home = start(&sandbox, &controller, &partition, "");
+    let (home, id) = start(&sandbox, &controller, &partition, "");
     let _agent = home.run();
-    controller.await_agent("GUARDED", "connected", LIMIT, |view| {
-        (view["summary"]["connection"] == "connected").then_some(())
-    });
+    await_connected(&controller, &id);
     let _ = controller.publish(&document(&siem, ""));
     partition.append_mix(50);
     eventually_true("the SIEM has them", LIMIT, || seen(&siem).len() >= 50);
     // when an attacker sends its events elsewhere
-    let policy = publish(&sandbox, &controller, &document(&attacker, ""));
+    let policy = publish(&sandbox, &controller, &id, &document(&attacker, ""));
     assert_eq!(policy["state"], "applied", "{policy}");
     // then the old SIEM has the difference as the last thing that it hears
     let left = format!("destination siem leaves {} for {}", siem.address(), attacker.address());
