@@ -107,7 +107,8 @@ fn a_receiver_that_closes_an_idle_connection_is_noticed_at_once() {
     rig.await_health(HealthState::Healthy, "", LIMIT);
     receiver.kill();
     let begun = Instant::now();
-    eventually_true("the break is seen", LIMIT, || rig.stats().breaks == 1);
+    // A connection made in the moment of the kill breaks too: two breaks may be there at the first look.
+    eventually_true("the break is seen", LIMIT, || rig.stats().breaks >= 1);
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     receiver.restart();
     rig.await_health(HealthState::Healthy, "", LIMIT);
