@@ -2,10 +2,14 @@
 
 use crate::audit_log::{AuditLog, Outgoing};
 use crate::config::Config;
+use crate::event_hub::EventHub;
 use crate::fleet::Fleet;
+use crate::http::idempotency::Answers;
+use crate::http::metrics::MetricsCache;
 use crate::identity::ca::Ca;
 use crate::identity::tls::ServerCertificate;
 use crate::policy::PolicyBook;
+use crate::proposal::Proposals;
 use crate::store::{Batch, SharedStore, StoreError};
 use crate::user::Accounts;
 use jiff::Timestamp;
@@ -35,6 +39,14 @@ pub struct App {
     pub accounts: Accounts,
     /// Audit log.
     pub audit: AuditLog,
+    /// What waits for a second person, and the settings.
+    pub proposals: Proposals,
+    /// Answers to requests that may be sent again.
+    pub answers: Answers,
+    /// What changes, for whoever watches.
+    pub events: EventHub,
+    /// The last `/metrics`.
+    pub metrics: MetricsCache,
     /// When it was started.
     pub started: Timestamp,
     /// It is shutting down.

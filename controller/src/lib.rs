@@ -8,11 +8,13 @@
 pub mod app;
 pub mod audit_log;
 pub mod config;
+pub mod event_hub;
 pub mod fleet;
 pub mod gateway;
 pub mod http;
 pub mod identity;
 pub mod policy;
+pub mod proposal;
 pub mod serve;
 pub mod store;
 pub mod user;

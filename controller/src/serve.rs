@@ -3,14 +3,18 @@
 use crate::app::App;
 use crate::audit_log::{AuditError, AuditLog, Outgoing};
 use crate::config::{Config, FirstStart};
+use crate::event_hub::{self, EventHub};
 use crate::fleet::Fleet;
 use crate::gateway::outbox::Farewell;
+use crate::http::idempotency::Answers;
+use crate::http::metrics::MetricsCache;
 use crate::identity::ca::{Ca, CaError};
 use crate::identity::file::{self, FileError, failed};
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::secret;
 use crate::identity::tls::{self, ServerCertificate, TlsError};
 use crate::policy::PolicyBook;
+use crate::proposal::Proposals;
 use crate::store::{SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
 use actix_tls::accept::rustls_0_23::TlsStream;
@@ -83,6 +87,7 @@ pub struct Running {
     handle: ServerHandle,
     server: JoinHandle<std::io::Result<()>>,
     renewal: JoinHandle<()>,
+    watcher: JoinHandle<()>,
 }
 
 impl Running {
@@ -90,6 +95,8 @@ impl Running {
     pub async fn stop(self) {
         self.app.stopping.store(true, Ordering::Relaxed);
         self.renewal.abort();
+        self.watcher.abort();
+        self.app.events.close();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         self.handle.stop(true).await;
         if let Ok(Err(error)) = self.server.await {
@@ -122,13 +129,14 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let handle = server.handle();
     let server = tokio::spawn(server);
     let renewal = tokio::spawn(renew_certificate(Arc::clone(&app)));
+    let watcher = tokio::spawn(event_hub::watcher::run(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
     let ca_sha256 = secret::sha256_hex(app.ca.certificate());
     tracing::info!(%addr, agents = app.fleet.len(), user = ADMIN, ca_sha256, "controller listens");
     let ca_pem = app.ca.pem().to_owned();
-    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal })
+    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal, watcher })
 }
 
 fn assemble(
@@ -143,7 +151,10 @@ fn assemble(
     let certificate = Arc::new(ServerCertificate::new(&ca, names, now)?);
     let book = PolicyBook::load(&*store)?;
     let fleet = Fleet::load(&*store, &book)?;
-    let audit = AuditLog::open(&config.data_dir.join("audit.log"), Arc::clone(&store))?;
+    let proposals = Proposals::new(Arc::clone(&store));
+    let answers = Answers::new(Arc::clone(&store));
+    let events = EventHub::default();
+    let audit = AuditLog::open(&config.data_dir.join("audit"), Arc::clone(&store), events.clone())?;
     let accounts = Accounts::new(Arc::clone(&store))?;
     Ok(App {
         urls: config.urls(address, host.as_deref()),
@@ -156,6 +167,10 @@ fn assemble(
         book,
         accounts,
         audit,
+        answers,
+        proposals,
+        events,
+        metrics: MetricsCache::default(),
         started: now,
         stopping: AtomicBool::new(false),
         sessions: AtomicUsize::new(0),
@@ -202,7 +217,7 @@ pub async fn reset_admin(
     std::fs::metadata(&folder).map_err(failed("read", &folder))?;
     let store: SharedStore = Arc::new(SledStore::open(&folder)?);
     let accounts = Accounts::new(Arc::clone(&store))?;
-    let audit = AuditLog::open(&data_dir.join("audit.log"), Arc::clone(&store))?;
+    let audit = AuditLog::open(&data_dir.join("audit"), Arc::clone(&store), EventHub::default())?;
     let password = user::one_time_password();
     let mut batch = accounts.set_admin(&password, Timestamp::now())?;
     let nowhere = std::net::IpAddr::from([127, 0, 0, 1]);

@@ -6,6 +6,7 @@
 //! goes, and [`format`](mod@format) writes the bytes that a SIEM reads.
 #![forbid(unsafe_code)]
 
+pub mod audit_chain;
 pub mod cursor;
 pub mod event;
 pub mod format;

@@ -1,5 +1,8 @@
 //! The command line as clap reads it. Help texts are the reference for people.
 
+use crate::admin_args::{
+    ApiTokenCommand, AuditLogCommand, ProposalsCommand, SessionsCommand, SettingsCommand, UsersCommand,
+};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::path::PathBuf;
@@ -11,9 +14,10 @@ Exit codes:
   1  it failed for another reason than those below
   2  the command line is wrong
   3  the agent, policy, revision or token does not exist
-  4  refused by the controller, or a policy is not valid; nothing was changed
+  4  refused by the controller, or a policy or audit log is not valid; nothing was changed
   5  the controller cannot be reached or is not trusted, or the login is missing or over
   6  nothing was done because of --dry-run, and without it something would change
+  7  nothing was done yet: a second person must approve it (muster proposals)
 
 Environment:
   MUSTER_PROFILE   the profile to use, as --profile
@@ -82,6 +86,24 @@ pub enum Command {
     Policy(PolicyCommand),
     /// Event rates and lag of the fleet
     Rates(RatesArgs),
+    /// Users of the controller and what they may do
+    #[command(subcommand)]
+    Users(UsersCommand),
+    /// Tokens with which programs use the controller's interface
+    #[command(subcommand)]
+    ApiToken(ApiTokenCommand),
+    /// Open sessions
+    #[command(subcommand)]
+    Sessions(SessionsCommand),
+    /// What was done at the controller, by whom and from where
+    #[command(subcommand)]
+    AuditLog(AuditLogCommand),
+    /// Proposals that wait for a second person
+    #[command(subcommand)]
+    Proposals(ProposalsCommand),
+    /// Settings of the controller
+    #[command(subcommand)]
+    Settings(SettingsCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -348,7 +370,7 @@ pub struct RatesArgs {
 }
 
 /// `90s`, `15m`, `24h`, `7d`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write a number and s, m, h or d, such as 24h");
     let unit = text.chars().last().ok_or_else(wrong)?;
     let seconds: u64 = match unit {

@@ -15,6 +15,10 @@ pub(crate) const DEFAULT_PORT: u16 = 4320;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest request is publishing a policy for a large fleet.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The whole audit log of years.
+const LONG_PATIENCE: Duration = Duration::from_secs(3_600);
+/// Longest line of an answer in lines.
+const LONGEST_LINE: usize = 1024 * 1024;
 /// Longest reply that is read: the rates of 10,000 agents take some 10 MB.
 const LONGEST_REPLY: usize = 64 * 1024 * 1024;
 /// Items asked for in one page.
@@ -200,6 +204,60 @@ impl Client {
         self.read(&body)
     }
 
+    /// `PATCH` of a JSON body, of the version that is there now: what somebody else changed between is not
+    /// overwritten.
+    pub(crate) async fn change<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, CliError> {
+        let tag = self.tag(path).await?;
+        let mut request = self.request(Method::PATCH, path, &[]).json(body);
+        if let Some(tag) = tag {
+            request = request.header(header::IF_MATCH, tag);
+        }
+        let body = self.send(request).await?;
+        self.read(&body)
+    }
+
+    /// The `ETag` of what is there.
+    async fn tag(&self, path: &[&str]) -> Result<Option<header::HeaderValue>, CliError> {
+        let response = self.request(Method::GET, path, &[]).send().await.map_err(|e| self.failed(&e))?;
+        let (status, tag) = (response.status(), response.headers().get(header::ETAG).cloned());
+        let body = self.body(response).await?;
+        if status.is_success() { Ok(tag) } else { Err(self.refused(status, &body)) }
+    }
+
+    /// `GET` of lines, each given to `each` as it comes, without its end: for answers of any length.
+    pub(crate) async fn lines(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+        mut each: impl FnMut(&[u8]) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let request = self.request(Method::GET, path, query).timeout(LONG_PATIENCE);
+        let mut response = request.send().await.map_err(|e| self.failed(&e))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = self.body(response).await?;
+            return Err(self.refused(status, &body));
+        }
+        let mut rest: Vec<u8> = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.failed(&e))? {
+            rest.extend_from_slice(&chunk);
+            let mut begin = 0;
+            while let Some(end) = rest[begin..].iter().position(|b| *b == b'\n') {
+                each(&rest[begin..begin + end])?;
+                begin += end + 1;
+            }
+            rest.drain(..begin);
+            if rest.len() > LONGEST_LINE {
+                return Err(self.odd("a line of its answer is longer than 1 MiB"));
+            }
+        }
+        if rest.is_empty() { Ok(()) } else { Err(self.odd("its answer ended in the middle of a line")) }
+    }
+
     /// `DELETE`, answered without content.
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<(), CliError> {
         self.send(self.request(Method::DELETE, path, &[])).await.map(drop)
@@ -209,7 +267,11 @@ impl Client {
         let response = request.send().await.map_err(|e| self.failed(&e))?;
         let status = response.status();
         let body = self.body(response).await?;
-        if status.is_success() { Ok(body) } else { Err(self.refused(status, &body)) }
+        match serde_json::from_slice(&body) {
+            Ok(proposal) if status == StatusCode::ACCEPTED => Err(CliError::Proposed(Box::new(proposal))),
+            _ if status.is_success() => Ok(body),
+            _ => Err(self.refused(status, &body)),
+        }
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, CliError> {

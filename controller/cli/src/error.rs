@@ -1,6 +1,6 @@
 //! What can go wrong, in words that say what to do, and the exit code of each.
 
-use muster_proto::api::Problem;
+use muster_proto::api::{Problem, ProposalView};
 use std::path::PathBuf;
 
 /// Exit codes. They are part of the interface and never change their meaning.
@@ -20,6 +20,8 @@ pub enum Exit {
     Unreachable,
     /// Nothing was done because only a plan was asked for, and the plan is not empty.
     WouldChange,
+    /// Nothing was done yet: a second person must approve it.
+    Proposed,
 }
 
 impl Exit {
@@ -34,6 +36,7 @@ impl Exit {
             Self::Refused => 4,
             Self::Unreachable => 5,
             Self::WouldChange => 6,
+            Self::Proposed => 7,
         }
     }
 }
@@ -92,6 +95,15 @@ pub enum CliError {
     /// A dry run whose plan, which was shown, is not empty.
     #[error("something would change")]
     WouldChange,
+    /// The controller wants a second person to approve it.
+    #[error(
+        "proposed, not done yet: {} (a second person approves it with `muster proposals approve {}`)",
+        .0.summary, .0.id
+    )]
+    Proposed(Box<ProposalView>),
+    /// An audit log is not whole.
+    #[error("{0}")]
+    Broken(String),
     /// Something named is not there.
     #[error("{0}")]
     NotFound(String),
@@ -121,8 +133,9 @@ impl CliError {
             Self::Usage(_) => Exit::Usage,
             Self::Controller(problem) => exit_of_status(problem.status),
             Self::Unreachable { .. } | Self::Untrusted { .. } | Self::NotLoggedIn { .. } => Exit::Unreachable,
-            Self::Invalid { .. } => Exit::Refused,
+            Self::Invalid { .. } | Self::Broken(_) => Exit::Refused,
             Self::WouldChange => Exit::WouldChange,
+            Self::Proposed(_) => Exit::Proposed,
             Self::NotFound(_) => Exit::NotFound,
             Self::Protocol { .. } | Self::File { .. } | Self::Local(_) | Self::Output(_) => Exit::Error,
         }

@@ -12,6 +12,7 @@
 // The documentation of the arguments is the text of --help, where a link would show its brackets.
 #![allow(rustdoc::bare_urls)]
 
+pub mod admin_args;
 pub mod args;
 mod client;
 mod command;
@@ -83,6 +84,11 @@ where
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,
         // An answer, not a failure.
         Err(CliError::WouldChange) => Exit::WouldChange,
+        Err(CliError::Proposed(proposal)) if style.json => {
+            // As above: the exit code still tells.
+            let _ = output::print_json(context.out, &proposal);
+            Exit::Proposed
+        }
         Err(error) => {
             // Nothing can be done if standard error is closed; the exit code still tells.
             let _ = writeln!(context.err, "error: {}", output::clean_lines(&error.to_string()));

@@ -49,6 +49,7 @@ fn help_documents_the_exit_codes() {
         "4  refused by the controller",
         "5  the controller cannot be reached",
         "6  nothing was done because of --dry-run",
+        "7  nothing was done yet: a second person must approve it",
     ] {
         assert!(ran.out.contains(code), "{code} is missing in\n{}", ran.out);
     }

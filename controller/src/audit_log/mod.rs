@@ -1,32 +1,41 @@
-//! What administrators did: an append-only file, one JSON line an entry, each with the hash of the one
-//! before, so that a change or a hole shows.
+//! What administrators did: append-only segments, one JSON line an entry, each with the hash over the one before,
+//! so that a change or a hole shows ([`muster_shared::audit_chain`]).
 //!
 //! An entry is stored in the same batch as the action itself (its outbox) and moved to the file afterwards,
 //! so that neither is without the other whatever happens between. Entries have an id: one that is in the file
-//! already is not written again after a crash.
+//! already is not written again after a crash. The store remembers how far the log was, so that a tail that was
+//! cut off shows too.
 
+mod search;
+mod segment;
+
+pub use search::Search;
+
+use crate::event_hub::EventHub;
 use crate::identity::file::{FileError, failed};
-use crate::identity::secret;
 use crate::store::{self, Batch, Condition, SharedStore, StoreError};
 use jiff::Timestamp;
 use muster_proto::api::AuditEntry;
 use muster_shared::id::AgentId;
+use segment::{Line, Reader, SEGMENT_BYTES, Segments};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Prefix of the keys of entries that are not in the file yet.
 const OUTBOX: &str = "audit/";
+/// Key of how far the log was.
+const HEAD: &str = "audit-head";
 /// Ids remembered for telling entries that are in the file already: more than can be in the outbox when the
 /// program dies, for it is emptied after every action.
 const RECENT: usize = 1_000;
-/// Longest line that is read.
-const MAX_LINE: u64 = 64 * 1024;
+/// Longest detail, in bytes.
+const MAX_DETAIL: usize = 4_096;
+/// Largest value before or after, as JSON; a larger one is named by its size only.
+const MAX_VALUE: usize = 16 * 1024;
 
 /// An entry on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +52,12 @@ pub struct Outgoing {
     pub object: String,
     /// Further detail.
     pub detail: String,
+    /// What it was before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What it is now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
 }
 
 impl Outgoing {
@@ -56,6 +71,8 @@ impl Outgoing {
             action: action.to_owned(),
             object: object.into(),
             detail: String::new(),
+            before: None,
+            after: None,
         }
     }
 
@@ -68,7 +85,13 @@ impl Outgoing {
     /// With further detail.
     #[must_use]
     pub fn detail(self, detail: impl Into<String>) -> Self {
-        Self { detail: crate::fleet::bounded(&detail.into(), 4096), ..self }
+        Self { detail: crate::fleet::bounded(&detail.into(), MAX_DETAIL), ..self }
+    }
+
+    /// With what it was and what it is; `Null` for what is not there. Never a secret.
+    #[must_use]
+    pub fn change(self, before: impl Serialize, after: impl Serialize) -> Self {
+        Self { before: small(&before), after: small(&after), ..self }
     }
 
     /// Adds it to the batch of the action.
@@ -77,11 +100,19 @@ impl Outgoing {
     }
 }
 
-/// A line of the file.
+fn small(value: &impl Serialize) -> Option<Value> {
+    let text = store::encode(value);
+    if text.len() > MAX_VALUE {
+        return Some(Value::String(format!("{} bytes", text.len())));
+    }
+    serde_json::from_slice(&text).ok().filter(|v: &Value| !v.is_null())
+}
+
+/// How far the log was when the store last knew.
 #[derive(Serialize, Deserialize)]
-struct Line {
-    id: String,
-    entry: AuditEntry,
+struct Head {
+    sequence: u64,
+    hash: String,
 }
 
 /// Why the log could not be read or written.
@@ -99,27 +130,48 @@ pub enum AuditError {
 #[derive(Clone)]
 pub struct AuditLog {
     store: SharedStore,
+    folder: PathBuf,
+    events: EventHub,
     writer: Arc<Mutex<Writer>>,
 }
 
 struct Writer {
-    path: PathBuf,
-    file: File,
-    /// Where each entry begins.
-    offsets: Vec<u64>,
-    end: u64,
-    hash: String,
+    segments: Segments,
     recent: VecDeque<String>,
 }
 
 impl AuditLog {
-    /// Opens the log, cuts off a line that a crash left unfinished, and checks the chain.
+    /// Opens the log in a folder, cuts off a line that a crash left unfinished, and checks the end of the chain.
+    /// New entries are told to `events`.
     ///
     /// # Errors
-    /// If the file cannot be used.
-    pub fn open(path: &Path, store: SharedStore) -> Result<Self, AuditError> {
-        let writer = Writer::open(path).map_err(failed("read", path))?;
-        Ok(Self { store, writer: Arc::new(Mutex::new(writer)) })
+    /// If the folder cannot be used.
+    pub fn open(folder: &Path, store: SharedStore, events: EventHub) -> Result<Self, AuditError> {
+        Self::open_with(folder, store, events, SEGMENT_BYTES)
+    }
+
+    fn open_with(
+        folder: &Path,
+        store: SharedStore,
+        events: EventHub,
+        segment_bytes: u64,
+    ) -> Result<Self, AuditError> {
+        let (segments, lines) = Segments::open(folder, segment_bytes).map_err(failed("read", folder))?;
+        let mut writer = Writer { segments, recent: VecDeque::new() };
+        for line in lines {
+            if let Some(entry) = entry(&line) {
+                writer.remember(entry.id);
+            }
+        }
+        if let Some(head) = store::get_json::<Head>(&*store, HEAD)? {
+            let last = writer.segments.last;
+            if last < head.sequence {
+                tracing::error!(last, expected = head.sequence, "the end of the audit log was cut off");
+            } else if last == head.sequence && writer.segments.hash != head.hash {
+                tracing::error!(last, "the last entry of the audit log was changed");
+            }
+        }
+        Ok(Self { store, folder: folder.to_owned(), events, writer: Arc::new(Mutex::new(writer)) })
     }
 
     /// Moves what waits in the outbox to the file. Blocks on the disk.
@@ -129,16 +181,23 @@ impl AuditLog {
     pub fn drain_blocking(&self) -> Result<Batch, AuditError> {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = store::scan_json::<Outgoing>(&*self.store, OUTBOX)?;
-        let path = writer.path.clone();
         let mut done = Batch::new();
+        let mut written = Vec::new();
         for (key, outgoing) in waiting {
             let id = key.trim_start_matches(OUTBOX).to_owned();
             if !writer.recent.contains(&id) {
-                writer.append(id, outgoing).map_err(failed("written", &path))?;
+                written.push(writer.append(id, outgoing).map_err(failed("written", &self.folder))?);
             }
             done.delete(key, Condition::Any);
         }
-        writer.file.sync_data().map_err(failed("written", &path))?;
+        if !written.is_empty() {
+            writer.segments.sync().map_err(failed("written", &self.folder))?;
+            let head = Head { sequence: writer.segments.last, hash: writer.segments.hash.clone() };
+            done.put_json(HEAD, Condition::Any, &head);
+        }
+        for entry in &written {
+            self.events.audit(entry);
+        }
         Ok(done)
     }
 
@@ -156,66 +215,50 @@ impl AuditLog {
         }
     }
 
-    /// At most `limit` entries before `before`, newest first.
+    fn reader(&self) -> Reader {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).segments.reader()
+    }
+
+    /// Sequence of the last entry; 0 if there is none.
+    #[must_use]
+    pub fn last(&self) -> u64 {
+        self.reader().last
+    }
+
+    /// Whole lines after the sequence `after`, up to and including `until`, at most a segment at a time, and the
+    /// sequence of the last of them; `None` when there are no more. Blocks on the disk.
     ///
     /// # Errors
-    /// If the file cannot be read.
-    pub fn page(&self, before: Option<u64>, limit: usize) -> Result<Vec<AuditEntry>, AuditError> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = writer.offsets.len();
-        let end = before.map_or(count, |b| usize::try_from(b.saturating_sub(1)).unwrap_or(0).min(count));
-        let start = end.saturating_sub(limit);
-        let mut entries = writer.read(start, end).map_err(failed("read", &writer.path))?;
-        entries.reverse();
-        Ok(entries)
+    /// If a segment cannot be read.
+    pub fn export(&self, after: u64, until: u64) -> Result<Option<(Vec<u8>, u64)>, AuditError> {
+        let reader = self.reader();
+        let next = (after + 1).max(reader.first());
+        if next > until.min(reader.last) {
+            return Ok(None);
+        }
+        let (first, lines) = reader.around(next).map_err(failed("read", &self.folder))?;
+        let mut text = Vec::new();
+        let mut sequence = after;
+        for (i, line) in lines.iter().enumerate() {
+            let this = first + i as u64;
+            if this < next || this > until {
+                continue;
+            }
+            text.extend_from_slice(format!("{{\"hash\":\"{}\",\"entry\":", line.hash).as_bytes());
+            text.extend_from_slice(&line.entry);
+            text.extend_from_slice(b"}\n");
+            sequence = this;
+        }
+        Ok((sequence > after).then_some((text, sequence)))
     }
 }
 
+fn entry(line: &Line) -> Option<AuditEntry> {
+    let entry: AuditEntry = serde_json::from_slice(&line.entry).ok()?;
+    Some(AuditEntry { hash: line.hash.clone(), ..entry })
+}
+
 impl Writer {
-    fn open(path: &Path) -> std::io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.read(true).append(true).create(true).mode(0o600).open(path)?;
-        let mut writer = Self {
-            path: path.to_owned(),
-            file,
-            offsets: Vec::new(),
-            end: 0,
-            hash: String::new(),
-            recent: VecDeque::new(),
-        };
-        writer.replay()?;
-        Ok(writer)
-    }
-
-    fn replay(&mut self) -> std::io::Result<()> {
-        let mut reader = BufReader::new(self.file.try_clone()?);
-        let mut text = Vec::new();
-        loop {
-            text.clear();
-            let n = (&mut reader).take(MAX_LINE).read_until(b'\n', &mut text)? as u64;
-            if n == 0 || !text.ends_with(b"\n") {
-                break;
-            }
-            self.offsets.push(self.end);
-            self.end += n;
-            match serde_json::from_slice::<Line>(&text) {
-                Ok(line) => {
-                    let expected = chain(&self.hash, &line.id, &line.entry);
-                    if expected != line.entry.hash {
-                        tracing::error!(
-                            sequence = line.entry.sequence,
-                            "the chain of the audit log is broken here: an entry was changed or removed"
-                        );
-                    }
-                    self.hash = line.entry.hash;
-                    self.remember(line.id);
-                }
-                Err(error) => tracing::error!(%error, "an entry of the audit log cannot be read"),
-            }
-        }
-        self.file.set_len(self.end)
-    }
-
     fn remember(&mut self, id: String) {
         self.recent.push_back(id);
         if self.recent.len() > RECENT {
@@ -223,122 +266,25 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, id: String, out: Outgoing) -> std::io::Result<()> {
-        let mut entry = AuditEntry {
-            sequence: self.offsets.len() as u64 + 1,
+    fn append(&mut self, id: String, out: Outgoing) -> std::io::Result<AuditEntry> {
+        let entry = AuditEntry {
+            sequence: self.segments.last + 1,
+            id: id.clone(),
             at: out.at,
             actor: out.actor,
             from: out.from,
             action: out.action,
             object: out.object,
             detail: out.detail,
+            before: out.before,
+            after: out.after,
             hash: String::new(),
         };
-        entry.hash = chain(&self.hash, &id, &entry);
-        let hash = entry.hash.clone();
-        let mut text = store::encode(&Line { id: id.clone(), entry });
-        text.push(b'\n');
-        if let Err(error) = self.file.write_all(&text) {
-            // Nothing but whole lines stays in the file.
-            self.file.set_len(self.end)?;
-            return Err(error);
-        }
-        self.offsets.push(self.end);
-        self.end += text.len() as u64;
-        self.hash = hash;
+        self.segments.append(&store::encode(&entry))?;
         self.remember(id);
-        Ok(())
+        Ok(AuditEntry { hash: self.segments.hash.clone(), ..entry })
     }
-
-    fn read(&self, start: usize, end: usize) -> std::io::Result<Vec<AuditEntry>> {
-        let Some(&from) = self.offsets.get(start).filter(|_| start < end) else { return Ok(Vec::new()) };
-        let to = self.offsets.get(end).copied().unwrap_or(self.end);
-        let mut file = File::open(&self.path)?;
-        file.seek(SeekFrom::Start(from))?;
-        let reader = BufReader::new(file.take(to - from));
-        let mut entries = Vec::new();
-        for line in reader.lines() {
-            if let Ok(line) = serde_json::from_str::<Line>(&line?) {
-                entries.push(line.entry);
-            }
-        }
-        Ok(entries)
-    }
-}
-
-/// SHA-256 over the hash before and the entry without its own.
-fn chain(before: &str, id: &str, entry: &AuditEntry) -> String {
-    let bare = AuditEntry { hash: String::new(), ..entry.clone() };
-    let mut bytes = before.as_bytes().to_vec();
-    bytes.extend(store::encode(&Line { id: id.to_owned(), entry: bare }));
-    secret::sha256_hex(&bytes)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::MemoryStore;
-
-    async fn act(store: &SharedStore, log: &AuditLog, object: &str) {
-        let mut batch = Batch::new();
-        Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), "token.create", object).add_to(&mut batch);
-        store.apply(batch).await.unwrap();
-        log.drain().await;
-    }
-
-    #[tokio::test]
-    async fn entries_are_chained_and_survive_a_torn_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("audit.log");
-        let store: SharedStore = Arc::new(MemoryStore::default());
-        let log = AuditLog::open(&path, Arc::clone(&store)).unwrap();
-        for object in ["a", "b", "c"] {
-            act(&store, &log, object).await;
-        }
-        drop(log);
-        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
-        file.write_all(b"{\"id\":\"half").unwrap();
-        let log = AuditLog::open(&path, Arc::clone(&store)).unwrap();
-        act(&store, &log, "d").await;
-        let objects = |before, limit| {
-            let page = log.page(before, limit).unwrap();
-            page.into_iter().map(|e| (e.sequence, e.object)).collect::<Vec<_>>()
-        };
-        let pair = |n: u64, o: &str| (n, o.to_owned());
-        assert_eq!(objects(None, 2), [pair(4, "d"), pair(3, "c")]);
-        assert_eq!(objects(Some(3), 10), [pair(2, "b"), pair(1, "a")]);
-        assert_eq!(objects(Some(1), 10), []);
-        assert_eq!(store.snapshot().unwrap(), [], "the outbox is empty");
-
-        let entries = log.page(None, 10).unwrap();
-        let lines: Vec<Line> = std::fs::read_to_string(&path)
-            .unwrap()
-            .lines()
-            .map(|l| serde_json::from_str(l).unwrap())
-            .collect();
-        let mut hash = String::new();
-        for line in &lines {
-            assert_eq!(chain(&hash, &line.id, &line.entry), line.entry.hash);
-            hash.clone_from(&line.entry.hash);
-        }
-        assert_eq!(entries[0].hash, hash);
-    }
-
-    #[tokio::test]
-    async fn an_entry_that_is_in_the_file_already_is_not_written_again() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("audit.log");
-        let store: SharedStore = Arc::new(MemoryStore::default());
-        let log = AuditLog::open(&path, Arc::clone(&store)).unwrap();
-        let mut batch = Batch::new();
-        Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), "x", "y").add_to(&mut batch);
-        store.apply(batch).await.unwrap();
-        // Written, but the program dies before the outbox is emptied.
-        let _lost = log.drain_blocking().unwrap();
-        drop(log);
-        let log = AuditLog::open(&path, Arc::clone(&store)).unwrap();
-        log.drain().await;
-        assert_eq!(log.page(None, 10).unwrap().len(), 1);
-        assert_eq!(store.snapshot().unwrap(), []);
-    }
-}
+mod tests;

@@ -1,65 +1,163 @@
 //! Who makes a request: found once by the gate, taken by the handlers.
+//!
+//! Three things let somebody in: the token of a session or an API token as `Authorization: Bearer`, or the cookie
+//! of a browser's session. A browser sends its cookie unasked, also for other people's pages; so a change by cookie
+//! must carry a header that only the own page can know, and come from the own origin.
 
 use super::error::ApiError;
 use super::routes::Access;
 use crate::app::App;
-use crate::user::SessionRecord;
+use crate::user::{API_TOKEN_PREFIX, SessionRecord, csrf_token, effective};
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
 use jiff::Timestamp;
-use muster_proto::api::Role;
+use muster_proto::api::{CSRF_HEADER, Role, Scope};
 use std::future::{Ready, ready};
 use std::net::IpAddr;
+use subtle::ConstantTimeEq as _;
+
+/// Name of the cookie; the prefix makes browsers refuse it from anything but this host, on TLS.
+pub(super) const COOKIE: &str = "__Host-muster";
 
 /// The user of a request.
 #[derive(Clone)]
 pub(crate) struct Caller {
-    /// Session.
+    /// Session; of an API token, one that lasts as long as the token.
     pub(crate) session: SessionRecord,
-    /// Its token.
+    /// Text of what let the caller in.
     pub(crate) token: String,
-    /// What the user may do.
+    /// What the caller may do: the lesser of the user's role and the token's scope. The scope `metrics` is less
+    /// than a viewer.
     pub(crate) role: Role,
+    /// Scope, if an API token let the caller in.
+    pub(crate) scope: Option<Scope>,
     /// From where.
     pub(crate) from: IpAddr,
 }
 
 impl Caller {
-    /// Whose session the request carries.
+    /// Whose session or token the request carries.
     pub(super) fn find(request: &HttpRequest) -> Result<Self, ApiError> {
         let Some(app) = request.app_data::<web::Data<App>>() else {
             return Err(ApiError::unavailable("the controller is not ready", 1));
         };
-        let header = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
-        let token = header.and_then(|h| h.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
-        let Some((_, token)) = token else {
+        let from = super::connection(request)?.address.ip();
+        let now = Timestamp::now();
+        if let Some(token) = bearer(request) {
+            if token.starts_with(API_TOKEN_PREFIX) {
+                return Self::by_api_token(app, token, from, now);
+            }
+            let (session, role) = app.accounts.session(token, now)?;
+            if session.cookie {
+                // What was made for a browser works as a cookie only.
+                return Err(crate::user::UserError::NoSession.into());
+            }
+            return Ok(Self { session, token: token.to_owned(), role, scope: None, from });
+        }
+        let Some(token) = cookie(request) else {
             return Err(ApiError::unauthorised(
                 "no-credential",
                 "sign in with `muster login` and send the session's token as `Authorization: Bearer`",
             ));
         };
-        let token = token.trim();
-        let (session, role) = app.accounts.session(token, Timestamp::now())?;
-        let from = super::connection(request)?.address.ip();
-        Ok(Self { session, token: token.to_owned(), role, from })
+        let (session, role) = app.accounts.session(&token, now)?;
+        if !session.cookie {
+            return Err(crate::user::UserError::NoSession.into());
+        }
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
+            from_own_page(request)?;
+            let sent = request.headers().get(CSRF_HEADER).map_or(&b""[..], header::HeaderValue::as_bytes);
+            if !bool::from(csrf_token(&token).as_bytes().ct_eq(sent)) {
+                return Err(ApiError::forbidden(
+                    "csrf",
+                    format!(
+                        "a change by cookie must carry the header {CSRF_HEADER} with the value that `GET /api/v1/whoami` tells"
+                    ),
+                ));
+            }
+        }
+        Ok(Self { session, token, role, scope: None, from })
+    }
+
+    fn by_api_token(app: &App, text: &str, from: IpAddr, now: Timestamp) -> Result<Self, ApiError> {
+        let (token, role) = app.accounts.api_token(text, now)?;
+        let session = SessionRecord {
+            id: token.id,
+            user: token.user,
+            created_at: token.created_at,
+            expires_at: token.expires_at,
+            from: from.to_string(),
+            cookie: false,
+        };
+        let role = effective(role, token.scope).unwrap_or(Role::Viewer);
+        Ok(Self { session, token: text.to_owned(), role, scope: Some(token.scope), from })
+    }
+}
+
+fn bearer(request: &HttpRequest) -> Option<&str> {
+    let header = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// The cookie's value.
+pub(super) fn cookie(request: &HttpRequest) -> Option<String> {
+    let headers = request.headers().get_all(header::COOKIE).filter_map(|h| h.to_str().ok());
+    let mut pairs = headers.flat_map(|h| h.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
+}
+
+/// Refuses what another site's page asked for. Programs send none of these headers.
+pub(super) fn from_own_page(request: &HttpRequest) -> Result<(), ApiError> {
+    let text = |name: &str| request.headers().get(name).map(|h| h.to_str().unwrap_or("?").to_owned());
+    let host =
+        text("host").or_else(|| request.uri().authority().map(ToString::to_string)).unwrap_or_default();
+    let own = format!("https://{host}");
+    let foreign = text("origin")
+        .filter(|o| !o.eq_ignore_ascii_case(&own))
+        .or_else(|| text("sec-fetch-site").filter(|s| !["same-origin", "none"].contains(&s.as_str())));
+    match foreign {
+        None => Ok(()),
+        Some(origin) => Err(ApiError::forbidden(
+            "csrf",
+            format!("a page of another origin ({}) asked for this", crate::fleet::bounded(&origin, 100)),
+        )),
     }
 }
 
 /// Whether the caller may use a route.
 pub(super) fn may(caller: &Caller, access: Access) -> Result<(), ApiError> {
+    let user = &caller.session.user;
     let least = match access {
         Access::Public | Access::Agent => return Ok(()),
-        Access::Role(least) | Access::Person(least) => least,
+        Access::Metrics if caller.scope == Some(Scope::Metrics) => return Ok(()),
+        Access::Person(_) if caller.scope.is_some() => {
+            return Err(ApiError::forbidden(
+                "person",
+                "this is for people: sign in with `muster login`, an API token cannot do it",
+            ));
+        }
         Access::Metrics => Role::Viewer,
+        Access::Role(least) | Access::Person(least) => least,
     };
-    if caller.role >= least {
-        return Ok(());
+    match caller.scope {
+        Some(Scope::Metrics) => {
+            Err(ApiError::forbidden("scope", "this API token of scope metrics is for /metrics only"))
+        }
+        Some(scope) if caller.role < least => Err(ApiError::forbidden(
+            "scope",
+            format!(
+                "this needs the role {least}; the API token of {user} has scope {scope} and role {}",
+                caller.role
+            ),
+        )),
+        Some(_) | None if caller.role >= least => Ok(()),
+        Some(_) | None => Err(ApiError::forbidden(
+            "role",
+            format!("this needs the role {least}, and {user} is {}; ask an admin", caller.role),
+        )),
     }
-    Err(ApiError::forbidden(
-        "role",
-        format!("this needs the role {least}, and {} is {}; ask an admin", caller.session.user, caller.role),
-    ))
 }
 
 impl FromRequest for Caller {

@@ -12,7 +12,9 @@ use crate::policy::plan::{Order, Read};
 use crate::store::Batch;
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
-use muster_proto::api::{DraftQuery, DraftText, DraftView, Page, PageQuery, PolicyFault, PolicyPublished};
+use muster_proto::api::{
+    DraftQuery, DraftText, DraftView, Page, PageQuery, PolicyFault, PolicyPublished, ProposalView,
+};
 use muster_shared::policy::validate::holds_private_key;
 use std::collections::BTreeMap;
 
@@ -176,6 +178,7 @@ pub(super) async fn delete(
     responses(
         (status = 201, body = PolicyPublished, description = "A new revision; the draft is gone"),
         (status = 200, body = PolicyPublished, description = "That text is current already; the draft is gone"),
+        (status = 202, body = ProposalView, description = "A second person must approve"),
         (status = 412, description = "The draft was changed meanwhile"),
     ),
 )]
@@ -205,7 +208,10 @@ pub(super) async fn publish_draft(
         expected: BTreeMap::from([(draft.policy.clone(), draft.base)]),
         draft: Some(draft),
         action: "policy.publish",
+        approved: None,
     };
-    let published = super::detached(publish::publish(app, caller, request)).await?.single()?;
-    Ok(if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() }.json(published))
+    super::detached(publish::publish(app, caller, request)).await?.answer(|published| {
+        let published = published.single()?;
+        Ok(if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() }.json(published))
+    })
 }

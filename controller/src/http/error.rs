@@ -1,6 +1,7 @@
 //! Errors become RFC 9457 problems here and nowhere else.
 
 use crate::audit_log::AuditError;
+use crate::proposal::Refused;
 use crate::store::StoreError;
 use crate::user::UserError;
 use actix_web::http::{Method, StatusCode, header};
@@ -81,6 +82,11 @@ impl ApiError {
     pub fn unsupported_media_type(expected: &str) -> Self {
         let detail = format!("this path takes bodies of content type {expected}");
         Self::new("media-type", "Wrong content type", StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+    }
+
+    /// 422.
+    pub fn unprocessable(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, "The request cannot be used", StatusCode::UNPROCESSABLE_ENTITY, detail)
     }
 
     /// 422 with the faults of a policy.
@@ -178,6 +184,17 @@ impl From<StoreError> for ApiError {
     }
 }
 
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Unknown => Self::not_found(refused.to_string()),
+            Refused::Decided(_) => Self::conflict("decided", refused.to_string()),
+            Refused::OwnProposal(_) => Self::forbidden("own-proposal", refused.to_string()),
+            Refused::TooMany => Self::conflict("too-many-proposals", refused.to_string()),
+        }
+    }
+}
+
 impl From<AuditError> for ApiError {
     fn from(error: AuditError) -> Self {
         Self::internal("the audit log failed", &error)
@@ -189,7 +206,17 @@ impl From<UserError> for ApiError {
         match error {
             UserError::Wrong => Self::unauthorised("wrong-password", error.to_string()),
             UserError::NoSession => Self::unauthorised("no-session", error.to_string()),
-            UserError::Throttled(wait) => Self::too_many(error.to_string(), wait.as_secs().max(1)),
+            UserError::NoToken => Self::unauthorised("no-api-token", error.to_string()),
+            UserError::Throttled(wait) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Self::too_many(error.to_string(), seconds.max(1))
+            }
+            UserError::Busy => Self::unavailable(error.to_string(), 1),
+            UserError::Unknown(_) => Self::not_found(error.to_string()),
+            UserError::Taken(_) => Self::conflict("user-exists", error.to_string()),
+            UserError::LastAdmin => Self::conflict("last-admin", error.to_string()),
+            UserError::ScopeTooLarge { .. } => Self::forbidden("scope", error.to_string()),
+            UserError::Invalid { code, reason } => Self::bad_request(code, reason),
             UserError::Weak => Self::bad_request("weak-password", error.to_string()),
             UserError::Store(error) => error.into(),
             UserError::Hash => Self::internal("the password could not be hashed", &error),

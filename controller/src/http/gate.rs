@@ -2,12 +2,13 @@
 
 use super::auth::{self, Caller};
 use super::error::ApiError;
+use super::idempotency;
 use super::routes::{self, Access, Route};
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::store::Batch;
 use actix_web::HttpMessage as _;
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 use actix_web::web;
@@ -18,10 +19,12 @@ use actix_web::web;
 /// 401, 403, 405.
 pub(super) async fn gate(
     request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     // Nothing is there: the handler for that answers 404.
-    let Some(pattern) = request.match_pattern() else { return next.call(request).await };
+    // The router matches the path with its escapes undone; so must this, or `%75sers` would not be `users`.
+    let pattern = request.resource_map().match_pattern(request.match_info().as_str());
+    let Some(pattern) = pattern else { return pass(request, next).await };
     let Some(route) = routes::find(request.method().as_str(), &pattern) else {
         let allowed = routes::methods(&pattern);
         if allowed.is_empty() {
@@ -31,7 +34,7 @@ pub(super) async fn gate(
         return Err(ApiError::method_not_allowed(request.method(), request.path(), &allowed).into());
     };
     match route.access {
-        Access::Public | Access::Agent => return next.call(request).await,
+        Access::Public | Access::Agent => return pass(request, next).await,
         Access::Role(_) | Access::Person(_) | Access::Metrics => {}
     }
     let caller = Caller::find(request.request())?;
@@ -39,8 +42,19 @@ pub(super) async fn gate(
         note_refusal(&request, route, &caller).await?;
         return Err(error.into());
     }
+    let user = caller.session.user.clone();
     request.extensions_mut().insert(caller);
-    next.call(request).await
+    if route.method == "POST" && request.headers().contains_key(idempotency::HEADER) {
+        return idempotency::once(&user, route.pattern, request, next).await;
+    }
+    pass(request, next).await
+}
+
+async fn pass(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    Ok(next.call(request).await?.map_into_boxed_body())
 }
 
 /// A change that was refused goes to the audit log.

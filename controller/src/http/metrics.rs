@@ -3,10 +3,13 @@
 use crate::app::App;
 use crate::fleet::{roll_up, view};
 use actix_web::{HttpResponse, web};
+use bytes::Bytes;
 use jiff::Timestamp;
 use muster_proto::api::FleetView;
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 #[utoipa::path(
     get,
@@ -14,13 +17,39 @@ use std::sync::atomic::Ordering;
     responses((status = 200, body = String, content_type = "text/plain", description = "Samples")),
 )]
 pub(super) async fn metrics(app: web::Data<App>) -> HttpResponse {
+    let text = app.metrics.text(Instant::now(), || measure(&app));
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+}
+
+/// How long one look at the fleet serves all who ask: a scrape walks over every agent.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// The last text, for whoever asks soon after.
+#[derive(Default)]
+pub struct MetricsCache(Mutex<Option<(Instant, Bytes)>>);
+
+impl MetricsCache {
+    fn text(&self, now: Instant, measure: impl FnOnce() -> String) -> Bytes {
+        // Held while measuring: who asks meanwhile waits for this look instead of taking another.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((at, text)) if now.saturating_duration_since(*at) < FRESH => text.clone(),
+            Some(_) | None => {
+                let text = Bytes::from(measure());
+                *last = Some((now, text.clone()));
+                text
+            }
+        }
+    }
+}
+
+fn measure(app: &App) -> String {
     let now = Timestamp::now();
     let agents = app.fleet.each(|agent| view::summary(agent, now));
     let lag_ms = agents.iter().map(|a| a.lag_ms).max().unwrap_or(0);
     let up = now.duration_since(app.started).as_secs();
     let sessions = app.sessions.load(Ordering::Relaxed);
-    let text = render(&roll_up::fleet(&agents, now), lag_ms, up, sessions);
-    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(text)
+    render(&roll_up::fleet(&agents, now), lag_ms, up, sessions)
 }
 
 fn render(fleet: &FleetView, lag_ms: u64, up_seconds: i64, sessions: usize) -> String {
@@ -94,6 +123,16 @@ fn render(fleet: &FleetView, lag_ms: u64, up_seconds: i64, sessions: usize) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_look_serves_all_who_ask_soon_after() {
+        let (cache, start) = (MetricsCache::default(), Instant::now());
+        let ask =
+            |after_ms, text: &str| cache.text(start + Duration::from_millis(after_ms), || text.to_owned());
+        assert_eq!(ask(0, "a"), "a");
+        assert_eq!(ask(1_999, "b"), "a");
+        assert_eq!(ask(2_000, "c"), "c");
+    }
 
     #[test]
     fn every_sample_has_a_type() {

@@ -5,23 +5,30 @@
 mod agent;
 mod audit;
 mod auth;
+mod credential;
 mod draft;
 pub mod error;
 pub(crate) mod etag;
+mod event;
 mod gate;
-mod metrics;
+pub mod idempotency;
+pub mod metrics;
 pub mod openapi;
 mod policy;
 mod policy_set;
+mod proposal;
 mod publish;
+mod publish_proposal;
 mod rates;
 pub mod routes;
 mod session;
 mod token;
+mod user;
 
 use crate::app::App;
 use crate::identity::peer::ConnectionInfo;
 use actix_web::http::Method;
+use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use error::ApiError;
@@ -31,6 +38,8 @@ use muster_shared::policy::parse::MAX_BYTES as MAX_POLICY_BYTES;
 
 /// Largest JSON body of a request.
 const MAX_JSON: usize = 64 * 1024;
+/// Largest body of any request or stored answer.
+const MAX_BODY: usize = MAX_POLICY_BYTES;
 /// Items of a page unless asked otherwise.
 const PAGE: usize = 100;
 /// Most items of a page.
@@ -58,14 +67,18 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(draft::routes)
         .configure(rates::routes)
         .configure(audit::routes)
+        .configure(user::routes)
+        .configure(credential::routes)
+        .configure(event::routes)
+        .configure(proposal::routes)
         .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));
     config
         .service(opamp)
         .service(api)
         .service(web::resource("/metrics").wrap(from_fn(gate::gate)).route(web::get().to(metrics::metrics)))
-        .route("/healthz", web::get().to(healthz))
-        .route("/readyz", web::get().to(readyz))
+        .service(web::resource("/healthz").wrap(from_fn(gate::gate)).route(web::get().to(healthz)))
+        .service(web::resource("/readyz").wrap(from_fn(gate::gate)).route(web::get().to(readyz)))
         .default_service(web::to(not_found));
 }
 
@@ -96,7 +109,7 @@ async fn no_method(request: HttpRequest) -> Result<HttpResponse, ApiError> {
     responses((status = 200, body = String, content_type = "text/plain", description = "The program runs")),
 )]
 async fn healthz() -> HttpResponse {
-    HttpResponse::Ok().body("ok\n")
+    HttpResponse::Ok().content_type(ContentType::plaintext()).body("ok\n")
 }
 
 #[utoipa::path(
@@ -109,7 +122,7 @@ async fn readyz(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
         return Err(ApiError::unavailable("the controller is shutting down", 2));
     }
     app.store.get("ready")?;
-    Ok(HttpResponse::Ok().body("ready\n"))
+    Ok(HttpResponse::Ok().content_type(ContentType::plaintext()).body("ready\n"))
 }
 
 /// Who is at the other end of a request.
@@ -136,6 +149,11 @@ pub(crate) fn page<T>(
     }
     page.next = if rest.peek().is_some() { last } else { None };
     Ok(page)
+}
+
+/// A key that falls as an id that begins with the time (UUIDv7) grows: for lists with the newest first.
+pub(crate) fn falling(id: &str) -> String {
+    id.parse::<uuid::Uuid>().map_or_else(|_| id.to_owned(), |u| format!("{:032x}", !u.as_u128()))
 }
 
 pub(crate) fn limit(query: &PageQuery) -> Result<usize, ApiError> {

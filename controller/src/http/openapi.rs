@@ -2,7 +2,9 @@
 
 use super::routes::{Access, ROUTES, Route};
 use actix_web::HttpResponse;
-use muster_proto::api::{PROBLEM_CONTENT_TYPE, Problem};
+use muster_proto::api::{
+    AgentEvent, AuditEntry, FleetEvent, PROBLEM_CONTENT_TYPE, PolicyEvent, Problem, ReloadEvent,
+};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 use utoipa::OpenApi;
@@ -15,7 +17,7 @@ use utoipa::OpenApi;
         description = "Manages agents, policies and users. Every error is a problem (RFC 9457) that says what to do.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(Problem)),
+    components(schemas(Problem, AgentEvent, AuditEntry, FleetEvent, PolicyEvent, ReloadEvent)),
     paths(
         super::healthz,
         super::readyz,
@@ -36,6 +38,25 @@ use utoipa::OpenApi;
         super::agent::policy,
         super::rates::rates,
         super::audit::list,
+        super::audit::export,
+        super::event::events,
+        super::proposal::settings,
+        super::proposal::change,
+        super::proposal::list,
+        super::proposal::show,
+        super::proposal::approve,
+        super::proposal::reject,
+        super::user::create,
+        super::user::list,
+        super::user::show,
+        super::user::change,
+        super::user::delete,
+        super::user::reset_password,
+        super::credential::sessions,
+        super::credential::end_session,
+        super::credential::create,
+        super::credential::list,
+        super::credential::revoke,
         super::policy::validate,
         super::policy::publish,
         super::policy::list,
@@ -117,6 +138,19 @@ fn complete(operation: &mut Value, route: &Route) {
         operation["security"] = json!([{ "bearer": [] }]);
         problems.push(("401", "No session, or one that has ended"));
         problems.push(("403", "The role is not enough"));
+    }
+    if guarded && route.method == "POST" {
+        let key = json!({
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Sent again with the same key, the request is answered as the first time and not done twice",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        });
+        match operation["parameters"].as_array_mut() {
+            Some(parameters) => parameters.push(key),
+            None => operation["parameters"] = json!([key]),
+        }
+        problems.push(("409", "It contradicts what is there, or the key is in use"));
     }
     if route.pattern.contains('{') {
         problems.push(("404", "There is no such thing"));

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use muster_proto::api::{
     Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished, PolicyRevert,
     PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent, PolicyText,
+    ProposalView,
 };
 use muster_shared::id::Revision;
 use muster_shared::policy::merge::selects;
@@ -99,7 +100,11 @@ pub(super) async fn validate(
     post,
     path = "/api/v1/policies",
     request_body(content = String, content_type = "application/yaml"),
-    responses((status = 201, body = PolicyPublished, description = "A new revision"), (status = 200, body = PolicyPublished, description = "The same content was current already")),
+    responses(
+        (status = 201, body = PolicyPublished, description = "A new revision"),
+        (status = 200, body = PolicyPublished, description = "The same content was current already"),
+        (status = 202, body = ProposalView, description = "A second person must approve"),
+    ),
 )]
 pub(super) async fn publish(
     app: web::Data<App>,
@@ -116,13 +121,15 @@ pub(super) async fn publish(
 /// An order of one document.
 fn one(document: Read, expected: BTreeMap<String, u64>, action: &'static str) -> Request {
     let order = Order { documents: vec![document], ..Order::default() };
-    Request { order, expected, draft: None, action }
+    Request { order, expected, draft: None, action, approved: None }
 }
 
 async fn answer(app: web::Data<App>, caller: Caller, request: Request) -> Result<HttpResponse, ApiError> {
-    let published = super::detached(publish::publish(app, caller, request)).await?.single()?;
-    let mut answer = if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() };
-    Ok(answer.insert_header(etag(published.revision.revision)).json(published))
+    super::detached(publish::publish(app, caller, request)).await?.answer(|published| {
+        let published = published.single()?;
+        let mut answer = if published.changed { HttpResponse::Created() } else { HttpResponse::Ok() };
+        Ok(answer.insert_header(etag(published.revision.revision)).json(published))
+    })
 }
 
 /// Publishes the text of an older revision again.
@@ -131,7 +138,11 @@ async fn answer(app: web::Data<App>, caller: Caller, request: Request) -> Result
     path = "/api/v1/policies/{name}/revert",
     params(("name" = String, Path, description = "Name of the document")),
     request_body = PolicyRevert,
-    responses((status = 201, body = PolicyPublished, description = "A new revision"), (status = 200, body = PolicyPublished, description = "That text is current already")),
+    responses(
+        (status = 201, body = PolicyPublished, description = "A new revision"),
+        (status = 200, body = PolicyPublished, description = "That text is current already"),
+        (status = 202, body = ProposalView, description = "A second person must approve"),
+    ),
 )]
 pub(super) async fn revert(
     app: web::Data<App>,
@@ -156,19 +167,23 @@ pub(super) async fn revert(
     delete,
     path = "/api/v1/policies/{name}",
     params(("name" = String, Path, description = "Name of the document")),
-    responses((status = 200, body = PolicyPublished)),
+    responses(
+        (status = 200, body = PolicyPublished),
+        (status = 202, body = ProposalView, description = "A second person must approve"),
+    ),
 )]
 pub(super) async fn remove(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
     known: Precondition,
-) -> Result<web::Json<PolicyPublished>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     live(&app, &name)?;
     let expected = publish::expected(&app, &name, &known)?;
     let order = Order { removals: vec![name.into_inner()], ..Order::default() };
-    let request = Request { order, expected, draft: None, action: "policy.remove" };
-    Ok(web::Json(super::detached(publish::publish(app, caller, request)).await?.single()?))
+    let request = Request { order, expected, draft: None, action: "policy.remove", approved: None };
+    let outcome = super::detached(publish::publish(app, caller, request)).await?;
+    outcome.answer(|published| Ok(HttpResponse::Ok().json(published.single()?)))
 }
 
 #[utoipa::path(

@@ -12,13 +12,14 @@ use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use muster_proto::api::{
     PlanAction, PolicyPlan, PolicyPreview, PolicySetRequest, PolicyText, PreviewGroup, PreviewRefusal,
+    ProposalView,
 };
 use muster_shared::id::AgentId;
 use muster_shared::policy::diff::{diff_effective, narrows};
 use muster_shared::policy::schema::document_schema;
 
 /// Largest set of policies, in bytes.
-const MAX_SET: usize = 16 * 1024 * 1024;
+pub(super) const MAX_SET: usize = 16 * 1024 * 1024;
 /// Most names of agents in a list.
 const MAX_NAMES: usize = 50;
 /// Most groups that are shown.
@@ -63,24 +64,29 @@ fn order(set: &PolicySetRequest) -> Order {
     post,
     path = "/api/v1/policies/apply",
     request_body = PolicySetRequest,
-    responses((status = 200, body = PolicyPlan), (status = 412, description = "Somebody published meanwhile")),
+    responses(
+        (status = 200, body = PolicyPlan),
+        (status = 202, body = ProposalView, description = "A second person must approve"),
+        (status = 412, description = "Somebody published meanwhile"),
+    ),
 )]
 pub(super) async fn apply(
     app: web::Data<App>,
     caller: Caller,
     set: web::Json<PolicySetRequest>,
-) -> Result<web::Json<PolicyPlan>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let set = set.into_inner();
     if set.dry_run {
-        return blocking(move || {
+        let plan = blocking(move || {
             let order = order(&set);
-            Ok(web::Json(Ground::of(&app, &order)?.plan(&app, &order).view))
-        })
-        .await;
+            Ok(Ground::of(&app, &order)?.plan(&app, &order).view)
+        });
+        return Ok(HttpResponse::Ok().json(plan.await?));
     }
     let (order, expected) = blocking(move || Ok((order(&set), set.expected))).await?;
-    let request = Request { order, expected, draft: None, action: "policy.publish" };
-    Ok(web::Json(super::detached(publish(app, caller, request)).await?.plan))
+    let request = Request { order, expected, draft: None, action: "policy.publish", approved: None };
+    let outcome = super::detached(publish(app, caller, request)).await?;
+    outcome.answer(|published| Ok(HttpResponse::Ok().json(published.plan)))
 }
 
 /// What publishing would mean for the partitions. Takes one YAML document, or a set as JSON.

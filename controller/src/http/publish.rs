@@ -11,9 +11,9 @@ use crate::policy::impact::Documents;
 use crate::policy::plan::{FleetFacts, Order, Plan, Present, all_faults, plan};
 use crate::policy::{self, StoredRevision};
 use crate::store::Batch;
-use actix_web::web;
+use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
-use muster_proto::api::{PlanAction, PolicyPlan, PolicyPublished, PolicyRevisionView};
+use muster_proto::api::{PlanAction, PolicyPlan, PolicyPublished, PolicyRevisionView, ProposalView};
 use muster_shared::id::AgentId;
 use std::collections::BTreeMap;
 
@@ -27,6 +27,29 @@ pub(super) struct Request {
     pub(super) draft: Option<StoredDraft>,
     /// Word for the audit log; `policy.remove` for what is removed.
     pub(super) action: &'static str,
+    /// A second person approved it: what is stored together with it.
+    pub(super) approved: Option<Batch>,
+}
+
+/// What became of a request.
+pub(super) enum Outcome {
+    /// It was published.
+    Published(Published),
+    /// A second person must approve it.
+    Proposed(ProposalView),
+}
+
+impl Outcome {
+    /// The answer: of what was published as `tell` says.
+    pub(super) fn answer(
+        self,
+        tell: impl FnOnce(Published) -> Result<HttpResponse, ApiError>,
+    ) -> Result<HttpResponse, ApiError> {
+        match self {
+            Self::Published(published) => tell(published),
+            Self::Proposed(proposal) => Ok(HttpResponse::Accepted().json(proposal)),
+        }
+    }
 }
 
 /// What was published.
@@ -93,7 +116,7 @@ pub(super) async fn publish(
     app: web::Data<App>,
     caller: Caller,
     request: Request,
-) -> Result<Published, ApiError> {
+) -> Result<Outcome, ApiError> {
     let _publishing = app.book.publishing().await;
     let ground = Ground::of(&app, &request.order)?;
     for (name, expected) in &request.expected {
@@ -108,6 +131,10 @@ pub(super) async fn publish(
     if !view.valid {
         return Err(ApiError::invalid_policy(all_faults(&view)));
     }
+    if request.approved.is_none() && view.changes_something() && super::proposal::required(&app)? {
+        let proposal = super::publish_proposal::propose(&app, &caller, &request, &view).await?;
+        return Ok(Outcome::Proposed(proposal));
+    }
     for policy in view.policies.iter().filter(|p| p.action == PlanAction::Unchanged) {
         // Applying the same again is how a person asks for another try where it was refused.
         let Some((_, document)) = ground.documents.get(&policy.name) else { continue };
@@ -119,7 +146,7 @@ pub(super) async fn publish(
     let publication = app.book.publication(changes, &user, Timestamp::now());
     let new: BTreeMap<String, PolicyRevisionView> =
         publication.revisions.iter().map(|(s, _)| (s.view.name.clone(), s.view.clone())).collect();
-    let mut batch = Batch::new();
+    let mut batch = request.approved.unwrap_or_default();
     if let Some(draft) = &request.draft {
         draft.delete(&mut batch);
     }
@@ -146,7 +173,7 @@ pub(super) async fn publish(
         revisions.push(revision);
     }
     view.published = !new.is_empty();
-    Ok(Published { plan: view, revisions })
+    Ok(Outcome::Published(Published { plan: view, revisions }))
 }
 
 fn audited(caller: &Caller, action: &str, view: &PolicyRevisionView) -> Outgoing {

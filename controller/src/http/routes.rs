@@ -41,6 +41,7 @@ const fn route(method: &'static str, pattern: &'static str, access: Access, summ
 use Access::{Agent, Metrics, Person, Public};
 const VIEWER: Access = Access::Role(Role::Viewer);
 const OPERATOR: Access = Access::Role(Role::Operator);
+const ADMIN: Access = Access::Role(Role::Admin);
 
 /// All routes.
 #[rustfmt::skip] // a line a route, however long
@@ -58,6 +59,25 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/logout", Person(Role::Viewer), "End the session"),
     route("POST", "/api/v1/password", Person(Role::Viewer), "Change the own password"),
     route("GET", "/api/v1/whoami", VIEWER, "The user of this request"),
+    // Users and what lets them and their programs in.
+    route("POST", "/api/v1/users", ADMIN, "Make a user"),
+    route("GET", "/api/v1/users", ADMIN, "List users"),
+    route("GET", "/api/v1/users/{user}", ADMIN, "A user"),
+    route("PATCH", "/api/v1/users/{user}", ADMIN, "Change role or admission of a user"),
+    route("DELETE", "/api/v1/users/{user}", ADMIN, "Delete a user with sessions and API tokens"),
+    route("POST", "/api/v1/users/{user}/password", ADMIN, "Give a user another password"),
+    route("GET", "/api/v1/sessions", Person(Role::Viewer), "List open sessions: the own ones, an admin's of all"),
+    route("DELETE", "/api/v1/sessions/{id}", Person(Role::Viewer), "End a session"),
+    route("POST", "/api/v1/api-tokens", Person(Role::Viewer), "Make an API token that acts as the caller, within a scope"),
+    route("GET", "/api/v1/api-tokens", Person(Role::Viewer), "List API tokens: the own ones, an admin's of all"),
+    route("DELETE", "/api/v1/api-tokens/{id}", Person(Role::Viewer), "Revoke an API token"),
+    // Settings, and what waits for a second person.
+    route("GET", "/api/v1/settings", VIEWER, "The settings"),
+    route("PATCH", "/api/v1/settings", ADMIN, "Change the settings"),
+    route("GET", "/api/v1/proposals", VIEWER, "List proposals, newest first"),
+    route("GET", "/api/v1/proposals/{id}", VIEWER, "One proposal with what it would do"),
+    route("POST", "/api/v1/proposals/{id}/approve", Access::Role(Role::Approver), "Approve what somebody else proposed: it is done"),
+    route("POST", "/api/v1/proposals/{id}/reject", OPERATOR, "Reject a proposal, or take back the own one"),
     // Enrolment tokens.
     route("POST", "/api/v1/tokens", OPERATOR, "Make an enrolment token"),
     route("GET", "/api/v1/tokens", VIEWER, "List enrolment tokens"),
@@ -91,7 +111,9 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/v1/drafts/{name}", OPERATOR, "Delete a draft"),
     route("POST", "/api/v1/drafts/{name}/publish", OPERATOR, "Publish a draft"),
     // Audit log.
-    route("GET", "/api/v1/audit", VIEWER, "List entries of the audit log"),
+    route("GET", "/api/v1/audit", VIEWER, "List or search entries of the audit log"),
+    route("GET", "/api/v1/audit/export", VIEWER, "The audit log as it stands in its files, one JSON line an entry"),
+    route("GET", "/api/v1/events", VIEWER, "What changes, as it happens, as server-sent events"),
 ];
 
 /// The line of a route. `HEAD` counts as `GET`.
@@ -131,6 +153,9 @@ mod tests {
             "/api/v1/password",          // the own password
             "/api/v1/policies/validate", // changes nothing
             "/api/v1/policies/preview",  // changes nothing
+            "/api/v1/sessions/{id}",     // the own ones, unless the caller is an admin
+            "/api/v1/api-tokens",        // never more than the caller may do
+            "/api/v1/api-tokens/{id}",   // the own ones, unless the caller is an admin
         ];
         for r in ROUTES.iter().filter(|r| r.method != "GET" && !fine.contains(&r.pattern)) {
             match r.access {

@@ -130,6 +130,12 @@ impl Batch {
         self
     }
 
+    /// Adds all writes of another batch.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        self.writes.extend(other.writes);
+        self
+    }
+
     /// Nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

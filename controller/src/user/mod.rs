@@ -1,37 +1,34 @@
-//! People: accounts, passwords (argon2id) and sessions. Session tokens are stored as SHA-256 and survive a
+//! People: accounts, passwords (argon2id), sessions and API tokens. Tokens are stored as SHA-256 and survive a
 //! restart; a look-up by hash takes the same time whatever is presented.
 
+mod account;
+mod api_token;
+mod hashing;
+mod session;
 mod throttle;
 
+pub use account::Changed;
+pub use api_token::{ApiTokenRecord, PREFIX as API_TOKEN_PREFIX, effective};
+pub use session::{SessionRecord, csrf_token};
 pub use throttle::Throttle;
 
 use crate::identity::secret;
 use crate::store::{self, Batch, Condition, SharedStore, StoreError};
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
-use jiff::{SignedDuration, Timestamp};
-use muster_proto::api::Role;
+use hashing::{Hashing, hash};
+use jiff::Timestamp;
+use muster_proto::api::{Role, Scope, UserView};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 /// Prefix of the keys of users.
 const USERS: &str = "user/";
-/// Prefix of the keys of sessions.
-const SESSIONS: &str = "session/";
-/// Life of a session.
-const SESSION_LIFE: SignedDuration = SignedDuration::from_hours(12);
-/// Sessions of all users together; the oldest give way.
-const MAX_SESSIONS: usize = 1_000;
 /// Shortest password that is taken.
 const MIN_PASSWORD: usize = 12;
 /// Longest password that is looked at.
 const MAX_PASSWORD: usize = 1_024;
-/// Passwords hashed at one time: each takes 19 MiB and a core for some 20 ms.
-const HASHING: usize = 2;
 
 /// The first user.
 pub const ADMIN: &str = "admin";
@@ -43,37 +40,53 @@ pub struct UserRecord {
     pub name: String,
     /// argon2id in PHC form.
     pub password: String,
-    /// The password is the one-time password of the first start.
+    /// The password was given by somebody else and not changed since.
     pub initial: bool,
     /// When it was made.
     pub created_at: Timestamp,
     /// What the user may do. A user from before there were roles is the admin.
     #[serde(default = "admin")]
     pub role: Role,
+    /// May not sign in.
+    #[serde(default)]
+    pub disabled: bool,
+    /// When the user last signed in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_login: Option<Timestamp>,
 }
 
 fn admin() -> Role {
     Role::Admin
 }
 
-/// A session.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SessionRecord {
-    /// Whose.
-    pub user: String,
-    /// When it ends.
-    pub expires_at: Timestamp,
+impl UserRecord {
+    /// What is told of the user, who has so many open sessions.
+    #[must_use]
+    pub fn view(&self, sessions: u64) -> UserView {
+        UserView {
+            name: self.name.clone(),
+            role: self.role,
+            disabled: self.disabled,
+            password_is_initial: self.initial,
+            created_at: self.created_at,
+            last_login: self.last_login,
+            sessions,
+        }
+    }
 }
 
-/// Why somebody was not let in.
+/// Why somebody was not let in, or a user not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum UserError {
     /// User or password; which of them is not told.
     #[error("user name or password is wrong")]
     Wrong,
     /// Too many failures.
-    #[error("too many wrong passwords; wait {} s and try again", .0.as_secs().max(1))]
+    #[error("too many wrong passwords; wait {} s and try again", .0.as_secs_f64().ceil().max(1.0))]
     Throttled(Duration),
+    /// Too many at one time.
+    #[error("too many people sign in at this moment; try again in a second")]
+    Busy,
     /// A new password that is not taken.
     #[error(
         "the new password must have {MIN_PASSWORD} to {MAX_PASSWORD} bytes and differ from the present one"
@@ -82,6 +95,36 @@ pub enum UserError {
     /// The session.
     #[error("the session has ended or never was; sign in with `muster login`")]
     NoSession,
+    /// The API token.
+    #[error(
+        "the API token has expired, was revoked or never was; make another with `muster api-token create`"
+    )]
+    NoToken,
+    /// Something named is not there.
+    #[error("there is no such {0}")]
+    Unknown(&'static str),
+    /// A user's name.
+    #[error("there is a user `{0}` already (upper and lower case count as the same)")]
+    Taken(String),
+    /// Nobody could administer any more.
+    #[error("this is the last admin who may sign in; make another one first")]
+    LastAdmin,
+    /// A scope beyond the user's role.
+    #[error("a token of scope {scope} may do more than you, who are {role}")]
+    ScopeTooLarge {
+        /// Scope asked for.
+        scope: Scope,
+        /// Role of the user.
+        role: Role,
+    },
+    /// A value of a request.
+    #[error("{reason}")]
+    Invalid {
+        /// Code of the problem.
+        code: &'static str,
+        /// What to give instead.
+        reason: String,
+    },
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -94,30 +137,27 @@ pub enum UserError {
 pub struct Accounts {
     store: SharedStore,
     throttle: Mutex<Throttle>,
-    hashing: Semaphore,
+    hashing: Hashing,
+    changes: tokio::sync::Mutex<()>,
     /// Hash of a password that nobody knows: checked when the user does not exist, so that this takes as
     /// long as a wrong password.
     nobody: String,
+}
+
+/// Who signed in.
+pub struct SignedIn {
+    /// Text of the session's token.
+    pub token: String,
+    /// The session.
+    pub session: SessionRecord,
+    /// The user.
+    pub user: UserRecord,
 }
 
 /// A one-time password.
 #[must_use]
 pub fn one_time_password() -> Zeroizing<String> {
     Zeroizing::new(secret::random_text("")[..24].to_owned())
-}
-
-fn hash(password: &str) -> Result<String, UserError> {
-    let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|_| UserError::Hash)?;
-    Ok(hash.to_string())
-}
-
-fn verify(password: &str, phc: &str) -> bool {
-    PasswordHash::new(phc)
-        .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
-}
-
-fn session_key(token: &str) -> String {
-    format!("{SESSIONS}{}", secret::sha256_hex(token.as_bytes()))
 }
 
 impl Accounts {
@@ -129,7 +169,8 @@ impl Accounts {
         Ok(Self {
             store,
             throttle: Mutex::default(),
-            hashing: Semaphore::new(HASHING),
+            hashing: Hashing::default(),
+            changes: tokio::sync::Mutex::default(),
             nobody: hash(&secret::random_text(""))?,
         })
     }
@@ -142,38 +183,25 @@ impl Accounts {
         Ok(self.store.scan(USERS, None, 1)?.is_empty())
     }
 
-    /// What makes the user `admin`, or gives it another password, and ends its sessions. The password is to be
-    /// shown before this is stored: one that is shown and not stored costs nothing, the other way round it is
-    /// lost.
-    ///
-    /// # Errors
-    /// If the store or hashing fails.
-    pub fn set_admin(&self, password: &str, now: Timestamp) -> Result<Batch, UserError> {
-        let record = UserRecord {
-            name: ADMIN.to_owned(),
-            password: hash(password)?,
-            initial: true,
-            created_at: now,
-            role: Role::Admin,
-        };
-        let mut batch = Batch::new();
-        batch.put_json(format!("{USERS}{ADMIN}"), Condition::Any, &record);
-        for (key, session) in store::scan_json::<SessionRecord>(&*self.store, SESSIONS)? {
-            if session.user == ADMIN {
-                batch.delete(key, Condition::Any);
-            }
-        }
-        Ok(batch)
+    /// The hash of a new password.
+    async fn hash(&self, password: Zeroizing<String>) -> Result<String, UserError> {
+        self.hashing.hash(password).await
     }
 
-    async fn matches(&self, password: Zeroizing<String>, phc: String) -> bool {
-        let Ok(_permit) = self.hashing.acquire().await else { return false };
-        let check = tokio::task::spawn_blocking(move || verify(&password, &phc));
-        check.await.unwrap_or(false)
+    fn throttle(&self) -> std::sync::MutexGuard<'_, Throttle> {
+        self.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Exchanges user and password for a session; tells its token and whether the password is the initial
-    /// one.
+    /// Counts a try before it is checked, so that tries at the same time do not slip through together.
+    fn begin_try(&self, user: &str, from: IpAddr, now: Timestamp) -> Result<(), UserError> {
+        let mut throttle = self.throttle();
+        throttle.check(user, from, now).map_err(UserError::Throttled)?;
+        throttle.failed(user, from, now);
+        Ok(())
+    }
+
+    /// Exchanges user and password for a session, always a new one. `old` is the token of a session that the same
+    /// browser had before: it ends.
     ///
     /// # Errors
     /// If they are wrong, or were wrong too often from this address.
@@ -182,50 +210,32 @@ impl Accounts {
         user: &str,
         password: Zeroizing<String>,
         from: IpAddr,
+        kind: LoginKind<'_>,
         now: Timestamp,
-    ) -> Result<(String, SessionRecord, bool), UserError> {
-        let throttle = || self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        throttle().check(user, from, now).map_err(UserError::Throttled)?;
-        // Counted before the check, so that tries at the same time do not slip through together.
-        throttle().failed(user, from, now);
+    ) -> Result<SignedIn, UserError> {
+        self.begin_try(user, from, now)?;
         let record = self.user(user)?;
         let phc = record.as_ref().map_or_else(|| self.nobody.clone(), |r| r.password.clone());
-        let right = password.len() <= MAX_PASSWORD && self.matches(password, phc).await;
-        let (true, Some(record)) = (right, record) else {
+        let right = password.len() <= MAX_PASSWORD && self.hashing.matches(password, phc).await?;
+        // Whoever is disabled is told the same as somebody with a wrong password.
+        let (true, Some(record)) = (right, record.filter(|r| !r.disabled)) else {
             return Err(UserError::Wrong);
         };
-        throttle().succeeded(user, from);
-        let token = secret::random_text("musters1.");
-        let session = SessionRecord { user: record.name, expires_at: now + SESSION_LIFE };
-        let mut batch = self.expired_sessions(now)?;
-        batch.put_json(session_key(&token), Condition::Absent, &session);
-        self.store.apply(batch).await?;
-        Ok((token, session, record.initial))
-    }
-
-    /// Deletes sessions that are over, and the oldest if there are too many.
-    fn expired_sessions(&self, now: Timestamp) -> Result<Batch, StoreError> {
-        let mut sessions = store::scan_json::<SessionRecord>(&*self.store, SESSIONS)?;
-        sessions.sort_by_key(|(_, s)| s.expires_at);
-        let surplus = sessions.len().saturating_sub(MAX_SESSIONS - 1);
-        let mut batch = Batch::new();
-        for (i, (key, session)) in sessions.into_iter().enumerate() {
-            if i < surplus || session.expires_at <= now {
-                batch.delete(key, Condition::Any);
-            }
+        self.throttle().succeeded(user, from);
+        let _changes = self.changes().await;
+        // Read again: meanwhile the password may have been changed, the user disabled or deleted.
+        let present = self.user(user)?.filter(|r| r.password == record.password && !r.disabled);
+        let present = present.ok_or(UserError::Wrong)?;
+        let cookie = matches!(kind, LoginKind::Cookie { .. });
+        let (token, session, mut batch) = self.begin(&present, from, cookie, now)?;
+        if let LoginKind::Cookie { old: Some(old) } = kind {
+            batch.delete(session::session_key(old), Condition::Any);
         }
-        Ok(batch)
-    }
-
-    /// The session of a token, and what its user may do now.
-    ///
-    /// # Errors
-    /// If there is none (any more).
-    pub fn session(&self, token: &str, now: Timestamp) -> Result<(SessionRecord, Role), UserError> {
-        let session = store::get_json::<SessionRecord>(&*self.store, &session_key(token))?;
-        let session = session.filter(|s| s.expires_at > now).ok_or(UserError::NoSession)?;
-        let user = self.user(&session.user)?.ok_or(UserError::NoSession)?;
-        Ok((session, user.role))
+        let record = UserRecord { last_login: Some(now), ..present.clone() };
+        let key = format!("{USERS}{}", record.name);
+        batch.put_json(key, Condition::Equals(store::encode(&present)), &record);
+        self.store.apply(batch).await?;
+        Ok(SignedIn { token, session, user: record })
     }
 
     /// A user.
@@ -237,15 +247,7 @@ impl Accounts {
         if name.len() > 64 { Ok(None) } else { store::get_json(&*self.store, &format!("{USERS}{name}")) }
     }
 
-    /// What ends a session.
-    #[must_use]
-    pub fn logout(token: &str) -> Batch {
-        let mut batch = Batch::new();
-        batch.delete(session_key(token), Condition::Any);
-        batch
-    }
-
-    /// What changes a password and ends the user's other sessions.
+    /// What changes the password of a session's user and ends the user's other sessions.
     ///
     /// # Errors
     /// If the present password is wrong (counted like a wrong login) or the new one too weak.
@@ -259,30 +261,33 @@ impl Accounts {
     ) -> Result<Batch, UserError> {
         let (session, _) = self.session(token, now)?;
         let record = self.user(&session.user)?.ok_or(UserError::NoSession)?;
-        {
-            let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-            throttle.check(&record.name, from, now).map_err(UserError::Throttled)?;
-            throttle.failed(&record.name, from, now);
-        }
-        if new.len() < MIN_PASSWORD || new.len() > MAX_PASSWORD || new == current {
+        self.begin_try(&record.name, from, now)?;
+        if new == current {
             return Err(UserError::Weak);
         }
-        if !self.matches(current, record.password.clone()).await {
+        account::check_password(&new)?;
+        if !self.hashing.matches(current, record.password.clone()).await? {
             return Err(UserError::Wrong);
         }
-        self.throttle.lock().unwrap_or_else(PoisonError::into_inner).succeeded(&record.name, from);
-        let password =
-            tokio::task::spawn_blocking(move || hash(&new)).await.map_err(|_| UserError::Hash)??;
+        self.throttle().succeeded(&record.name, from);
+        let password = self.hash(new).await?;
         let mut batch = Batch::new();
         let present = store::encode(&record);
         let changed = UserRecord { password, initial: false, ..record };
         batch.put_json(format!("{USERS}{}", changed.name), Condition::Equals(present), &changed);
-        let own = session_key(token);
-        for (key, other) in store::scan_json::<SessionRecord>(&*self.store, SESSIONS)? {
-            if other.user == changed.name && key != own {
-                batch.delete(key, Condition::Any);
-            }
-        }
+        self.end_sessions_of(&changed.name, Some(token), &mut batch)?;
         Ok(batch)
     }
+}
+
+/// What kind of session a sign-in begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoginKind<'a> {
+    /// Its token is told, to be sent as `Authorization: Bearer`.
+    Bearer,
+    /// Its token is a cookie.
+    Cookie {
+        /// Token of the session that the browser had before.
+        old: Option<&'a str>,
+    },
 }

@@ -1,4 +1,5 @@
-//! How often a wrong password may be tried: per user and address, twice as long a wait after each failure.
+//! How often a wrong password may be tried: per user and address, twice as long a wait after each failure; and per
+//! address over all user names a budget that fills up slowly, so that nobody tries one password with every name.
 
 use jiff::{SignedDuration, Timestamp};
 use std::collections::HashMap;
@@ -13,6 +14,10 @@ const LONGEST: SignedDuration = SignedDuration::from_mins(5);
 const FORGET: SignedDuration = SignedDuration::from_mins(30);
 /// Pairs of user and address remembered; the oldest give way.
 const MAX_PAIRS: usize = 10_000;
+/// Failures that an address has at hand over all user names: an office behind one address mistypes too.
+const BUDGET: f64 = 30.0;
+/// One more every so many seconds.
+const REFILL_SECONDS: f64 = 20.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Failures {
@@ -20,10 +25,25 @@ struct Failures {
     last: Timestamp,
 }
 
+/// What an address has left.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Budget {
+    left: f64,
+    at: Timestamp,
+}
+
+impl Budget {
+    fn now(self, now: Timestamp) -> f64 {
+        let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
+        (self.left + passed / REFILL_SECONDS).min(BUDGET)
+    }
+}
+
 /// Failures so far.
 #[derive(Debug, Default)]
 pub struct Throttle {
     pairs: HashMap<(String, IpAddr), Failures>,
+    addresses: HashMap<IpAddr, Budget>,
 }
 
 impl Throttle {
@@ -32,6 +52,12 @@ impl Throttle {
     /// # Errors
     /// The wait that is left.
     pub fn check(&self, user: &str, from: IpAddr, now: Timestamp) -> Result<(), Duration> {
+        if let Some(budget) = self.addresses.get(&network(from)) {
+            let left = budget.now(now);
+            if left < 1.0 {
+                return Err(Duration::from_secs_f64((1.0 - left) * REFILL_SECONDS));
+            }
+        }
         let Some(failures) = self.pairs.get(&key(user, from)) else { return Ok(()) };
         let until = failures.last + wait(failures.count);
         let left = until.duration_since(now);
@@ -40,6 +66,7 @@ impl Throttle {
 
     /// Another failure.
     pub fn failed(&mut self, user: &str, from: IpAddr, now: Timestamp) {
+        self.spend(from, now);
         if self.pairs.len() >= MAX_PAIRS {
             self.pairs.retain(|_, f| now.duration_since(f.last) < FORGET);
         }
@@ -54,9 +81,34 @@ impl Throttle {
         entry.last = now;
     }
 
-    /// The right password.
+    fn spend(&mut self, from: IpAddr, now: Timestamp) {
+        if self.addresses.len() >= MAX_PAIRS {
+            // Full again: as if never seen.
+            self.addresses.retain(|_, b| b.now(now) < BUDGET);
+        }
+        if self.addresses.len() >= MAX_PAIRS
+            && let Some(oldest) = self.addresses.iter().min_by_key(|(_, b)| b.at).map(|(k, _)| *k)
+        {
+            self.addresses.remove(&oldest);
+        }
+        let budget = self.addresses.entry(network(from)).or_insert(Budget { left: BUDGET, at: now });
+        *budget = Budget { left: (budget.now(now) - 1.0).max(0.0), at: now };
+    }
+
+    /// The right password: what its try cost is given back.
     pub fn succeeded(&mut self, user: &str, from: IpAddr) {
         self.pairs.remove(&key(user, from));
+        if let Some(budget) = self.addresses.get_mut(&network(from)) {
+            budget.left = (budget.left + 1.0).min(BUDGET);
+        }
+    }
+}
+
+/// What counts as one address: of IPv6 the network of 64 bits, which one host has to itself.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => IpAddr::V4(v4),
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into()),
     }
 }
 
@@ -96,12 +148,47 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_one_budget_over_all_names() {
+        let at = |s| Timestamp::from_second(s).unwrap();
+        let (here, there) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let mut throttle = Throttle::default();
+        let mut tries = 0;
+        while throttle.check(&format!("u{tries}"), here, at(0)).is_ok() {
+            throttle.failed(&format!("u{tries}"), here, at(0));
+            tries += 1;
+        }
+        assert_eq!(tries, 30);
+        assert_eq!(throttle.check("new", here, at(0)), Err(Duration::from_secs(20)));
+        assert_eq!(throttle.check("new", here, at(15)), Err(Duration::from_secs(5)));
+        assert_eq!(throttle.check("new", here, at(20)), Ok(()));
+        assert_eq!(throttle.check("new", there, at(0)), Ok(()));
+        // Signing in rightly costs nothing.
+        for _ in 0..50 {
+            throttle.failed("maria", there, at(0));
+            throttle.succeeded("maria", there);
+        }
+        assert_eq!(throttle.check("new", there, at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_host_with_many_ipv6_addresses_has_one_budget() {
+        let at = Timestamp::from_second(0).unwrap();
+        let mut throttle = Throttle::default();
+        for i in 0..30 {
+            throttle.failed(&format!("u{i}"), format!("2001:db8::{i}").parse().unwrap(), at);
+        }
+        assert!(throttle.check("new", "2001:db8::ffff".parse().unwrap(), at).is_err());
+        assert!(throttle.check("new", "2001:db8:0:1::1".parse().unwrap(), at).is_ok());
+        assert_eq!(network("::ffff:10.0.0.1".parse().unwrap()), "10.0.0.1".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let mut throttle = Throttle::default();
-        let from = "10.0.0.1".parse().unwrap();
         for i in 0..MAX_PAIRS + 10 {
+            let from = std::net::Ipv4Addr::from_bits(u32::try_from(i).unwrap()).into();
             throttle.failed(&format!("u{i}"), from, Timestamp::from_second(1_000).unwrap());
         }
-        assert!(throttle.pairs.len() <= MAX_PAIRS);
+        assert!(throttle.pairs.len() <= MAX_PAIRS && throttle.addresses.len() <= MAX_PAIRS);
     }
 }

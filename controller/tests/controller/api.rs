@@ -119,6 +119,7 @@ async fn health_metrics_and_audit() {
     let log: Page<AuditEntry> = site.api.get("/audit").await;
     let actions: Vec<_> = log.items.iter().rev().map(|e| e.action.as_str()).collect();
     assert_eq!(actions, ["login", "token.create", "agent.enrol"]);
+    assert!(log.items[0].sequence == 3 && log.items[0].hash.len() == 64);
     assert_eq!((log.items[1].actor.as_str(), log.items[1].from.as_str()), ("admin", "127.0.0.1"));
     let text = serde_json::to_string(&log).unwrap();
     assert!(!text.contains("muster1."), "no secret in the log");

@@ -203,6 +203,25 @@ impl Api {
         self.json("PUT", path, Some(("application/yaml", text.as_bytes().to_vec())), status).await
     }
 
+    /// A request with headers of its own; `/x` is below the interface, `//x` below the root.
+    pub fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        let url = match path.strip_prefix("//") {
+            Some(root) => format!("{}/{root}", self.base),
+            None => format!("{}/api/v1{path}", self.base),
+        };
+        let request = self.client.request(method.parse().unwrap(), url);
+        let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// The same controller with another token, or none.
+    pub fn with_token(&self, token: Option<&str>) -> Self {
+        Self { token: token.map(str::to_owned), ..self.clone() }
+    }
+
     pub async fn json<T: DeserializeOwned>(
         &self,
         method: &str,

@@ -1,10 +1,15 @@
 //! The controller over real TLS: agents as OpAMP clients, people as API clients.
 
 mod api;
+mod attack;
+mod audit;
 mod common;
 mod enrolment;
 mod policy;
 mod policy_set;
 mod polling;
 mod process;
+mod proposal;
+mod roles;
 mod session;
+mod user;

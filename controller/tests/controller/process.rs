@@ -3,9 +3,11 @@
 use crate::common::*;
 use muster_proto::api::{
     AgentView, AuditEntry, LoginRequest, Page, PolicyPlan, PolicyPublished, PolicyRevisionText,
-    PolicyRevisionView, PolicySetRequest, PolicyState, PolicyText, TokenCreated, TokenRequest, TokenView,
+    PolicyRevisionView, PolicySetRequest, PolicyState, PolicyText, Role, TokenCreated, TokenRequest,
+    TokenView, UserView,
 };
 use muster_proto::opamp::RemoteConfigStatuses;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -257,4 +259,112 @@ async fn a_lost_admin_password_is_replaced_offline() {
         &std::fs::metadata(dir.path().join("data")).unwrap().permissions(),
     );
     assert_eq!(mode & 0o777, 0o700);
+}
+
+/// What the killed program was asked last, and what it answered before.
+#[derive(Debug, Clone, PartialEq)]
+enum Asked {
+    Made(usize),
+    Role(usize, Role),
+    Deleted(usize),
+}
+
+fn user_name(i: usize) -> String {
+    format!("user{i}")
+}
+
+/// Changes users one after the other until the program is gone; tells what was answered and what was not.
+async fn churn_users(api: Api) -> (Vec<Asked>, Option<Asked>) {
+    let mut answered = Vec::new();
+    for i in 0.. {
+        let role = Role::ALL[i % 4];
+        for step in [Asked::Made(i), Asked::Role(i, role), Asked::Deleted(i)] {
+            if step == Asked::Deleted(i) && i % 2 == 0 {
+                continue;
+            }
+            let name = user_name(i);
+            let body = |value: serde_json::Value| value.to_string();
+            let request = match &step {
+                Asked::Made(_) => api.request("POST", "/users", &[]).body(body(serde_json::json!({
+                    "name": name, "role": "viewer", "password": "correct horse battery",
+                }))),
+                Asked::Role(_, role) => {
+                    let change = serde_json::json!({ "role": role });
+                    api.request("PATCH", &format!("/users/{name}"), &[]).body(body(change))
+                }
+                Asked::Deleted(_) => api.request("DELETE", &format!("/users/{name}"), &[]),
+            };
+            match request.header("content-type", "application/json").send().await {
+                Ok(response) => {
+                    assert!(response.status().is_success(), "{step:?}: {}", response.status());
+                    answered.push(step);
+                }
+                Err(_) => return (answered, Some(step)),
+            }
+        }
+    }
+    (answered, None)
+}
+
+/// The users that a list of changes leaves.
+fn users_after(steps: &[Asked]) -> BTreeMap<String, Role> {
+    let mut users = BTreeMap::from([("admin".to_owned(), Role::Admin)]);
+    for step in steps {
+        match step {
+            Asked::Made(i) => users.insert(user_name(*i), Role::Viewer),
+            Asked::Role(i, role) => users.insert(user_name(*i), *role),
+            Asked::Deleted(i) => users.remove(&user_name(*i)),
+        };
+    }
+    users
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_users_are_done_or_not_whenever_the_program_dies() {
+    for round in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
+        let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
+        let mut api = Api::new(program.addr, &program.ca);
+        api.login(password.trim()).await;
+        let churn = tokio::spawn(churn_users(api.clone()));
+        // Somewhere in the middle of it, at another place each time.
+        let wanted = 4 + round * 5;
+        eventually("some changes are done", async || {
+            let log: Page<AuditEntry> = api.get("/audit?action=user&limit=1000").await;
+            (log.items.len() >= wanted).then_some(())
+        })
+        .await;
+        program.kill();
+        let (answered, open) = churn.await.unwrap();
+        assert!(answered.len() + 1 >= wanted, "the last may have been stored and not answered");
+
+        let again = Program::start(dir.path(), "127.0.0.1:0").await;
+        let api = Api::new(again.addr, &again.ca).with_token(api.token.as_deref());
+        let users: Page<UserView> = api.get("/users?limit=1000").await;
+        let present: BTreeMap<String, Role> = users.items.into_iter().map(|u| (u.name, u.role)).collect();
+        let before = users_after(&answered);
+        let all: Vec<Asked> = answered.iter().cloned().chain(open).collect();
+        let after = users_after(&all);
+        assert!(present == before || present == after, "{present:?} is neither {before:?} nor {after:?}");
+        // As many entries as changes: neither is there without the other.
+        let mut entries = 0;
+        let mut after_sequence = 0;
+        loop {
+            let page: Page<AuditEntry> =
+                api.get(&format!("/audit?action=user&after={after_sequence}&limit=1000")).await;
+            entries += page.items.len();
+            match page.next {
+                Some(next) => after_sequence = next.parse().unwrap(),
+                None => break,
+            }
+        }
+        let fits = [(&before, answered.len()), (&after, all.len())];
+        assert!(fits.contains(&(&present, entries)), "{entries} entries of {answered:?}");
+        let (_, text, _) = api.raw("GET", "/audit/export", None).await;
+        let mut verifier = muster_shared::audit_chain::Verifier::default();
+        for line in text.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+            verifier.next(line).unwrap();
+        }
+    }
 }

@@ -2,6 +2,10 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Content type of an export: a JSON value a line.
+pub const JSON_LINES_CONTENT_TYPE: &str = "application/jsonl";
 
 /// One entry of the controller's audit log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,9 +13,12 @@ use serde::{Deserialize, Serialize};
 pub struct AuditEntry {
     /// Position in the log, from 1, without a hole.
     pub sequence: u64,
+    /// Id of the entry: the same wherever it is seen.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
     /// When.
     pub at: Timestamp,
-    /// Who: a user name, or `controller`.
+    /// Who: a user name, `agent ID` or `controller`.
     pub actor: String,
     /// From where (IP address); empty for the controller itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -24,6 +31,55 @@ pub struct AuditEntry {
     /// Further detail; never a secret.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+    /// What the object was before; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What the object is now; absent where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Value>,
     /// SHA-256 over the entry before and this one, in hex.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hash: String,
+}
+
+/// Which entries of the audit log. Without `after` the newest come first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct AuditQuery {
+    /// `next` of the page before; absent for the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Most items of a page, 1 to 1,000; default 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", param(minimum = 1, maximum = 1000))]
+    pub limit: Option<u32>,
+    /// Entries after this sequence, oldest first: for programs that follow the log.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Only by this actor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// Only this action, or all of a kind: `token` finds `token.create` and `token.delete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    /// Only on this object; a policy's name finds all its revisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// Not before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// Before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// Which part of the audit log to export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct AuditExportQuery {
+    /// Entries after this sequence; default all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }

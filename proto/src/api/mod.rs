@@ -46,10 +46,12 @@
 mod agent;
 mod audit;
 mod draft;
+mod event;
 mod page;
 mod plan;
 mod policy;
 mod problem;
+mod proposal;
 mod rates;
 mod session;
 mod token;
@@ -59,8 +61,9 @@ pub use agent::{
     AgentPolicyView, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView, Connection,
     FleetView, Labels, PolicyState, PolicyStatusView,
 };
-pub use audit::AuditEntry;
+pub use audit::{AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE};
 pub use draft::{DraftQuery, DraftText, DraftView};
+pub use event::{AgentEvent, FleetEvent, PolicyEvent, ReloadEvent};
 pub use page::{Page, PageQuery};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
@@ -71,10 +74,13 @@ pub use policy::{
     PolicyRevisionText, PolicyRevisionView, PolicyStatus, PolicyStatusAgent,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
+pub use proposal::{
+    ProposalDecision, ProposalKind, ProposalState, ProposalView, Settings, SettingsChange, SettingsChanged,
+};
 pub use rates::{
     AgentRates, DestinationRates, PerSecond, RateWindow, RatesQuery, RatesView, SourceRates, Totals,
 };
-pub use session::{LoginReply, LoginRequest, PasswordChange, WhoAmI};
+pub use session::{CSRF_HEADER, LoginQuery, LoginReply, LoginRequest, PasswordChange, WhoAmI};
 pub use token::{TokenCreated, TokenRequest, TokenView};
 pub use user::{
     ApiTokenCreated, ApiTokenRequest, ApiTokenView, PasswordReset, Role, Scope, SessionView, UserChange,

@@ -87,3 +87,89 @@ fn a_policy_with_numbers_survives_json() {
     let back = serde_json::from_str(&serde_json::to_string(&p).unwrap()).unwrap();
     assert_eq!(p, back);
 }
+
+mod hostile {
+    //! Whatever is sent: read or refused, never a panic, and what is read says again what was meant.
+
+    use super::super::*;
+    use proptest::prelude::*;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+    use serde_json::{Map, Value};
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            ".{0,12}".prop_map(Value::from),
+            prop_oneof!["admin", "viewer", "metrics", "2026-11-22T04:00:00Z"].prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::vec((".{0,6}", inner), 0..4)
+                    .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Objects with the fields that requests have, and sometimes one more.
+    fn body() -> impl Strategy<Value = Value> {
+        let names = [
+            "name",
+            "role",
+            "password",
+            "user",
+            "current",
+            "new",
+            "scope",
+            "note",
+            "expires_in_seconds",
+            "uses",
+            "labels",
+            "urls",
+            "disabled",
+            "four_eyes",
+            "zzz",
+        ];
+        proptest::collection::vec((proptest::sample::select(names.to_vec()), value()), 0..5).prop_map(
+            |pairs| Value::Object(pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect::<Map<_, _>>()),
+        )
+    }
+
+    fn read<T: DeserializeOwned + Serialize + PartialEq>(text: &str) {
+        if let Ok(read) = serde_json::from_str::<T>(text) {
+            let again = serde_json::to_string(&read).unwrap();
+            assert!(serde_json::from_str::<T>(&again).unwrap() == read, "{text} became {again}");
+            if let Ok(Value::Object(fields)) = serde_json::from_str(text) {
+                assert!(!fields.contains_key("zzz"), "an unknown field was taken");
+            }
+        }
+    }
+
+    fn read_all(text: &str) {
+        read::<LoginRequest>(text);
+        read::<PasswordChange>(text);
+        read::<UserRequest>(text);
+        read::<UserChange>(text);
+        read::<PasswordReset>(text);
+        read::<ApiTokenRequest>(text);
+        read::<TokenRequest>(text);
+        read::<SettingsChange>(text);
+        read::<ProposalDecision>(text);
+    }
+
+    proptest! {
+        #[test]
+        fn bodies(body in prop_oneof![body(), value()]) {
+            read_all(&body.to_string());
+        }
+
+        #[test]
+        fn bytes(text in ".{0,200}") {
+            read_all(&text);
+        }
+    }
+}

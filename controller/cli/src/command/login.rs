@@ -175,6 +175,13 @@ fn password_from(
     }
 }
 
+/// From a file, if one is named.
+pub(super) fn given_password(file: Option<&Path>) -> Result<Option<Zeroizing<String>>, CliError> {
+    let Some(path) = file else { return Ok(None) };
+    let opened = std::fs::File::open(path).map_err(CliError::file("read", path))?;
+    first_line(&mut std::io::BufReader::new(opened), &path.display().to_string()).map(Some)
+}
+
 fn first_line(from: &mut dyn BufRead, name: &str) -> Result<Zeroizing<String>, CliError> {
     let mut line = Zeroizing::new(String::new());
     from.take(LONGEST_PASSWORD).read_line(&mut line).map_err(CliError::file("read", name))?;

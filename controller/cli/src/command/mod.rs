@@ -2,10 +2,16 @@
 //! function of its own, so that it can be tested without a controller.
 
 mod agents;
+mod api_token;
+mod audit_log;
 mod login;
 mod policy;
+mod proposals;
 mod rates;
+mod sessions;
+mod settings;
 mod token;
+mod users;
 
 use crate::Environment;
 use crate::args::{AgentsCommand, Cli, Command, PolicyCommand, TokenCommand};
@@ -84,6 +90,12 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             PolicyCommand::Diff { a, b } => policy::diff(&a, &b, context).await,
         },
         Command::Rates(args) => rates::rates(&args, context).await,
+        Command::Users(command) => users::users(command, context).await,
+        Command::ApiToken(command) => api_token::api_token(command, context).await,
+        Command::Sessions(command) => sessions::sessions(command, context).await,
+        Command::AuditLog(command) => audit_log::audit_log(command, context).await,
+        Command::Proposals(command) => proposals::proposals(command, context).await,
+        Command::Settings(command) => settings::settings(command, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);

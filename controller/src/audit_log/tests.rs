@@ -1,0 +1,200 @@
+//! The log and its files.
+
+use super::*;
+use crate::store::MemoryStore;
+use muster_shared::audit_chain::Verifier;
+
+struct Log {
+    dir: tempfile::TempDir,
+    store: SharedStore,
+    log: AuditLog,
+}
+
+impl Log {
+    fn new(segment_bytes: u64) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store: SharedStore = Arc::new(MemoryStore::default());
+        let log = open(dir.path(), &store, segment_bytes);
+        Self { dir, store, log }
+    }
+
+    fn reopen(self, segment_bytes: u64) -> Self {
+        let log = open(self.dir.path(), &self.store, segment_bytes);
+        Self { log, ..self }
+    }
+
+    async fn act(&self, action: &str, object: &str) {
+        let mut batch = Batch::new();
+        Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), action, object).add_to(&mut batch);
+        self.store.apply(batch).await.unwrap();
+        self.log.drain().await;
+    }
+
+    fn objects(&self, before: Option<u64>, limit: usize) -> Vec<(u64, String)> {
+        let (page, _) = self.log.newest(&Search::default(), before, limit).unwrap();
+        page.into_iter().map(|e| (e.sequence, e.object)).collect()
+    }
+
+    fn segments(&self) -> Vec<PathBuf> {
+        let mut all: Vec<_> =
+            std::fs::read_dir(self.dir.path()).unwrap().map(|e| e.unwrap().path()).collect();
+        all.sort();
+        all
+    }
+
+    fn exported(&self, after: u64) -> Vec<u8> {
+        let (mut all, mut at) = (Vec::new(), after);
+        while let Some((text, last)) = self.log.export(at, self.log.last()).unwrap() {
+            all.extend(text);
+            at = last;
+        }
+        all
+    }
+}
+
+fn open(folder: &Path, store: &SharedStore, segment_bytes: u64) -> AuditLog {
+    AuditLog::open_with(folder, Arc::clone(store), EventHub::default(), segment_bytes).unwrap()
+}
+
+fn pair(n: u64, o: &str) -> (u64, String) {
+    (n, o.to_owned())
+}
+
+fn verify(text: &[u8]) -> Result<u64, String> {
+    let mut verifier = Verifier::default();
+    for line in text.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+        verifier.next(line).map_err(|e| e.to_string())?;
+    }
+    Ok(verifier.verified().entries)
+}
+
+#[tokio::test]
+async fn entries_are_chained_and_survive_a_torn_line() {
+    let log = Log::new(SEGMENT_BYTES);
+    for object in ["a", "b", "c"] {
+        log.act("token.create", object).await;
+    }
+    let path = log.segments()[0].clone();
+    let mut text = std::fs::read(&path).unwrap();
+    text.extend(b"{\"hash\":\"half");
+    std::fs::write(&path, text).unwrap();
+    let log = log.reopen(SEGMENT_BYTES);
+    log.act("token.create", "d").await;
+    assert_eq!(log.objects(None, 2), [pair(4, "d"), pair(3, "c")]);
+    assert_eq!(log.objects(Some(3), 10), [pair(2, "b"), pair(1, "a")]);
+    assert_eq!(log.objects(Some(1), 10), []);
+    let keys: Vec<_> = log.store.snapshot().unwrap().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, [HEAD], "the outbox is empty");
+    assert_eq!(verify(&std::fs::read(&path).unwrap()), Ok(4));
+}
+
+#[tokio::test]
+async fn an_entry_that_is_in_the_file_already_is_not_written_again() {
+    let log = Log::new(SEGMENT_BYTES);
+    let mut batch = Batch::new();
+    Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), "x", "y").add_to(&mut batch);
+    log.store.apply(batch).await.unwrap();
+    // Written, but the program dies before the outbox is emptied.
+    let _lost = log.log.drain_blocking().unwrap();
+    let log = log.reopen(SEGMENT_BYTES);
+    log.log.drain().await;
+    assert_eq!(log.objects(None, 10).len(), 1);
+    assert_eq!(log.store.scan(OUTBOX, None, 10).unwrap(), []);
+}
+
+#[tokio::test]
+async fn segments_are_small_and_read_as_one() {
+    let small = 600;
+    let mut log = Log::new(small);
+    for i in 1..=40 {
+        log.act(if i % 10 == 0 { "token.create" } else { "login" }, &i.to_string()).await;
+        if i % 7 == 0 {
+            log = log.reopen(small);
+        }
+    }
+    assert!(log.segments().len() >= 10, "{}", log.segments().len());
+    for segment in log.segments() {
+        assert!(std::fs::metadata(&segment).unwrap().len() < small + 400);
+    }
+    let numbers = |from: u64, to: u64| (from..=to).map(|n| pair(n, &n.to_string())).collect::<Vec<_>>();
+    let newest: Vec<_> = numbers(11, 30).into_iter().rev().collect();
+    assert_eq!(log.objects(Some(31), 20), newest);
+    let oldest = |search: &Search, after, limit| {
+        let (found, next) = log.log.oldest(search, after, limit).unwrap();
+        (found.into_iter().map(|e| (e.sequence, e.object)).collect::<Vec<_>>(), next)
+    };
+    assert_eq!(oldest(&Search::default(), 5, 20), (numbers(6, 25), Some(25)));
+    assert_eq!(oldest(&Search::default(), 25, 20), (numbers(26, 40), None));
+    assert_eq!(oldest(&Search::default(), 40, 20), (vec![], None));
+    assert_eq!(oldest(&Search::default(), 99, 20), (vec![], None));
+    let made = Search { action: Some("token".to_owned()), ..Search::default() };
+    assert_eq!(oldest(&made, 10, 2).0, [pair(20, "20"), pair(30, "30")]);
+    assert_eq!(verify(&log.exported(0)), Ok(40));
+    assert_eq!(verify(&log.exported(30)), Ok(10));
+}
+
+#[tokio::test]
+async fn old_segments_may_be_taken_away() {
+    let log = Log::new(600);
+    for i in 1..=20 {
+        log.act("login", &i.to_string()).await;
+    }
+    for segment in &log.segments()[..3] {
+        std::fs::remove_file(segment).unwrap();
+    }
+    let log = log.reopen(600);
+    log.act("login", "21").await;
+    let (found, next) = log.log.newest(&Search::default(), None, 100).unwrap();
+    assert_eq!((found[0].sequence, next), (21, None));
+    let left = found.len() as u64;
+    assert!(left < 20);
+    assert_eq!(log.log.oldest(&Search::default(), 0, 100).unwrap().0.len() as u64, left);
+    assert_eq!(verify(&log.exported(0)), Ok(left));
+}
+
+#[test]
+fn a_change_tells_before_and_after_and_is_bounded() {
+    let entry = Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), "x", "y");
+    let change = entry.clone().change((), serde_json::json!({ "role": "viewer" }));
+    assert_eq!((change.before, change.after), (None, Some(serde_json::json!({ "role": "viewer" }))));
+    let large = entry.change("x".repeat(MAX_VALUE), ());
+    assert_eq!(large.before, Some(Value::String("16386 bytes".to_owned())));
+}
+
+#[test]
+fn what_is_looked_for_is_found() {
+    let log = Log::new(SEGMENT_BYTES);
+    let entry = |actor: &str, action: &str, object: &str, at: i64| AuditEntry {
+        sequence: 1,
+        id: String::new(),
+        at: Timestamp::from_second(at).unwrap(),
+        actor: actor.to_owned(),
+        from: String::new(),
+        action: action.to_owned(),
+        object: object.to_owned(),
+        detail: String::new(),
+        before: None,
+        after: None,
+        hash: String::new(),
+    };
+    let e = entry("maria", "policy.publish", "base@3", 100);
+    let text = |t: &str| Some(t.to_owned());
+    let at = |s| Some(Timestamp::from_second(s).unwrap());
+    for (search, found) in [
+        (Search::default(), true),
+        (Search { actor: text("maria"), ..Search::default() }, true),
+        (Search { actor: text("mari"), ..Search::default() }, false),
+        (Search { action: text("policy"), ..Search::default() }, true),
+        (Search { action: text("policy.publish"), ..Search::default() }, true),
+        (Search { action: text("pol"), ..Search::default() }, false),
+        (Search { object: text("base"), ..Search::default() }, true),
+        (Search { object: text("base@3"), ..Search::default() }, true),
+        (Search { object: text("base@"), ..Search::default() }, false),
+        (Search { since: at(100), until: at(101), ..Search::default() }, true),
+        (Search { until: at(100), ..Search::default() }, false),
+        (Search { since: at(101), ..Search::default() }, false),
+    ] {
+        assert_eq!(search.finds(&e), found, "{search:?}");
+    }
+    assert_eq!(log.log.last(), 0);
+}
