@@ -362,6 +362,18 @@ impl Controller {
         ]);
     }
 
+    /// The token of the session that [`Self::login`] began.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn profile(&self) -> String {
+        let path = self.folder.join("config/muster/profiles/default.toml");
+        let text = std::fs::read_to_string(&path).expect("the profile of the command line");
+        let profile: toml::Table = text.parse().expect("a profile is TOML");
+        profile["session"].as_str().expect("there is a session").to_owned()
+    }
+
     /// Enrols an agent with a fresh token of the given labels; gives its id.
     ///
     /// # Panics

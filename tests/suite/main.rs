@@ -1,5 +1,6 @@
 //! Stories of the whole system.
 
+mod api_schema;
 mod audit_source;
 mod bad_input;
 mod crash;

@@ -1,0 +1,65 @@
+//! The interface does what its OpenAPI document says, whatever is sent to it.
+
+use muster_tests::sandbox::{Controller, Sandbox};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// schemathesis, as `tests/schemathesis/install.sh` (`make foreign-clients`) put it.
+fn schemathesis() -> PathBuf {
+    let path = std::env::var_os("MUSTER_SCHEMATHESIS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/schemathesis/venv/bin/schemathesis"),
+        PathBuf::from,
+    );
+    assert!(path.exists(), "{} is not there: run `make foreign-clients` first", path.display());
+    path
+}
+
+const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                      response_schema_conformance,unsupported_method";
+
+fn fuzz(controller: &Controller, token: &str, folder: &Path, examples: &str) {
+    let run = Command::new(schemathesis())
+        .args(["run", &format!("{}/api/v1/openapi.json", controller.url)])
+        .args(["--header", &format!("Authorization: Bearer {token}")])
+        .arg("--tls-verify")
+        .arg(controller.ca_file())
+        .args(["--checks", CHECKS])
+        .args(["--phases", "examples,coverage,fuzzing", "--max-examples", examples, "--seed", "4320"])
+        // The stream of events has no end; the others would end the session that the run stands on: ids of sessions
+        // are taken from the answers before.
+        .args(["--exclude-path", "/api/v1/events", "--exclude-path", "/api/v1/logout"])
+        .args(["--exclude-path", "/api/v1/sessions/{id}"])
+        .args(["--request-timeout", "20", "--no-color", "--workers", "1"])
+        .env("NO_PROXY", "127.0.0.1")
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .expect("schemathesis starts");
+    let text = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success(), "{text}\n{}", String::from_utf8_lossy(&run.stderr));
+    assert!(text.contains("Tested:"), "it looked at something: {text}");
+}
+
+#[test]
+fn whatever_is_sent_the_interface_answers_as_its_document_says() {
+    // given a controller with an admin's session
+    let sandbox = Sandbox::new("api-schema");
+    let mut controller = sandbox.controller();
+    controller.login();
+    let profile = controller.profile();
+    // when every operation gets good and bad requests
+    let examples = if std::env::var_os("MUSTER_PROVE").is_some() { "100" } else { "3" };
+    fuzz(&controller, &profile, sandbox.path(), examples);
+    // then there was no server error and no break of the schema, nothing in the log says that something failed,
+    // and the audit log of all that is whole, before and after a crash
+    let log = std::fs::read_to_string(sandbox.path().join("controller/controller.log")).expect("the log");
+    assert!(!log.contains("request failed") && !log.contains("panicked"), "{log}");
+    let before = controller.muster_json(&["audit-log", "verify"]);
+    assert!(before["entries"].as_u64() > Some(10), "{before}");
+    controller.crash_and_restart();
+    let after = controller.muster_json(&["audit-log", "verify"]);
+    assert!(after["entries"].as_u64() >= before["entries"].as_u64(), "{before} {after}");
+    let files = sandbox.path().join("controller/data/audit");
+    let offline = controller.muster_json(&["audit-log", "verify", &files.display().to_string()]);
+    assert_eq!(offline, after);
+}
