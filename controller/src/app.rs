@@ -3,8 +3,9 @@
 use crate::audit_log::{AuditLog, Outgoing};
 use crate::config::Config;
 use crate::fleet::Fleet;
-use crate::identity::ca::Ca;
-use crate::identity::tls::ServerCertificate;
+use crate::identity::authority::Authority;
+use crate::identity::pending::Pending;
+use crate::identity::tls::{AgentVerifier, ServerCertificate};
 use crate::policy::PolicyBook;
 use crate::store::{Batch, SharedStore, StoreError};
 use crate::user::Accounts;
@@ -22,13 +23,17 @@ pub struct App {
     /// The address that it listens on.
     pub address: SocketAddr,
     /// Certification authority.
-    pub ca: Ca,
+    pub authority: Authority,
+    /// Verifies agents' certificates.
+    pub verifier: Arc<AgentVerifier>,
     /// The certificate of the port.
     pub certificate: Arc<ServerCertificate>,
     /// Store.
     pub store: SharedStore,
     /// Agents.
     pub fleet: Fleet,
+    /// Enrolments that wait for approval.
+    pub pending: Pending,
     /// Policies.
     pub book: PolicyBook,
     /// People.

@@ -3,6 +3,8 @@
 mod api;
 mod common;
 mod enrolment;
+mod identity;
+mod kill;
 mod policy;
 mod policy_set;
 mod polling;
