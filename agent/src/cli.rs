@@ -29,6 +29,9 @@ pub enum Command {
         /// Replace an identity that is already there: same agent id, new key.
         #[arg(long)]
         replace: bool,
+        /// How long to wait where a person has to approve the enrolment, in minutes.
+        #[arg(long, value_name = "MINUTES", default_value_t = 60)]
+        wait: u64,
     },
     /// Collect until stopped (SIGTERM or Ctrl-C).
     Run {

@@ -6,15 +6,16 @@ use muster_agent::cli::{Cli, Command, ConfigArg};
 use muster_agent::command::{self, EXIT_CHECK, EXIT_CONFIG};
 use muster_agent::config::Config;
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     // Fails only when a provider is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let cli = Cli::parse();
     match cli.command {
-        Command::Enrol { config, token_file, replace } => {
-            with(&config, |config| command::enrol::run(&config, &token_file, replace))
-        }
+        Command::Enrol { config, token_file, replace, wait } => with(&config, |config| {
+            command::enrol::run(&config, &token_file, replace, Duration::from_secs(wait.saturating_mul(60)))
+        }),
         Command::Run { config } => with(&config, |config| {
             command::start_log(&config);
             command::run::run(config)

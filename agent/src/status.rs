@@ -4,6 +4,7 @@
 //! second. It is for people and tests only: nothing is read back from it.
 
 use crate::health::{ComponentHealth, HealthState};
+use crate::uplink::CertificateState;
 use muster_shared::cursor::{Cursor, CursorKey};
 use muster_shared::partition::Partition;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,9 @@ pub struct Status {
     pub destinations: BTreeMap<String, DestinationStatus>,
     /// Committed cursors.
     pub cursors: Vec<CursorStatus>,
+    /// The agent's certificate; none for a stand-alone agent.
+    #[serde(default)]
+    pub certificate: Option<CertificateState>,
 }
 
 impl Status {
@@ -139,6 +143,10 @@ impl Status {
         )?;
         let identity = if self.agent_id.is_empty() { "stand-alone" } else { &self.agent_id };
         writeln!(out, "identity    {identity}")?;
+        if let Some(certificate) = &self.certificate {
+            let CertificateState { expires, renew_at, problem } = certificate;
+            writeln!(out, "certificate until {expires}, renewed at {renew_at} {problem}")?;
+        }
         let p = &self.partition;
         writeln!(
             out,

@@ -6,8 +6,9 @@ use crate::event_hub::EventHub;
 use crate::fleet::Fleet;
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
-use crate::identity::ca::Ca;
-use crate::identity::tls::ServerCertificate;
+use crate::identity::authority::Authority;
+use crate::identity::pending::Pending;
+use crate::identity::tls::{AgentVerifier, ServerCertificate};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
 use crate::store::{Batch, SharedStore, StoreError};
@@ -26,13 +27,17 @@ pub struct App {
     /// The address that it listens on.
     pub address: SocketAddr,
     /// Certification authority.
-    pub ca: Ca,
+    pub authority: Authority,
+    /// Verifies agents' certificates.
+    pub verifier: Arc<AgentVerifier>,
     /// The certificate of the port.
     pub certificate: Arc<ServerCertificate>,
     /// Store.
     pub store: SharedStore,
     /// Agents.
     pub fleet: Fleet,
+    /// Enrolments that wait for approval.
+    pub pending: Pending,
     /// Policies.
     pub book: PolicyBook,
     /// People.

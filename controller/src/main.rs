@@ -5,11 +5,13 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use muster_controller::config::FirstStart;
 use muster_controller::config::{DAY, DEFAULT_CERTIFICATE_DAYS, DEFAULT_LISTEN};
+use muster_controller::identity::tls::CertificateFiles;
 use muster_controller::{Config, reset_admin, serve};
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -50,6 +52,13 @@ struct Serve {
     /// Host names or addresses by which agents and people reach this controller.
     #[arg(long = "name", value_name = "HOST")]
     names: Vec<String>,
+    /// Certificate of the company's (PEM, with those between it and its authority) for browsers, command lines and
+    /// foreign agents; read again when it changes and on SIGHUP. Muster's agents go on with the controller's own.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Write the address listened on to this file once the controller is ready.
     #[arg(long, value_name = "FILE")]
     port_file: Option<PathBuf>,
@@ -62,6 +71,9 @@ struct Serve {
     /// Days that a certificate lives which an agent gets when it enrols.
     #[arg(long, default_value_t = DEFAULT_CERTIFICATE_DAYS, value_parser = clap::value_parser!(u32).range(1..=3650))]
     certificate_days: u32,
+    /// For tests: a week of a certificate's life lasts so many seconds.
+    #[arg(long, hide = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    certificate_week_seconds: Option<u64>,
     /// Threads that serve connections.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     workers: u64,
@@ -124,6 +136,10 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         let config = Config {
             listen: arguments.listen,
             names: arguments.names,
+            tls_files: arguments
+                .tls_cert
+                .zip(arguments.tls_key)
+                .map(|(certificate, key)| CertificateFiles { certificate, key }),
             port_file: arguments.port_file,
             admin_password_file: arguments.admin_password_file,
             show_first_start: Some(print_first_start),
@@ -132,12 +148,23 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
             workers: usize::try_from(arguments.workers)?,
             ..Config::new(arguments.data_dir)
         };
+        let config = match arguments.certificate_week_seconds {
+            Some(seconds) => config.with_week(Duration::from_secs(seconds)),
+            None => config,
+        };
         // Before the controller listens, so that no signal is missed.
         let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
+        let mut hang_up = signal(SignalKind::hangup()).context("SIGHUP cannot be awaited")?;
         let running = serve(config).await?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            result = tokio::signal::ctrl_c() => result.context("Ctrl-C cannot be awaited")?,
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                result = tokio::signal::ctrl_c() => {
+                    result.context("Ctrl-C cannot be awaited")?;
+                    break;
+                }
+                _ = hang_up.recv() => running.reload_certificate(),
+            }
         }
         tracing::info!("controller is stopping");
         running.stop().await;

@@ -8,14 +8,16 @@ use crate::fleet::Fleet;
 use crate::gateway::outbox::Farewell;
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
-use crate::identity::ca::{Ca, CaError};
+use crate::identity::authority::{Authority, AuthorityError};
 use crate::identity::file::{self, FileError, failed};
+use crate::identity::life;
 use crate::identity::peer::{ConnectionInfo, Peer};
+use crate::identity::pending::Pending;
 use crate::identity::secret;
-use crate::identity::tls::{self, ServerCertificate, TlsError};
+use crate::identity::tls::{self, AgentVerifier, ServerCertificate, TlsError};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
-use crate::store::{SharedStore, SledStore, StoreError};
+use crate::store::{Batch, SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
 use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::dev::{Extensions, Server, ServerHandle};
@@ -38,6 +40,8 @@ const SHUTDOWN_SECONDS: u64 = 5;
 const CONNECTION_RATE: usize = 256;
 /// Head of a request must be in by then.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the files of the company's certificate are looked at.
+const FILES_EVERY: Duration = Duration::from_secs(10);
 /// An idle HTTP connection is kept for this long: a poller of 30 s shall not dial each time.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -58,7 +62,7 @@ pub enum ServeError {
     File(#[from] FileError),
     /// The authority.
     #[error(transparent)]
-    Ca(#[from] CaError),
+    Authority(#[from] AuthorityError),
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -88,15 +92,22 @@ pub struct Running {
     server: JoinHandle<std::io::Result<()>>,
     renewal: JoinHandle<()>,
     watcher: JoinHandle<()>,
+    files: JoinHandle<()>,
 }
 
 impl Running {
+    /// Reads the company's certificate again.
+    pub fn reload_certificate(&self) {
+        reload(&self.app, true);
+    }
+
     /// Ends all sessions and connections, and closes the store.
     pub async fn stop(self) {
         self.app.stopping.store(true, Ordering::Relaxed);
         self.renewal.abort();
         self.watcher.abort();
         self.app.events.close();
+        self.files.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         self.handle.stop(true).await;
         if let Ok(Err(error)) = self.server.await {
@@ -123,6 +134,9 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let store: SharedStore = Arc::new(SledStore::open(&config.data_dir.join("store"))?);
     let app = Arc::new(assemble(config, addr, store, now)?);
     app.audit.drain().await;
+    let mut old = Batch::new();
+    life::forget_old_blocks(&*app.store, &mut old, now)?;
+    app.store.apply(old).await?;
     let server = listen(&app, listener)?;
     // Last of what can fail: a password that was shown is the one that is stored.
     let admin_password = first_user(&app, now).await?;
@@ -130,13 +144,14 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let server = tokio::spawn(server);
     let renewal = tokio::spawn(renew_certificate(Arc::clone(&app)));
     let watcher = tokio::spawn(event_hub::watcher::run(Arc::clone(&app)));
+    let files = tokio::spawn(watch_files(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
-    let ca_sha256 = secret::sha256_hex(app.ca.certificate());
+    let ca_sha256 = ca_sha256(&app);
     tracing::info!(%addr, agents = app.fleet.len(), user = ADMIN, ca_sha256, "controller listens");
-    let ca_pem = app.ca.pem().to_owned();
-    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal, watcher })
+    let ca_pem = app.authority.trust().serving().pem().to_owned();
+    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal, watcher, files })
 }
 
 fn assemble(
@@ -145,25 +160,30 @@ fn assemble(
     store: SharedStore,
     now: Timestamp,
 ) -> Result<App, ServeError> {
-    let ca = Ca::load_or_create(&config.data_dir, now)?;
+    let authority = Authority::load(&config.data_dir, &*store, now)?;
+    let trust = authority.trust();
+    let verifier = Arc::new(AgentVerifier::new(&trust)?);
     let host = host_name();
     let names = config.certificate_names(host.as_deref());
-    let certificate = Arc::new(ServerCertificate::new(&ca, names, now)?);
+    let certificate = Arc::new(ServerCertificate::new(&trust, names, config.tls_files.clone(), now)?);
     let book = PolicyBook::load(&*store)?;
     let fleet = Fleet::load(&*store, &book)?;
     let proposals = Proposals::new(Arc::clone(&store));
     let answers = Answers::new(Arc::clone(&store));
     let events = EventHub::default();
     let audit = AuditLog::open(&config.data_dir.join("audit"), Arc::clone(&store), events.clone())?;
+    let pending = Pending::load(&*store, now)?;
     let accounts = Accounts::new(Arc::clone(&store))?;
     Ok(App {
         urls: config.urls(address, host.as_deref()),
         config,
         address,
-        ca,
+        authority,
+        verifier,
         certificate,
         store,
         fleet,
+        pending,
         book,
         accounts,
         audit,
@@ -199,7 +219,7 @@ async fn first_user(app: &App, now: Timestamp) -> Result<Option<Zeroizing<String
 }
 
 fn ca_sha256(app: &App) -> String {
-    secret::sha256_hex(app.ca.certificate())
+    secret::sha256_hex(app.authority.trust().serving().certificate())
 }
 
 /// Gives the user `admin` a new one-time password: it is written to `password_file`, or given to `show` if
@@ -241,7 +261,7 @@ fn host_name() -> Option<String> {
 }
 
 fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Server, ServeError> {
-    let tls = tls::server_config(&app.ca, Arc::clone(&app.certificate))?;
+    let tls = tls::server_config(Arc::clone(&app.verifier), Arc::clone(&app.certificate))?;
     let data = web::Data::from(Arc::clone(app));
     let address = app.address;
     let server = HttpServer::new(move || {
@@ -268,11 +288,31 @@ fn note_connection(connection: &dyn Any, data: &mut Extensions) {
     data.insert(ConnectionInfo { address, peer: certificate.and_then(Peer::from_der) });
 }
 
+/// Looks for a changed certificate of the company's.
+async fn watch_files(app: Arc<App>) {
+    let mut every = tokio::time::interval(FILES_EVERY);
+    loop {
+        every.tick().await;
+        reload(&app, false);
+    }
+}
+
+fn reload(app: &App, forced: bool) {
+    match app.certificate.reload(forced) {
+        Ok(true) => tracing::info!("the company's certificate was read again"),
+        Ok(false) => {}
+        Err(error) => tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the company's certificate cannot be used, the one before stays"
+        ),
+    }
+}
+
 /// Replaces the controller's own certificate in time.
 async fn renew_certificate(app: Arc<App>) {
     loop {
         tokio::time::sleep(ServerCertificate::renewal_period()).await;
-        match app.certificate.renew(&app.ca, Timestamp::now()) {
+        match app.certificate.renew(&app.authority.trust(), Timestamp::now()) {
             Ok(()) => tracing::info!("the controller's certificate was renewed"),
             Err(error) => tracing::error!(
                 error = &error as &dyn std::error::Error,

@@ -7,6 +7,7 @@ pub mod eventually;
 pub mod partition;
 pub mod policies;
 pub mod process;
+pub mod proxy;
 pub mod readers;
 pub mod receiver;
 pub mod results;

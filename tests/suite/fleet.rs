@@ -19,7 +19,8 @@ const QUICK: &[&str] = &["--heartbeat-seconds", "1"];
 pub(crate) fn partition(system: &str) -> Partition {
     let mut scenario = Scenario { name: system.to_owned(), ..Scenario::default() };
     scenario.system.host_name = system.to_owned();
-    scenario.system.serial = format!("78{}", system.len());
+    // Two partitions of one story are two machines.
+    scenario.system.serial = format!("78{}{system}", system.len());
     scenario.traffic.rate = 0.0;
     scenario.journal.receiver_size = 0;
     Partition::start(scenario)
@@ -113,7 +114,7 @@ fn a_fleet_is_enrolled_steered_and_watched() {
     assert_eq!((&summary["healthy"], &summary["connection"]), (&Value::Bool(true), &"connected".into()));
     assert_eq!(summary["policy"]["state"], "applied");
     assert_eq!(summary["policy"]["running"], summary["policy"]["wanted"]);
-    assert_eq!(view["attributes"]["ibmi.serial_number"], "784");
+    assert_eq!(view["attributes"]["ibmi.serial_number"], "784EAST");
     let component = |name: &str| {
         let components = view["components"].as_array().cloned().unwrap_or_default();
         components.into_iter().find(|c| c["name"] == name).unwrap_or_else(|| panic!("no {name} in {view}"))
@@ -159,7 +160,7 @@ fn a_fleet_is_enrolled_steered_and_watched() {
         counted.then_some(())
     });
     let shown = controller.muster_ok(&["agents", "show", "EAST"]);
-    for word in ["no-reads", &dropped.to_string(), "audit", "siem", "784"] {
+    for word in ["no-reads", &dropped.to_string(), "audit", "siem", "784EAST"] {
         assert!(shown.contains(word), "{word} in {shown}");
     }
     assert_eq!(controller.muster_json(&["rates"])["fleet"]["total"]["dropped"], dropped);

@@ -8,6 +8,7 @@ mod destinations;
 mod examples;
 mod fleet;
 mod formats;
+mod identity;
 mod layering;
 mod policy_as_code;
 mod receivers;

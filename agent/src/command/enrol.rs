@@ -1,24 +1,29 @@
 //! `muster-agent enrol`.
 
 use super::{agent_facts, make_state_dir};
-use crate::collector::FactsBook;
+use crate::collector::{FactsBook, connect_source_once};
 use crate::config::Config;
 use crate::enrol::{EnrolOptions, enrol};
 use anyhow::{Context, bail};
 use muster_proto::session::EnrolmentToken;
+use muster_shared::policy::model::AuditJournalSpec;
 use std::io::Read;
 use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
+
+/// How long the partition may take to tell its name.
+const PARTITION_LIMIT: Duration = Duration::from_secs(20);
 
 /// Longest token that is read; real ones have a few hundred characters.
 const MAX_TOKEN: u64 = 16 * 1024;
 
 /// Enrols the agent of this configuration with the token in `token_file` (`-`: standard input); with
-/// `replace` also when it is enrolled already.
+/// `replace` also when it is enrolled already. Waits at most `wait` for approval.
 ///
 /// # Errors
 /// Says what to do.
-pub fn run(config: &Config, token_file: &Path, replace: bool) -> anyhow::Result<()> {
+pub fn run(config: &Config, token_file: &Path, replace: bool, wait: Duration) -> anyhow::Result<()> {
     if config.policy.is_some() {
         bail!(
             "the configuration names a local policy ([policy] file): an enrolled agent gets its policy from \
@@ -28,9 +33,18 @@ pub fn run(config: &Config, token_file: &Path, replace: bool) -> anyhow::Result<
     let token = read_token(token_file)?;
     make_state_dir(&config.state_dir)?;
     let book = FactsBook::load(config);
-    let options = EnrolOptions { replace, ..EnrolOptions::new(agent_facts(config, &book)) };
-    let enrolled = actix_rt::System::new()
-        .block_on(async { enrol(&token, &config.state_dir, &options, jiff::Timestamp::now()).await })?;
+    let enrolled = actix_rt::System::new().block_on(async {
+        look_at_partition(config, &book).await;
+        let options = EnrolOptions {
+            replace,
+            patience: wait,
+            kind: config.transport,
+            proxy: config.proxy.clone(),
+            on_waiting: |fingerprint| println!("waiting for approval, fingerprint {fingerprint}"),
+            ..EnrolOptions::new(agent_facts(config, &book))
+        };
+        enrol(&token, &config.state_dir, &options, jiff::Timestamp::now()).await
+    })?;
     println!("enrolled as {} at {}", enrolled.agent, enrolled.controller);
     println!("key fingerprint {}", enrolled.fingerprint);
     if let Some(expires) = enrolled.expires {
@@ -38,6 +52,19 @@ pub fn run(config: &Config, token_file: &Path, replace: bool) -> anyhow::Result<
     }
     println!("start collecting with: muster-agent run --config FILE");
     Ok(())
+}
+
+/// Reads which partition this is, so that the controller can tell whether it knows it already. Enrolment goes on
+/// without: the agent tells it later.
+async fn look_at_partition(config: &Config, book: &FactsBook) {
+    let journal = AuditJournalSpec::default();
+    match tokio::time::timeout(PARTITION_LIMIT, connect_source_once(config, &journal)).await {
+        Ok(Ok(partition)) => book.learn(partition),
+        Ok(Err(error)) => eprintln!("the partition cannot be read yet: {error}"),
+        Err(_) => {
+            eprintln!("the partition cannot be read yet: no answer within {} s", PARTITION_LIMIT.as_secs());
+        }
+    }
 }
 
 fn read_token(file: &Path) -> anyhow::Result<EnrolmentToken> {

@@ -5,7 +5,7 @@ use crate::collector::{
     Apply, Collector, Credentials, Environment, FactsBook, GetOverview, Overview, Shutdown, SignOnGate,
 };
 use crate::config::Config;
-use crate::enrol::{Identity, expiry};
+use crate::enrol::{Identity, KeyRing};
 use crate::health::{HealthBook, HealthSink, HealthState};
 use crate::policy::check::Guards;
 use crate::policy::store::PolicyStore;
@@ -14,8 +14,8 @@ use crate::state::{CursorKeeper, CursorStore, GapBook, StateDir};
 use crate::status::Status;
 use crate::telemetry::Telemetry;
 use crate::uplink::actor::{Uplink, UplinkSettings};
-use crate::uplink::transport::{Deadlines, TransportKind};
-use crate::uplink::{DescribePartition, Disconnect, PolicyHandler, ReportHealth};
+use crate::uplink::transport::Deadlines;
+use crate::uplink::{DescribePartition, Disconnect, GetUplinkState, PolicyHandler, ReportHealth};
 use actix::prelude::*;
 use anyhow::{Context as _, bail};
 use futures_util::future::LocalBoxFuture;
@@ -169,15 +169,15 @@ impl Agent {
         let collector = Collector::new(Arc::clone(&env)).start();
         info!(version = VERSION, state_dir = %env.config.state_dir.display(), "agent starts");
         let mut vitals = vec![vital("collector", &collector), vital("keeper of cursors", &env.keeper)];
-        let uplink = match &identity {
+        let agent_id = identity.as_ref().map(|identity| identity.agent.to_string()).unwrap_or_default();
+        let uplink = match identity {
             Some(identity) => Some(start_uplink(&env, &collector, identity, &mut vitals)?),
             None => {
                 start_local(&env, &collector).await?;
                 None
             }
         };
-        let agent_id = identity.map(|identity| identity.agent.to_string()).unwrap_or_default();
-        actix::spawn(write_status(Arc::clone(&env), collector.clone(), agent_id));
+        actix::spawn(write_status(Arc::clone(&env), collector.clone(), uplink.clone(), agent_id));
         Ok(Self { vitals, env, collector, uplink, arbiters, _state: state })
     }
 
@@ -235,7 +235,7 @@ impl HealthSink for Sink {
 fn start_uplink(
     env: &Arc<Environment>,
     collector: &Addr<Collector>,
-    identity: &Identity,
+    identity: Identity,
     vitals: &mut Vec<Vital>,
 ) -> anyhow::Result<Addr<Uplink>> {
     let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
@@ -250,9 +250,9 @@ fn start_uplink(
         started: Timestamp::now(),
         facts: agent_facts(&env.config, &env.facts),
         endpoints: identity.endpoints()?,
-        kind: TransportKind::Websocket,
-        tls: identity.client_config()?,
-        certificate_expires: identity.expires(),
+        kind: env.config.transport,
+        proxy: env.config.proxy.clone(),
+        keys: KeyRing::open(&env.config.state_dir, identity)?,
         heartbeat: HEARTBEAT,
         deadlines: Deadlines::default(),
     };
@@ -263,9 +263,6 @@ fn start_uplink(
     let uplink = Uplink::new(settings, handler, rates, sink).start();
     vitals.push(vital("uplink to the controller", &uplink));
     actix::spawn(tell_uplink(Arc::clone(env), uplink.clone()));
-    if let Some(expires) = identity.expires() {
-        actix::spawn(watch_certificate(Arc::clone(env), expires));
-    }
     Ok(uplink)
 }
 
@@ -279,26 +276,23 @@ async fn tell_uplink(env: Arc<Environment>, uplink: Addr<Uplink>) {
     }
 }
 
-/// Tells in time that the agent's certificate is about to expire.
-async fn watch_certificate(env: Arc<Environment>, expires: Timestamp) {
-    let mut hourly = tokio::time::interval(Duration::from_secs(3_600));
-    loop {
-        hourly.tick().await;
-        let (state, reason) = expiry::health(expires, Timestamp::now());
-        if state != HealthState::Healthy {
-            warn!(reason, "certificate");
-        }
-        env.health.report(expiry::COMPONENT, state, &reason);
-    }
-}
-
 /// Keeps the status file.
-async fn write_status(env: Arc<Environment>, collector: Addr<Collector>, agent_id: String) {
+async fn write_status(
+    env: Arc<Environment>,
+    collector: Addr<Collector>,
+    uplink: Option<Addr<Uplink>>,
+    agent_id: String,
+) {
     let mut written: Option<Status> = None;
     loop {
         tokio::time::sleep(STATUS_EVERY).await;
         let Ok(overview) = collector.send(GetOverview).await else { return };
-        let status = status(&env, &agent_id, overview);
+        let certificate = match &uplink {
+            // Without an answer the uplink has ended, and the agent ends with it.
+            Some(uplink) => uplink.send(GetUplinkState).await.ok().and_then(|state| state.certificate),
+            None => None,
+        };
+        let status = Status { certificate, ..status(&env, &agent_id, overview) };
         let unchanged = written.as_ref().is_some_and(|before| {
             Status { written: String::new(), ..before.clone() }
                 == Status { written: String::new(), ..status.clone() }
@@ -325,6 +319,7 @@ fn status(env: &Environment, agent_id: &str, overview: Overview) -> Status {
         sources: overview.sources,
         destinations: overview.destinations,
         cursors: overview.cursors,
+        certificate: None,
     }
 }
 

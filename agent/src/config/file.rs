@@ -1,5 +1,6 @@
 //! The configuration file as written (TOML).
 
+use crate::uplink::transport::TransportKind;
 use muster_shared::policy::limits::LimitsSpec;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -21,9 +22,27 @@ pub struct ConfigFile {
     /// What no policy may widen.
     #[serde(default)]
     pub limits: LimitsTable,
+    /// How the controller is reached.
+    #[serde(default)]
+    pub controller: ControllerTable,
     /// Logging.
     #[serde(default)]
     pub log: LogTable,
+}
+
+/// `[controller]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ControllerTable {
+    /// `websocket` (default) or `http`: keep a connection, or poll.
+    #[serde(default)]
+    pub transport: TransportKind,
+    /// HTTP proxy, `http://host:port`; the agent asks it to CONNECT.
+    pub proxy: Option<String>,
+    /// User at the proxy, if it wants one.
+    pub proxy_user: Option<String>,
+    /// File with the user's password, first line; readable by the agent only.
+    pub proxy_password_file: Option<PathBuf>,
 }
 
 /// `[partition]`

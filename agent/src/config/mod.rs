@@ -5,9 +5,11 @@
 
 mod file;
 
-pub use file::{ConfigFile, LogFormat};
+pub use file::{ConfigFile, ControllerTable, LogFormat};
 
 use crate::host::mapepire::{MapepireConfig, Password, Trust};
+use crate::uplink::transport::TransportKind;
+use crate::uplink::transport::proxy::Proxy;
 use muster_shared::policy::limits::Limits;
 use muster_shared::policy::model::{EffectivePolicy, PolicySpec};
 use muster_shared::policy::signature::TrustedKeys;
@@ -71,6 +73,10 @@ pub struct Config {
     pub limits: Limits,
     /// Keys of which one must have signed each document of a controller's policy; empty: none is asked for.
     pub policy_keys: TrustedKeys,
+    /// How messages to the controller travel.
+    pub transport: TransportKind,
+    /// The way to the controller, if not direct.
+    pub proxy: Option<Proxy>,
     /// Log format.
     pub log_format: LogFormat,
     /// Log filter.
@@ -147,6 +153,8 @@ impl Config {
             secrets_dir: file.secrets.dir.as_deref().map(at),
             limits,
             policy_keys,
+            transport: file.controller.transport,
+            proxy: proxy(&file.controller, base, path)?,
             log_format: file.log.format,
             log_filter: file.log.filter.unwrap_or_else(|| "info".to_owned()),
         })
@@ -199,6 +207,34 @@ fn trust(file: &ConfigFile, base: &Path, path: &Path) -> Result<Trust, ConfigErr
              partition, and put it into pin_sha256"
                 .into(),
         )),
+    }
+}
+
+/// The proxy to the controller, with its password read.
+fn proxy(table: &ControllerTable, base: &Path, path: &Path) -> Result<Option<Proxy>, ConfigError> {
+    let sign_on = match (&table.proxy_user, &table.proxy_password_file) {
+        (None, None) => None,
+        (Some(user), Some(file)) => {
+            let text = Zeroizing::new(read("the proxy's password file", &base.join(file))?);
+            let password = text.lines().next().unwrap_or("");
+            if password.is_empty() || user.is_empty() || user.contains(':') {
+                let problem = "[controller] proxy_user must not be empty or hold a colon, and the first line of \
+                               proxy_password_file is the password";
+                return Err(content(path, problem.into()));
+            }
+            Some((user.clone(), Zeroizing::new(password.to_owned())))
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            let problem = "[controller] proxy_user and proxy_password_file go together";
+            return Err(content(path, problem.into()));
+        }
+    };
+    match (&table.proxy, sign_on) {
+        (Some(url), sign_on) => {
+            Proxy::parse(url, sign_on).map(Some).map_err(|problem| content(path, problem))
+        }
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(content(path, "[controller] proxy_user is set, but no proxy".into())),
     }
 }
 
@@ -311,6 +347,16 @@ mod tests {
             (partition("address = \"a:b\"\npin_sha256 = \"00\""), "is not HOST or HOST:PORT"),
             (partition("address = \"a\"\npin_sha256 = \"00\""), "64 hexadecimal digits"),
             (partition("address = \"a\""), "needs ca_file or pin_sha256"),
+            (
+                partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"\n[controller]\nproxy = \"p:1\"")),
+                "must begin with http://",
+            ),
+            (
+                partition(&format!(
+                    "address = \"a\"\npin_sha256 = \"{pin}\"\n[controller]\nproxy_user = \"u\""
+                )),
+                "go together",
+            ),
             (partition("address = \"a\"\nca_file = \"none.pem\""), "cannot read the certification authority"),
             (partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"\nport = 1")), "unknown field"),
             (

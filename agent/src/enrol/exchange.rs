@@ -4,6 +4,7 @@ use crate::uplink::describe::{self, AgentFacts};
 use crate::uplink::endpoint::Endpoint;
 use crate::uplink::failure::{Failure, retry_after_nanoseconds, tidy};
 use crate::uplink::report::{Extras, Parts, Reporter};
+use crate::uplink::transport::proxy::Proxy;
 use crate::uplink::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, TransportKind};
 use muster_proto::opamp::capability::AgentCapabilities;
 use muster_proto::opamp::server_error_response::Details;
@@ -16,12 +17,15 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// Pause between polls over plain HTTP while the certificate is awaited.
-const POLL: Duration = Duration::from_secs(2);
+/// First and longest pause before the request is repeated while a person has to approve it; each is half to one
+/// and a half times as long by chance.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+/// Growth of the pause.
+const GROWTH: f64 = 1.5;
 
 /// Everything that the exchange needs, the same for every controller of the token.
 pub(super) struct Exchange<'a> {
@@ -31,8 +35,11 @@ pub(super) struct Exchange<'a> {
     pub(super) bearer: Zeroizing<String>,
     pub(super) csr: String,
     pub(super) kind: TransportKind,
+    pub(super) proxy: Option<Proxy>,
     pub(super) deadlines: Deadlines,
     pub(super) patience: Duration,
+    /// Called once, when the controller has the request and does not answer it yet.
+    pub(super) on_waiting: &'a dyn Fn(),
 }
 
 /// What came of it.
@@ -65,54 +72,85 @@ pub fn certificate_request(agent: AgentId, key: &KeyPair) -> Result<String, rcge
 }
 
 impl Exchange<'_> {
-    /// Asks one controller.
+    /// Asks one controller. While a person has to approve the request, it is repeated with growing pauses, over
+    /// further connections if one ends.
     pub(super) async fn ask(&self, endpoint: &Endpoint) -> Answer {
-        let mut request = LinkRequest::new(endpoint.clone(), self.kind, self.tls.clone());
-        request.bearer = Some(self.bearer.clone());
-        request.deadlines = self.deadlines;
-        let mut link = transport::open(request);
         let capabilities =
             AgentCapabilities::REPORTS_STATUS | AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS;
         // The process ends with the enrolment: its boot id only tells this attempt from the next.
         let description = describe::description(self.agent, Uuid::new_v4(), self.facts);
         let parts = Parts { description, ..Parts::default() };
         let mut reporter = Reporter::new(self.agent.0.into_bytes(), capabilities, parts);
+        let mut waiting = Waiting { told: false, pause: PAUSES.0 };
         let deadline = Instant::now() + self.deadlines.open + self.patience;
-        match timeout_at(deadline, self.converse(&mut link, &mut reporter)).await {
-            Ok(answer) => answer,
-            Err(_) => Answer::Unanswered,
-        }
+        let attempts = async {
+            loop {
+                let mut request = LinkRequest::new(endpoint.clone(), self.kind, self.tls.clone());
+                request.bearer = Some(self.bearer.clone());
+                request.deadlines = self.deadlines;
+                request.proxy.clone_from(&self.proxy);
+                let mut link = transport::open(request);
+                // Each connection begins with everything.
+                reporter.say_all_again();
+                match self.converse(&mut link, &mut reporter, &mut waiting).await {
+                    Answer::Failed(Failure::Unreachable(_) | Failure::Busy { .. }) if waiting.told => {
+                        tokio::time::sleep(waiting.next()).await;
+                    }
+                    answer => return answer,
+                }
+            }
+        };
+        timeout_at(deadline, attempts).await.unwrap_or(Answer::Unanswered)
     }
 
-    async fn converse(&self, link: &mut Link, reporter: &mut Reporter) -> Answer {
+    async fn converse(&self, link: &mut Link, reporter: &mut Reporter, waiting: &mut Waiting) -> Answer {
         let certificate_request = CertificateRequest { csr: self.csr.clone().into_bytes() };
         let request = ConnectionSettingsRequest {
             opamp: Some(OpAmpConnectionSettingsRequest { certificate_request: Some(certificate_request) }),
         };
-        let mut poll = tokio::time::interval_at(Instant::now() + POLL, POLL);
+        // Set when the controller has the request.
+        let mut repeat: Option<Instant> = None;
         loop {
-            let extras = tokio::select! {
+            tokio::select! {
                 event = link.events.recv() => match event {
-                    Some(LinkEvent::Opened) => {
-                        Extras { connection_settings_request: Some(request.clone()), ..Extras::default() }
-                    }
+                    Some(LinkEvent::Opened) => {}
                     Some(LinkEvent::Message(message)) => match hear(&message) {
                         Heard::Issued(issued) => return Answer::Issued(issued),
                         Heard::Failed(failure) => return Answer::Failed(failure),
-                        Heard::Nothing => continue,
+                        Heard::Nothing => {
+                            if !std::mem::replace(&mut waiting.told, true) {
+                                (self.on_waiting)();
+                            }
+                            repeat = Some(Instant::now() + waiting.next());
+                            continue;
+                        }
                     },
                     Some(LinkEvent::Written) => continue,
                     Some(LinkEvent::Closed(failure)) => return Answer::Failed(failure),
                     None => return Answer::Failed(Failure::Unreachable("the connection ended".to_owned())),
                 },
-                // Over HTTP the controller can only answer; over a WebSocket it speaks by itself.
-                _ = poll.tick(), if self.kind == TransportKind::Http => Extras::default(),
-            };
+                () = sleep_until(repeat.unwrap_or_else(Instant::now)), if repeat.is_some() => repeat = None,
+            }
+            let extras = Extras { connection_settings_request: Some(request.clone()), ..Extras::default() };
             if link.outbox.capacity() > 0 && link.outbox.send(reporter.next(extras)).await.is_err() {
                 // The reason comes as an event.
                 continue;
             }
         }
+    }
+}
+
+/// How long a person has been waited for.
+struct Waiting {
+    told: bool,
+    pause: Duration,
+}
+
+impl Waiting {
+    fn next(&mut self) -> Duration {
+        let pause = self.pause.mul_f64(0.5 + rand::random::<f64>());
+        self.pause = self.pause.mul_f64(GROWTH).min(PAUSES.1);
+        pause
     }
 }
 

@@ -15,7 +15,6 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
-use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 const IDENTITY: &str = "identity";
@@ -154,9 +153,7 @@ impl Identity {
     /// When the certificate expires; `None` if it cannot be read.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
-        let chain = tls::certificates(&self.cert_pem, "the agent's certificate file").ok()?;
-        let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
-        Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+        super::certificate::validity(&self.cert_pem).map(|validity| validity.until)
     }
 }
 
@@ -229,7 +226,7 @@ fn damaged(path: &Path, reason: String) -> IdentityError {
     IdentityError::Damaged { path: path.to_owned(), reason }
 }
 
-fn read(path: &Path) -> Result<String, IdentityError> {
+pub(super) fn read(path: &Path) -> Result<String, IdentityError> {
     fs::read_to_string(path).map_err(io_error("reading", path))
 }
 
@@ -237,7 +234,7 @@ fn read_agent_id(path: &Path) -> Result<AgentId, IdentityError> {
     read(path)?.trim().parse().map_err(|error: uuid::Error| damaged(path, error.to_string()))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
+pub(super) fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -247,22 +244,29 @@ fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io_error("writing", path))
 }
 
-fn make_folder(path: &Path) -> Result<(), IdentityError> {
+pub(super) fn make_folder(path: &Path) -> Result<(), IdentityError> {
     fs::DirBuilder::new().mode(0o700).create(path).map_err(io_error("making", path))
 }
 
-fn remove_folder(path: &Path) -> Result<(), IdentityError> {
+pub(super) fn remove_folder(path: &Path) -> Result<(), IdentityError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("removing", path)(error)),
         Ok(()) | Err(_) => Ok(()),
     }
 }
 
-fn rename(from: &Path, to: &Path) -> Result<(), IdentityError> {
+pub(super) fn remove_file(path: &Path) -> Result<(), IdentityError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_error("removing", path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+pub(super) fn rename(from: &Path, to: &Path) -> Result<(), IdentityError> {
     fs::rename(from, to).map_err(io_error("renaming", from))
 }
 
-fn sync_folder(path: &Path) -> Result<(), IdentityError> {
+pub(super) fn sync_folder(path: &Path) -> Result<(), IdentityError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(io_error("syncing", path))
 }
 

@@ -2,21 +2,26 @@
 //!
 //! The agent verifies the controller by the token's hash of the CA key, sends the token as bearer and a
 //! certificate request (its key never leaves it), waits for the certificate, checks it and stores its
-//! identity. Renewal later is the same exchange over the mutual connection; [`certificate_request`] and
-//! [`check_certificate`] are what both need.
+//! identity. Renewal later is the same exchange over the mutual connection ([`keyring`], [`renewal`]);
+//! [`certificate_request`] and [`certificate::check`] are what both need.
 
+pub mod anchor;
+pub mod certificate;
 mod exchange;
-pub mod expiry;
 pub mod identity;
+pub mod keyring;
+pub mod renewal;
 pub mod verify;
 
 pub use exchange::certificate_request;
 pub use identity::Identity;
+pub use keyring::KeyRing;
 
 use crate::uplink::describe::AgentFacts;
 use crate::uplink::endpoint::{Endpoint, EndpointError};
 use crate::uplink::failure::Failure;
 use crate::uplink::tls;
+use crate::uplink::transport::proxy::Proxy;
 use crate::uplink::transport::{Deadlines, TransportKind};
 use exchange::{Answer, Exchange};
 use identity::{IdentityError, PendingKey};
@@ -26,16 +31,15 @@ use muster_proto::session::EnrolmentToken;
 use muster_proto::session::fingerprint::key_fingerprint;
 use muster_shared::id::AgentId;
 use rcgen::{KeyPair, PublicKeyData as _};
+use rustls_pki_types::CertificateDer;
 use std::path::Path;
 use std::time::Duration;
 use tracing::{info, warn};
 use verify::PinnedCa;
-use x509_parser::pem::Pem;
-use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 /// How an enrolment is done.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EnrolOptions {
     /// What the agent tells of itself.
     pub facts: AgentFacts,
@@ -43,22 +47,28 @@ pub struct EnrolOptions {
     pub replace: bool,
     /// How messages travel.
     pub kind: TransportKind,
+    /// The way to the controllers, if not direct.
+    pub proxy: Option<Proxy>,
     /// How long to wait for the network.
     pub deadlines: Deadlines,
     /// How long to wait for the certificate once the controller has the request; approval may need a person.
     pub patience: Duration,
+    /// Told the key's fingerprint when the controller has the request and a person has to approve it.
+    pub on_waiting: fn(&str),
 }
 
 impl EnrolOptions {
-    /// The usual: WebSocket, a minute's patience, nothing replaced.
+    /// The usual: WebSocket, an hour's patience, nothing replaced.
     #[must_use]
     pub fn new(facts: AgentFacts) -> Self {
         Self {
             facts,
             replace: false,
             kind: TransportKind::Websocket,
+            proxy: None,
             deadlines: Deadlines::default(),
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(3_600),
+            on_waiting: |_| {},
         }
     }
 }
@@ -151,8 +161,10 @@ pub async fn enrol(
         bearer: Zeroizing::new(token.format()),
         csr: certificate_request(pending.agent, &key).map_err(|error| EnrolError::Key(error.to_string()))?,
         kind: options.kind,
+        proxy: options.proxy.clone(),
         deadlines: options.deadlines,
         patience: options.patience,
+        on_waiting: &|| (options.on_waiting)(&fingerprint),
     };
     let (controller, issued) = ask_in_turn(&exchange, &endpoints, &fingerprint).await?;
     let (cert_pem, ca_pem) = check_certificate(&issued, &pin, &key, now).map_err(EnrolError::Certificate)?;
@@ -160,6 +172,8 @@ pub async fn enrol(
     let identity = Identity { agent: pending.agent, key_pem: pending.key_pem, cert_pem, ca_pem, urls };
     identity.client_config().map_err(|_| EnrolError::Certificate("it does not fit the key"))?;
     identity.store(state_dir)?;
+    // A renewal of the identity before this one.
+    KeyRing::forget(state_dir)?;
     PendingKey::forget(state_dir)?;
     Ok(Enrolled { agent: identity.agent, fingerprint, expires: identity.expires(), controller })
 }
@@ -192,8 +206,8 @@ async fn ask_in_turn(
     Err(EnrolError::Unreachable(failures.join("; ")))
 }
 
-/// Checks an issued certificate: for this key, valid now, signed by the pinned CA. Gives the PEM of the
-/// certificate and of the CA.
+/// Checks an issued certificate against the pinned CA and those for which it vouches. Gives the PEM of the
+/// certificate and of the authorities to trust.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -203,37 +217,23 @@ pub fn check_certificate(
     key: &KeyPair,
     now: Timestamp,
 ) -> Result<(String, String), &'static str> {
-    if !issued.private_key.is_empty() {
-        return Err("it comes with a private key made elsewhere");
-    }
-    let cert_pem = String::from_utf8(issued.cert.clone()).map_err(|_| "it is no PEM text")?;
-    let chain = tls::certificates(&cert_pem, "certificate").map_err(|_| "it is no PEM text")?;
-    let (_, certificate) = X509Certificate::from_der(&chain[0]).map_err(|_| "it is no X.509 certificate")?;
-    if certificate.public_key().raw != key.subject_public_key_info().as_slice() {
-        return Err("it is for another key");
-    }
-    let ca_der = pinned_ca(&issued.ca_cert, pin)?;
-    let (_, ca) = X509Certificate::from_der(&ca_der).map_err(|_| "its CA is no X.509 certificate")?;
-    certificate
-        .verify_signature(Some(ca.public_key()))
-        .map_err(|_| "it is not signed by the authority that the token names")?;
-    let validity = certificate.validity();
-    if now.as_second() >= validity.not_after.timestamp() {
-        return Err("it has already expired; check the clocks on both sides");
-    }
-    Ok((cert_pem, pem_text(&ca_der)))
+    let anchors = anchors(&issued.ca_cert, pin)?;
+    let cert_pem = certificate::check(issued, &key.subject_public_key_info(), &anchors, now)?;
+    Ok((cert_pem, anchor::pem(&anchors)))
 }
 
-/// The pinned CA among the offered ones, else the one that the server showed in the handshake.
-fn pinned_ca(offered: &[u8], pin: &PinnedCa) -> Result<Vec<u8>, &'static str> {
-    if !offered.is_empty() {
-        return Pem::iter_from_buffer(offered)
-            .filter_map(Result::ok)
-            .map(|pem| pem.contents)
-            .find(|der| pin.is_pinned(der))
-            .ok_or("it comes with another authority than the one that the token names");
+/// The offered authorities if the pinned one is among them and vouches for the others, else the one that the
+/// server showed in the handshake.
+fn anchors(offered: &[u8], pin: &PinnedCa) -> Result<Vec<CertificateDer<'static>>, &'static str> {
+    const FOREIGN: &str = "it comes with another authority than the one that the token names";
+    if offered.is_empty() {
+        let seen = pin.seen().ok_or("it comes without the authority that signed it")?;
+        return Ok(vec![seen.clone()]);
     }
-    pin.seen().map(|der| der.to_vec()).ok_or("it comes without the authority that signed it")
+    let text = std::str::from_utf8(offered).map_err(|_| FOREIGN)?;
+    let all = tls::certificates(text, "offer").map_err(|_| FOREIGN)?;
+    let pinned: Vec<_> = all.into_iter().filter(|der| pin.is_pinned(der)).collect();
+    anchor::adopt(&pinned, text).map_err(|_| FOREIGN)
 }
 
 fn pem_text(der: &[u8]) -> String {

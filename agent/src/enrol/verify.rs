@@ -4,13 +4,14 @@
 //! only trust anchor, and the server's certificate is then verified against it by the usual rules: chain,
 //! validity, host name. Whoever lacks the CA's private key cannot pass.
 
-use crate::uplink::tls::provider;
-use muster_proto::session::fingerprint::spki_sha256;
+use crate::uplink::tls::{common_name, provider};
+use muster_proto::session::fingerprint::{pinned_name, spki_sha256};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore,
+    SignatureScheme,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::{Arc, OnceLock};
@@ -30,13 +31,15 @@ pub struct PinnedCa {
     spki_sha256: [u8; 32],
     provider: Arc<rustls::crypto::CryptoProvider>,
     seen: OnceLock<CertificateDer<'static>>,
+    names: [DistinguishedName; 1],
 }
 
 impl PinnedCa {
     /// Trusts the CA whose SubjectPublicKeyInfo has this SHA-256.
     #[must_use]
     pub fn new(spki_sha256: [u8; 32]) -> Arc<Self> {
-        Arc::new(Self { spki_sha256, provider: provider(), seen: OnceLock::new() })
+        let names = [common_name(&pinned_name(&spki_sha256))];
+        Arc::new(Self { spki_sha256, provider: provider(), seen: OnceLock::new(), names })
     }
 
     /// The CA certificate of a server that passed.
@@ -114,5 +117,9 @@ impl ServerCertVerifier for PinnedCa {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        Some(&self.names)
     }
 }

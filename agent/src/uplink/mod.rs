@@ -105,4 +105,17 @@ pub struct UplinkState {
     pub server: muster_proto::opamp::capability::ServerCapabilities,
     /// Present time between heartbeats.
     pub heartbeat: std::time::Duration,
+    /// The agent's certificate; `None` if it cannot be read.
+    pub certificate: Option<CertificateState>,
+}
+
+/// The agent's certificate and its renewal.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CertificateState {
+    /// When it expires.
+    pub expires: jiff::Timestamp,
+    /// When it is renewed.
+    pub renew_at: jiff::Timestamp,
+    /// Why the last renewal did not succeed; empty if there was none.
+    pub problem: String,
 }

@@ -1,17 +1,29 @@
 //! Judges offered connection settings: pure.
 //!
 //! Taken is the heartbeat interval. Refused is what would weaken the agent or lead it away: verification
-//! switched off, a private key made elsewhere, another authority, an address that is not one of those it
-//! enrolled with, and a new certificate without a request for one.
+//! switched off, a private key made elsewhere, the system's authorities, an address that is not one of those it
+//! enrolled with. A certificate is looked at by whoever asked for one, authorities by whoever trusts the present
+//! ones.
 
 use super::endpoint::Endpoint;
 use muster_proto::opamp::ConnectionSettingsOffers;
 
-/// Takes the heartbeat interval in seconds (0: unchanged), or says why the offer is refused.
+/// What an offer that is not refused holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Judged {
+    /// Heartbeat interval in seconds; 0 for unchanged.
+    pub heartbeat_seconds: u64,
+    /// There is a certificate in it.
+    pub certificate: bool,
+    /// Authorities to trust, PEM; whether they may be is for the keys to say.
+    pub authorities: Option<String>,
+}
+
+/// Takes what may be taken of an offer, or says why it is refused.
 ///
 /// # Errors
 /// The reason, for the controller and its operator.
-pub fn judge(offer: &ConnectionSettingsOffers, known: &[Endpoint]) -> Result<u64, String> {
+pub fn judge(offer: &ConnectionSettingsOffers, known: &[Endpoint]) -> Result<Judged, String> {
     let others = [
         ("own_metrics", offer.own_metrics.is_some()),
         ("own_traces", offer.own_traces.is_some()),
@@ -22,26 +34,22 @@ pub fn judge(offer: &ConnectionSettingsOffers, known: &[Endpoint]) -> Result<u64
         return Err(format!("the agent has not declared that it takes `{name}`"));
     }
     let Some(settings) = &offer.opamp else {
-        return Ok(0);
+        return Ok(Judged::default());
     };
     if let Some(tls) = &settings.tls {
         if tls.insecure_skip_verify {
             return Err("the agent never switches certificate verification off".to_owned());
         }
-        if tls.include_system_ca_certs_pool || !tls.ca_pem_contents.is_empty() {
+        if tls.include_system_ca_certs_pool {
             return Err("the agent trusts only the authority that it enrolled with".to_owned());
         }
         if !tls.min_version.is_empty() || !tls.max_version.is_empty() || !tls.cipher_suites.is_empty() {
             return Err("the agent chooses TLS versions and ciphers itself".to_owned());
         }
     }
-    if let Some(certificate) = &settings.certificate {
-        if !certificate.private_key.is_empty() {
-            return Err("the agent makes its own key and takes none from elsewhere".to_owned());
-        }
-        if !certificate.cert.is_empty() || !certificate.ca_cert.is_empty() {
-            return Err("the agent has not asked for a certificate".to_owned());
-        }
+    let certificate = settings.certificate.as_ref();
+    if certificate.is_some_and(|certificate| !certificate.private_key.is_empty()) {
+        return Err("the agent makes its own key and takes none from elsewhere".to_owned());
     }
     if settings.proxy.is_some()
         || settings.headers.as_ref().is_some_and(|headers| !headers.headers.is_empty())
@@ -56,7 +64,15 @@ pub fn judge(offer: &ConnectionSettingsOffers, known: &[Endpoint]) -> Result<u64
             );
         }
     }
-    Ok(settings.heartbeat_interval_seconds)
+    Ok(Judged {
+        heartbeat_seconds: settings.heartbeat_interval_seconds,
+        certificate: certificate.is_some_and(|certificate| !certificate.cert.is_empty()),
+        authorities: settings
+            .tls
+            .as_ref()
+            .map(|tls| tls.ca_pem_contents.clone())
+            .filter(|pem| !pem.is_empty()),
+    })
 }
 
 #[cfg(test)]
@@ -92,8 +108,8 @@ mod tests {
         let headers = Headers { headers: vec![Header::default()] };
         let metrics = Some(TelemetryConnectionSettings::default());
         let cases = [
-            ("nothing", ConnectionSettingsOffers::default(), Ok(0)),
-            ("same address", endpoint("wss://c/v1/opamp"), Ok(15)),
+            ("nothing", ConnectionSettingsOffers::default(), Ok((0, false))),
+            ("same address", endpoint("wss://c/v1/opamp"), Ok((15, false))),
             ("other address", endpoint("https://d:4320"), Err("none of those")),
             ("no address", endpoint("ftp://c"), Err("none of those")),
             (
@@ -107,9 +123,9 @@ mod tests {
                 Err("only the authority"),
             ),
             (
-                "other authority",
+                "authorities",
                 with_tls(TlsConnectionSettings { ca_pem_contents: "x".to_owned(), ..Default::default() }),
-                Err("only the authority"),
+                Ok((0, false)),
             ),
             (
                 "old TLS",
@@ -122,9 +138,9 @@ mod tests {
                 Err("its own key"),
             ),
             (
-                "unasked certificate",
+                "certificate",
                 with_certificate(TlsCertificate { cert: vec![1], ..Default::default() }),
-                Err("not asked"),
+                Ok((0, true)),
             ),
             (
                 "headers",
@@ -139,7 +155,9 @@ mod tests {
         ];
         for (name, offer, expected) in cases {
             match (judge(&offer, &known), expected) {
-                (Ok(seconds), Ok(expected)) => assert_eq!(seconds, expected, "{name}"),
+                (Ok(judged), Ok(expected)) => {
+                    assert_eq!((judged.heartbeat_seconds, judged.certificate), expected, "{name}");
+                }
                 (Err(reason), Err(part)) => assert!(reason.contains(part), "{name}: {reason}"),
                 (got, expected) => panic!("{name}: {got:?}, expected {expected:?}"),
             }

@@ -73,6 +73,11 @@ pub enum Event {
     Lost(Failure),
     /// The wait is over.
     Woken,
+    /// Leave the open connection and reach for this URL: a new credential is to be tried.
+    Switch {
+        /// Index into the list of URLs.
+        url: usize,
+    },
     /// End for good.
     Stop,
 }
@@ -140,6 +145,9 @@ impl State {
                     }
                 }
             }
+            (Self::Greeting { attempt, .. } | Self::Active { attempt, .. }, Event::Switch { url }) => {
+                connect(url, attempt)
+            }
             (Self::BackingOff { url, attempt, until, failure }, Event::Woken) => {
                 if around.now >= until {
                     connect(url, attempt)
@@ -147,13 +155,19 @@ impl State {
                     (Self::BackingOff { url, attempt, until, failure }, Step::WakeAt(until))
                 }
             }
-            (state @ Self::Stopped, Event::Opened | Event::Answered | Event::Lost(_) | Event::Woken)
-            | (state @ Self::Connecting { .. }, Event::Start | Event::Answered | Event::Woken)
+            (
+                state @ Self::Stopped,
+                Event::Opened | Event::Answered | Event::Lost(_) | Event::Woken | Event::Switch { .. },
+            )
+            | (
+                state @ Self::Connecting { .. },
+                Event::Start | Event::Answered | Event::Woken | Event::Switch { .. },
+            )
             | (state @ Self::Greeting { .. }, Event::Start | Event::Opened | Event::Woken)
             | (state @ Self::Active { .. }, Event::Start | Event::Opened | Event::Answered | Event::Woken)
             | (
                 state @ Self::BackingOff { .. },
-                Event::Start | Event::Opened | Event::Answered | Event::Lost(_),
+                Event::Start | Event::Opened | Event::Answered | Event::Lost(_) | Event::Switch { .. },
             ) => (state, Step::Stay),
         }
     }
@@ -341,6 +355,12 @@ mod tests {
                 Event::Woken,
                 waiting(1, 3, secs(101), gone()),
             ),
+            (
+                "a new credential",
+                Active { url: 1, attempt: 2, since: secs(1) },
+                Event::Switch { url: 0 },
+                (Connecting { url: 0, attempt: 2 }, Step::Connect(0)),
+            ),
             ("stop", Active { url: 0, attempt: 0, since: secs(1) }, Event::Stop, (Stopped, Step::Close)),
         ];
         for (name, from, event, expected) in cases {
@@ -358,6 +378,8 @@ mod tests {
             (State::Greeting { url: 0, attempt: 0 }, Event::Opened),
             (State::Active { url: 0, attempt: 0, since: secs(1) }, Event::Answered),
             (back.clone(), Event::Lost(gone())),
+            (back.clone(), Event::Switch { url: 0 }),
+            (State::Connecting { url: 0, attempt: 0 }, Event::Switch { url: 0 }),
             (back, Event::Opened),
         ];
         for (state, event) in cases {

@@ -3,8 +3,10 @@
 
 use super::tls::provider;
 use super::transport::TransportKind;
+use crate::enrol::{Identity, KeyRing};
 use futures_util::{SinkExt as _, StreamExt as _};
 use muster_proto::opamp::{AgentToServer, ServerToAgent, frame};
+use muster_shared::id::AgentId;
 use prost::Message as _;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer,
@@ -24,6 +26,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, http};
+use zeroize::Zeroizing;
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -61,15 +64,34 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
 
+    /// Identity of an agent whose certificate is past two thirds of its life.
+    pub(crate) fn due_identity(&self) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["agent".to_owned()]).unwrap();
+        // More than two thirds are over in 2026 already, and there is time left.
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2048, 1, 1);
+        let cert_pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let key_pem = Zeroizing::new(key.serialize_pem());
+        Identity { key_pem, cert_pem, ..self.identity(false) }
+    }
+
     /// The certificate that a request asks for.
     pub(crate) fn sign(&self, csr_pem: &str) -> String {
         CertificateSigningRequestParams::from_pem(csr_pem).unwrap().signed_by(&self.issuer).unwrap().pem()
     }
 
-    /// TLS of an agent of this authority.
-    pub(crate) fn agent_tls(&self, expired: bool) -> Arc<rustls::ClientConfig> {
-        let (cert, key) = self.issue("agent", expired);
-        super::tls::mutual(&self.ca_pem(), &cert, &key).unwrap()
+    /// Identity of an agent of this authority.
+    pub(crate) fn identity(&self, expired: bool) -> Identity {
+        let (cert_pem, key_pem) = self.issue("agent", expired);
+        let agent = AgentId(uuid::Uuid::from_u128(0x019b_8d7a_2da8_7657_b52d_492a_9de3_3319));
+        let urls = vec!["https://127.0.0.1:1".to_owned()];
+        Identity { agent, key_pem: Zeroizing::new(key_pem), cert_pem, ca_pem: self.ca_pem(), urls }
+    }
+
+    /// Credentials of an agent of this authority; without a folder, so they cannot be renewed.
+    pub(crate) fn agent_keys(&self, expired: bool) -> KeyRing {
+        KeyRing::open(std::path::Path::new("/nonexistent"), self.identity(expired)).unwrap()
     }
 
     fn server_tls(&self) -> Arc<rustls::ServerConfig> {

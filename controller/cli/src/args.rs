@@ -5,6 +5,7 @@ use crate::admin_args::{
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use muster_shared::partition::PartitionKey;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,6 +82,9 @@ pub enum Command {
     Token(TokenCommand),
     /// Agents: the list, or one in detail
     Agents(AgentsArgs),
+    /// The controller's certification authority
+    #[command(subcommand)]
+    Ca(CaCommand),
     /// Policies: what is collected, filtered and delivered
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -174,6 +178,16 @@ pub struct TokenCreateArgs {
     /// Controller address that its agents shall use; may be repeated (default: the controller's own names)
     #[arg(long = "url", value_name = "URL")]
     pub urls: Vec<String>,
+    /// Have each agent wait for approval (`muster agents approve`)
+    #[arg(long, overrides_with = "no_approve")]
+    pub approve: bool,
+    /// Let agents in without approval (default)
+    #[arg(long, overrides_with = "approve")]
+    pub no_approve: bool,
+    /// Only for the agent of this partition, which may be known already: serial number and partition number,
+    /// such as 78A1B2C-3
+    #[arg(long = "for", value_name = "PARTITION")]
+    pub partition: Option<PartitionKey>,
     /// One line for people
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub note: String,
@@ -217,6 +231,47 @@ pub enum AgentsCommand {
     Remove {
         /// Name or id of the agent
         agent: String,
+    },
+    /// Enrolments that wait for approval, with the key fingerprint that each agent prints
+    Pending,
+    /// Let an agent in that waits for approval
+    Approve(DecisionArgs),
+    /// Turn an agent away that waits for approval; it is told the reason
+    Deny(DecisionArgs),
+    /// Refuse an agent's certificates for good and close its connection; it comes back only by a new enrolment
+    Revoke(DecisionArgs),
+    /// Give an agent nothing more: it stays connected and goes on collecting with the policy that it has
+    Quarantine(DecisionArgs),
+    /// End an agent's quarantine
+    Release(DecisionArgs),
+    /// Remove an agent whose partition is gone; its keys are refused for good, its history stays in the audit log
+    Decommission(DecisionArgs),
+}
+
+/// On whom, and why.
+#[derive(Debug, Args)]
+pub struct DecisionArgs {
+    /// Name or id of the agent; of one that waits also its key fingerprint or the beginning of it
+    pub agent: String,
+    /// Why, one line; shown and kept in the audit log
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// `ca`.
+#[derive(Debug, Subcommand)]
+pub enum CaCommand {
+    /// The authority, and how far a roll-over has got
+    Show,
+    /// Replace the authority: first a new one beside the old one, to which all agents move by themselves; then, with
+    /// --finish, without the old one
+    RollOver {
+        /// Drop the old authority; refused while agents still need it
+        #[arg(long)]
+        finish: bool,
+        /// With --finish: leave agents behind, which then have to enrol anew
+        #[arg(long, requires = "finish")]
+        force: bool,
     },
 }
 

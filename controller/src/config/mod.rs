@@ -1,5 +1,6 @@
 //! What the controller is told at its start, checked.
 
+use crate::identity::tls::CertificateFiles;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,8 @@ pub struct Config {
     /// Host names and addresses by which agents and people reach it: they are put into its certificate and
     /// into enrolment tokens.
     pub names: Vec<String>,
+    /// A certificate of the company's, shown to everybody but agents.
+    pub tls_files: Option<CertificateFiles>,
     /// Gets the address that it listens on, for programs that start it on port 0.
     pub port_file: Option<PathBuf>,
     /// Gets the one-time password of the first start, instead of standard output.
@@ -25,6 +28,9 @@ pub struct Config {
     pub heartbeat_seconds: u64,
     /// Life of agents' certificates.
     pub certificate_life: Duration,
+    /// How long after its expiry a certificate may still be used to renew it: a controller that was down over
+    /// a long holiday shall cost nobody a visit.
+    pub renewal_grace: Duration,
     /// How long a second connection of an agent waits for the first to show life.
     pub probe: Duration,
     /// Threads that serve connections.
@@ -44,9 +50,11 @@ pub struct FirstStart<'a> {
 /// Default port of OpAMP, on the loopback address: a controller is not open to the network unasked.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:4320";
 
-/// Default life of agents' certificates in days: agents do not renew by themselves yet, so that a shorter one
-/// would strand a fleet.
-pub const DEFAULT_CERTIFICATE_DAYS: u32 = 365;
+/// Default life of agents' certificates in days; agents renew them at two thirds of it.
+pub const DEFAULT_CERTIFICATE_DAYS: u32 = 7;
+
+/// Days after its expiry on which a certificate may still be renewed.
+pub const RENEWAL_GRACE_DAYS: u32 = 90;
 
 /// One day.
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -59,14 +67,24 @@ impl Config {
             data_dir: data_dir.into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             names: Vec::new(),
+            tls_files: None,
             port_file: None,
             admin_password_file: None,
             show_first_start: None,
             heartbeat_seconds: muster_proto::opamp::DEFAULT_HEARTBEAT_SECONDS,
             certificate_life: DAY * DEFAULT_CERTIFICATE_DAYS,
+            renewal_grace: DAY * RENEWAL_GRACE_DAYS,
             probe: Duration::from_secs(3),
             workers: 2,
         }
+    }
+
+    /// Makes a week last `week`: lives of agents' certificates and the time in which they can still be renewed
+    /// keep their proportion. For tests and demonstrations.
+    #[must_use]
+    pub fn with_week(self, week: Duration) -> Self {
+        let renewal_grace = week * RENEWAL_GRACE_DAYS / DEFAULT_CERTIFICATE_DAYS;
+        Self { certificate_life: week, renewal_grace, ..self }
     }
 
     /// Every name that the controller's certificate carries.

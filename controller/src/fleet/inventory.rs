@@ -3,7 +3,7 @@
 use super::agent::Agent;
 use super::link::Link;
 use super::observed::Observed;
-use super::record::{self, AgentRecord};
+use super::record::{self, AgentRecord, Life};
 use crate::policy::PolicyBook;
 use crate::policy::assign::Desired;
 use crate::policy::plan::FleetFacts;
@@ -11,6 +11,7 @@ use crate::store::{self, Store, StoreError};
 use muster_proto::api::Labels;
 use muster_proto::opamp::attribute;
 use muster_shared::id::AgentId;
+use muster_shared::partition::PartitionKey;
 use muster_shared::policy::limits::Limits;
 use muster_shared::policy::merge::selects;
 use std::collections::{BTreeMap, BTreeSet};
@@ -81,6 +82,17 @@ impl Fleet {
         }
         let named = |a: &&Agent| a.observed.name(a.record.id).eq_ignore_ascii_case(id_or_name);
         agents.values().filter(named).map(|a| a.record.id).collect()
+    }
+
+    /// Other agents of a partition, those apart that were revoked.
+    #[must_use]
+    pub fn neighbours(&self, partition: &PartitionKey, but: AgentId) -> Vec<AgentId> {
+        let same = |a: &&Agent| {
+            a.record.id != but
+                && a.record.partition.as_ref() == Some(partition)
+                && !matches!(a.record.life, Life::Revoked(_))
+        };
+        self.lock().values().filter(same).map(|a| a.record.id).collect()
     }
 
     /// Waits for the right to change records.

@@ -8,6 +8,7 @@ use muster_proto::opamp::{
     AgentDescription, AgentToServer, AnyValue, RemoteConfigStatus, any_value, attribute,
 };
 use muster_shared::id::AgentId;
+use muster_shared::partition::PartitionKey;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -172,6 +173,13 @@ impl Observed {
         if self.offers.len() > MAX_OFFERS {
             self.offers.remove(0);
         }
+    }
+
+    /// Its partition, as it says; `None` where it does not know.
+    #[must_use]
+    pub fn partition(&self) -> Option<PartitionKey> {
+        let serial = self.attributes.get(attribute::IBMI_SERIAL_NUMBER)?;
+        PartitionKey::new(serial, self.attributes.get(attribute::IBMI_PARTITION_ID)?.parse().ok()?)
     }
 
     /// Name for people: system name, else host name, else the id.

@@ -3,8 +3,11 @@
 use jiff::Timestamp;
 use muster_proto::api::Labels;
 use muster_shared::id::AgentId;
+use muster_shared::partition::PartitionKey;
 use serde::{Deserialize, Serialize};
 
+/// Prefix of the keys of public keys that are refused for good.
+pub const BLOCKED_PREFIX: &str = "blocked/";
 /// Prefix of the keys of records.
 pub const PREFIX: &str = "agent/";
 
@@ -25,10 +28,43 @@ pub struct AgentRecord {
     pub renewed: Option<Certificate>,
     /// Heartbeat interval that it was told, in seconds.
     pub heartbeat_seconds: u64,
+    /// What was decided about it.
+    #[serde(default)]
+    pub life: Life,
+    /// Its partition, from when it was first known; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionKey>,
+    /// A person allowed it to share its partition with other agents.
+    #[serde(default)]
+    pub shares_partition: bool,
+}
+
+/// What was decided about an agent, beside its labels.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "word")]
+pub enum Life {
+    /// It takes part.
+    #[default]
+    Active,
+    /// It stays connected and goes on with the policy that it has, but gets nothing.
+    Quarantined(Hold),
+    /// Its certificates are refused.
+    Revoked(Hold),
+}
+
+/// A decision against an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// When.
+    pub at: Timestamp,
+    /// By whom: a user, or `controller`.
+    pub by: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A certificate that was issued.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Certificate {
     /// Serial number in hex.
     pub serial: String,
@@ -38,6 +74,12 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// A connection was made with it.
     pub used: bool,
+    /// Its PEM text while it was not used yet: an agent that did not hear the answer is told the same again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pem: Option<String>,
+    /// SHA-256 of the key of the authority that signed it, in hex; empty in records of the first release.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub authority: String,
 }
 
 /// What a certificate is to its agent.
@@ -56,6 +98,34 @@ impl AgentRecord {
     #[must_use]
     pub fn key(id: AgentId) -> String {
         format!("{PREFIX}{id}")
+    }
+
+    /// The record of an agent that has just enrolled, without labels and certificate.
+    #[must_use]
+    pub fn fresh(id: AgentId, now: Timestamp) -> Self {
+        Self {
+            id,
+            enrolled_at: now,
+            token: String::new(),
+            labels: Labels::new(),
+            certificate: Certificate::default(),
+            renewed: None,
+            heartbeat_seconds: 0,
+            life: Life::Active,
+            partition: None,
+            shares_partition: false,
+        }
+    }
+
+    /// Key in the store that tells of a public key that is refused for good.
+    #[must_use]
+    pub fn blocked_key(key_sha256: &str) -> String {
+        format!("{BLOCKED_PREFIX}{key_sha256}")
+    }
+
+    /// The public keys that it has: of the certificate in use and of the one renewed.
+    pub fn keys(&self) -> impl Iterator<Item = &String> {
+        [Some(&self.certificate), self.renewed.as_ref()].into_iter().flatten().map(|c| &c.key_sha256)
     }
 
     /// Key in the store that holds a public key's owner.
@@ -86,6 +156,7 @@ impl AgentRecord {
             retired = (old.key_sha256 != next.certificate.key_sha256).then_some(old.key_sha256);
         }
         next.certificate.used = true;
+        next.certificate.pem = None;
         (next, retired)
     }
 
@@ -107,19 +178,20 @@ mod tests {
             key_sha256: format!("key-{serial}"),
             not_after: Timestamp::UNIX_EPOCH,
             used,
+            pem: None,
+            authority: String::new(),
         }
     }
 
     #[test]
     fn a_renewed_certificate_retires_the_old_one_at_its_first_use() {
         let record = AgentRecord {
-            id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
-            enrolled_at: Timestamp::UNIX_EPOCH,
-            token: String::new(),
-            labels: Labels::new(),
             certificate: certificate("1", true),
             renewed: Some(certificate("2", false)),
-            heartbeat_seconds: 30,
+            ..AgentRecord::fresh(
+                "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
+                Timestamp::UNIX_EPOCH,
+            )
         };
         let standings = ["1", "2", "3"].map(|s| record.standing(s));
         assert_eq!(standings, [Standing::Current, Standing::FirstUse, Standing::Unknown]);

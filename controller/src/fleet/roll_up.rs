@@ -51,7 +51,7 @@ pub fn fleet(agents: &[AgentSummary], now: Timestamp) -> FleetView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_proto::api::PolicyStatusView;
+    use muster_proto::api::{AgentLife, PolicyStatusView};
     use muster_shared::id::Revision;
 
     fn agent(connection: Connection, healthy: bool, state: PolicyState, received: f64) -> AgentSummary {
@@ -60,6 +60,7 @@ mod tests {
             name: "P".to_owned(),
             labels: Default::default(),
             connection,
+            life: AgentLife::Active,
             last_seen: None,
             healthy,
             reason: String::new(),

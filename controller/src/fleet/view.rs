@@ -1,24 +1,33 @@
 //! An agent as the interface shows it.
 
 use super::agent::Agent;
+use super::record::Life;
 use jiff::Timestamp;
-use muster_proto::api::{AgentRates, AgentSummary, AgentView, CertificateView, Connection};
+use muster_proto::api::{
+    AgentLife, AgentRates, AgentSummary, AgentView, CertificateView, Connection, HoldView,
+};
 use muster_proto::opamp::attribute;
+
+/// A clock that is further off is warned of; between hosts that are kept in time a second is much.
+const MAX_SKEW_MS: u64 = 30_000;
 
 /// The line of the list.
 #[must_use]
 pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
     let connection = agent.connection(now);
     let attribute = |key: &str| agent.observed.attributes.get(key).cloned().unwrap_or_default();
-    let conflict = agent.current_conflict(now);
+    let hold = agent.hold();
+    let skew = skew_warning(agent.skew_ms());
+    let complaint = hold.map(|(word, hold)| format!("{word}: {}", hold.reason)).or(skew);
     AgentSummary {
         id: agent.record.id,
         name: agent.observed.name(agent.record.id),
         labels: agent.record.labels.clone(),
         connection,
         last_seen: agent.last_seen,
-        healthy: agent.observed.healthy && conflict.is_none(),
-        reason: conflict.map_or_else(|| agent.observed.reason.clone(), |c| c.text.clone()),
+        healthy: agent.observed.healthy && complaint.is_none(),
+        reason: complaint.unwrap_or_else(|| agent.observed.reason.clone()),
+        life: life(agent),
         version: attribute(attribute::SERVICE_VERSION),
         os_release: attribute(attribute::IBMI_OS_RELEASE),
         policy: agent.policy_status(now),
@@ -46,9 +55,40 @@ pub fn view(agent: &Agent, now: Timestamp) -> AgentView {
             key_sha256: certificate.key_sha256.clone(),
         }),
         components: agent.observed.components.clone(),
-        warnings: agent.current_conflict(now).map(|c| c.text.clone()).into_iter().collect(),
+        warnings: warnings(agent),
+        hold: agent.hold().map(|(_, hold)| HoldView {
+            since: hold.at,
+            by: hold.by.clone(),
+            reason: hold.reason.clone(),
+        }),
+        partition: agent.record.partition.clone(),
+        clock_skew_ms: agent.skew_ms(),
         rate_detail: rates(agent, now),
     }
+}
+
+fn life(agent: &Agent) -> AgentLife {
+    match &agent.record.life {
+        Life::Active => AgentLife::Active,
+        Life::Quarantined(_) => AgentLife::Quarantined,
+        Life::Revoked(_) => AgentLife::Revoked,
+    }
+}
+
+fn warnings(agent: &Agent) -> Vec<String> {
+    let hold = agent.hold().map(|(word, hold)| format!("{word} by {}: {}", hold.by, hold.reason));
+    hold.into_iter().chain(skew_warning(agent.skew_ms())).collect()
+}
+
+/// What is wrong with an agent's clock, if it is far enough off to matter.
+fn skew_warning(skew_ms: Option<i64>) -> Option<String> {
+    let skew = skew_ms.filter(|ms| ms.unsigned_abs() > MAX_SKEW_MS)?;
+    let way = if skew > 0 { "ahead of" } else { "behind" };
+    Some(format!(
+        "its host's clock is {} s {way} the controller's: events carry wrong times, and certificates fail when it \
+         is off by more than 10 minutes; set the clocks by NTP",
+        skew.unsigned_abs() / 1_000
+    ))
 }
 
 /// Its rates.
@@ -56,4 +96,17 @@ pub fn view(agent: &Agent, now: Timestamp) -> AgentView {
 pub fn rates(agent: &Agent, now: Timestamp) -> AgentRates {
     let silent = agent.connection(now) != Connection::Connected;
     agent.rates.detail(agent.record.id, &agent.observed.name(agent.record.id), silent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clocks_that_are_off() {
+        assert_eq!(skew_warning(None), None);
+        assert_eq!(skew_warning(Some(30_000)), None);
+        assert!(skew_warning(Some(31_000)).unwrap().starts_with("its host's clock is 31 s ahead of the"));
+        assert!(skew_warning(Some(-400_500)).unwrap().starts_with("its host's clock is 400 s behind the"));
+    }
 }

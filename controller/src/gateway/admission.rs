@@ -2,7 +2,9 @@
 
 use crate::app::App;
 use crate::fleet::AgentRecord;
-use crate::fleet::record::Standing;
+use crate::fleet::link::Link;
+use crate::fleet::record::{Life, Standing};
+use crate::gateway::outbox::Farewell;
 use crate::http::error::ApiError;
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::token::{TokenRecord, TokenRefusal};
@@ -11,10 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 use muster_proto::session::EnrolmentToken;
 use muster_proto::session::token::PREFIX;
 use muster_shared::id::AgentId;
-
-/// How long after its expiry a certificate may still be used to renew it: a controller that was down over a
-/// long holiday shall cost nobody a visit.
-const RENEWAL_GRACE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// What a connection may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,8 +71,18 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
             format!("the certificate of agent {id} {why}; enrol the agent again with a new token"),
         )
     };
-    let standing = app.fleet.with(id, |a| a.record.standing(&peer.serial));
-    match standing {
+    let present = app.fleet.with(id, |a| (a.record.standing(&peer.serial), a.record.life.clone()));
+    if let Some((_, Life::Revoked(hold))) = &present {
+        let why = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
+        return Err(ApiError::unauthorised(
+            "agent-revoked",
+            format!(
+                "agent {id} was revoked by {} at {}{why}; if it is to come back, enrol it anew with a new token",
+                hold.by, hold.at
+            ),
+        ));
+    }
+    match present.map(|(standing, _)| standing) {
         None => return Err(refused("was revoked: the agent was removed from this controller")),
         Some(Standing::Unknown) => {
             return Err(refused(
@@ -87,7 +95,8 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
     if now < peer.not_after {
         return Ok(Admission::Agent { id });
     }
-    if now.duration_since(peer.not_after) <= RENEWAL_GRACE {
+    let grace = SignedDuration::try_from(app.config.renewal_grace).unwrap_or(SignedDuration::MAX);
+    if now.duration_since(peer.not_after) <= grace {
         return Ok(Admission::Renewing { id, expired: peer.not_after });
     }
     Err(ApiError::unauthorised(
@@ -106,11 +115,22 @@ async fn first_use(app: &App, peer: &Peer) -> Result<(), ApiError> {
     let (next, retired) = record.after_first_use(&peer.serial);
     let mut batch = Batch::new();
     batch.put_json(AgentRecord::key(peer.agent), Condition::Any, &next);
+    let renewed = retired.is_some();
     if let Some(key) = retired {
         batch.delete(AgentRecord::owner_key(&key), Condition::Any);
     }
     app.store.apply(batch).await?;
     app.fleet.install(next, &app.book);
+    if renewed {
+        // What the retired certificate opened ends, and is not taken for a second agent.
+        let at = Timestamp::now();
+        app.fleet.with(peer.agent, |agent| {
+            agent.outbox.end(Farewell::Replaced);
+            if matches!(agent.link, Link::Socket { .. } | Link::Polling { .. }) {
+                agent.link = Link::Closed { at };
+            }
+        });
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 use crate::app::App;
 use crate::fleet::link::Link;
 use crate::http::error::ApiError;
-use jiff::Timestamp;
+use crate::identity::life;
 use muster_shared::id::AgentId;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -74,10 +74,14 @@ async fn displace_socket(app: &App, id: AgentId, address: SocketAddr) -> Result<
     let Some(Some((outbox, other))) = present else { return Ok(()) };
     match tokio::time::timeout(app.config.probe, outbox.probe()).await {
         Ok(Ok(())) => {
-            let now = Timestamp::now();
-            if let Some(text) = app.fleet.with(id, |agent| agent.note_conflict(address.ip(), now)) {
-                outbox.warn(text);
-            }
+            let reason = format!(
+                "a second agent with this identity tried to connect from {} while this one was connected from {}: \
+                 one of them uses a copy of the other's state folder; stop the copy, delete its state folder and \
+                 enrol it with a token of its own, then release this agent",
+                address.ip(),
+                other.ip()
+            );
+            life::suspect(app, id, address.ip(), &reason).await;
             tracing::warn!(agent_id = %id, first = %other, second = %address, "second agent with one identity");
             Err(ApiError::forbidden(
                 "identity-in-use",

@@ -17,6 +17,8 @@ pub enum Farewell {
     Replaced,
     /// The agent was removed.
     Removed,
+    /// The agent was revoked.
+    Revoked,
     /// The controller stops.
     Shutdown,
 }
@@ -26,6 +28,8 @@ pub enum Farewell {
 pub struct Pending {
     /// The wanted policy may have changed.
     pub policy: bool,
+    /// Connection settings, such as the authorities to trust, changed.
+    pub settings: bool,
     /// Somebody looks at the rates.
     pub watch: Option<RatesWatch>,
     /// Something that the agent should say in its health and log.
@@ -53,6 +57,11 @@ impl Outbox {
     /// The wanted policy changed.
     pub fn policy_changed(&self) {
         self.with(|p| p.policy = true);
+    }
+
+    /// The connection settings changed.
+    pub fn settings_changed(&self) {
+        self.with(|p| p.settings = true);
     }
 
     /// Asks for faster reports.

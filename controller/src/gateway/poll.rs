@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::fleet::link::Link;
 use crate::http::detached;
 use crate::http::error::ApiError;
+use crate::identity::enrol::pace_offer;
 use actix_web::dev::Decompress;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -88,7 +89,7 @@ async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, A
     let message = read_message(body)?;
     let mut reply = process(app, channel, &message).await.into_reply();
     if let Some(claim) = &channel.claim {
-        add_pending(claim, &message, &mut reply);
+        add_pending(app, channel, claim, &message, &mut reply);
     }
     if message.agent_disconnect.is_some()
         && let (Admission::Agent { id }, Some(claim)) = (&channel.admission, &channel.claim)
@@ -106,11 +107,22 @@ async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, A
     encoded.map_err(|e| ApiError::internal("the answer is too large to be sent", &e))
 }
 
-fn add_pending(claim: &Claim, message: &AgentToServer, reply: &mut ServerToAgent) {
+fn add_pending(
+    app: &App,
+    channel: &Channel,
+    claim: &Claim,
+    message: &AgentToServer,
+    reply: &mut ServerToAgent,
+) {
     let pending = claim.outbox.take();
     if let Some(text) = pending.warning {
         *reply = warning(&message.instance_uid, text);
     } else if reply.error_response.is_none() {
         reply.custom_message = pending.watch.map(|w| RatesMessage::Watch(w).to_custom());
+        if pending.settings && reply.connection_settings.is_none() {
+            let heartbeat = app.config.heartbeat_seconds;
+            reply.connection_settings =
+                Some(pace_offer(&app.authority.trust(), &channel.endpoint, heartbeat));
+        }
     }
 }

@@ -3,10 +3,12 @@
 use super::admission::Admission;
 use super::claim::Claim;
 use crate::app::App;
+use crate::audit_log::Outgoing;
 use crate::fleet::agent::{CAPABILITIES, Received};
 use crate::fleet::observed::{Observed, effective_text};
 use crate::identity::ca::Issued;
-use crate::identity::enrol::{self, EnrolError};
+use crate::identity::enrol::{self, Application, EnrolError};
+use crate::identity::life;
 use crate::store::{Batch, Condition, StoreError};
 use jiff::Timestamp;
 use muster_proto::opamp::capability::AgentFlags;
@@ -92,6 +94,11 @@ pub async fn process(app: &App, channel: &Channel, message: &AgentToServer) -> V
     match &channel.admission {
         Admission::Agent { id } | Admission::Renewing { id, .. } if *id != sender => {
             tracing::warn!(agent_id = %id, claimed = %sender, from = %channel.from, "agent claims another identity");
+            let action = Outgoing::by_agent("agent.refused", *id, channel.from)
+                .detail(format!("its message claims to be agent {sender}"));
+            if let Err(error) = app.commit(Batch::new(), action).await {
+                tracing::error!(error = &error as &dyn std::error::Error, "refusal not in the audit log");
+            }
             let text = format!(
                 "instance_uid {sender} is not the agent {id} that the client certificate names; this agent uses \
                  the certificate of another one: enrol it with a token of its own"
@@ -100,7 +107,9 @@ pub async fn process(app: &App, channel: &Channel, message: &AgentToServer) -> V
         }
         Admission::Agent { id } => agent(app, channel, *id, message).await,
         Admission::Renewing { id, expired } => match enrol::request_in(message) {
-            Some(csr) => Verdict::Answer(renewed(app, channel, *id, csr, plain(message)).await),
+            Some(csr) => {
+                Verdict::Answer(renewed(app, channel, *id, csr, Some(*expired), plain(message)).await)
+            }
             None => {
                 let text = format!(
                     "the certificate of agent {id} expired at {expired}: nothing but a certificate request is \
@@ -125,24 +134,39 @@ fn plain(message: &AgentToServer) -> ServerToAgent {
 async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServer) -> Verdict {
     let now = Timestamp::now();
     let epoch = channel.claim.as_ref().map_or(0, |c| c.epoch);
-    let settings = enrol::pace_offer(&channel.endpoint, app.config.heartbeat_seconds);
+    // What decides whether they are needed stands in these parts only.
+    let tells = message.agent_description.is_some() || message.connection_settings_status.is_some();
+    let settings = tells.then(|| {
+        let heartbeat = app.config.heartbeat_seconds;
+        enrol::pace_offer(&app.authority.trust(), &channel.endpoint, heartbeat)
+    });
     let received = app.fleet.with_epoch(id, epoch, |agent| {
         let mut received = agent.receive(message, now);
-        if agent.needs_settings(message, &settings) {
+        if let Some(settings) = settings
+            && agent.needs_settings(message, &settings)
+        {
             received.reply.connection_settings = Some(settings);
         }
         received
     });
-    let Some(Received { reply, changed }) = received else {
+    let Some(Received { reply, changed, suspicion }) = received else {
         let text = "this connection was replaced by a newer one, or the agent was removed";
         return Verdict::Refuse(refusal(&message.instance_uid, text));
     };
+    if let Some(reason) = suspicion {
+        life::suspect(app, id, channel.from, &reason).await;
+    }
+    if message.agent_description.is_some()
+        && let Err(error) = life::look_at_place(app, id, channel.from).await
+    {
+        tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "partition not stored");
+    }
     if let Err(error) = persist(app, id, changed, effective_text(message)).await {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
         return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));
     }
     match enrol::request_in(message) {
-        Some(csr) => Verdict::Answer(renewed(app, channel, id, csr, reply).await),
+        Some(csr) => Verdict::Answer(renewed(app, channel, id, csr, None, reply).await),
         None => Verdict::Answer(reply),
     }
 }
@@ -195,9 +219,10 @@ async fn renewed(
     channel: &Channel,
     id: AgentId,
     csr: &[u8],
+    expired: Option<Timestamp>,
     reply: ServerToAgent,
 ) -> ServerToAgent {
-    let result = enrol::renew(app, id, csr, channel.from).await;
+    let result = enrol::renew(app, id, csr, channel.from, expired).await;
     with_certificate(app, channel, id, result, reply)
 }
 
@@ -216,8 +241,10 @@ async fn enrolling(
             ..plain(message)
         });
     }
-    let Some(csr) = enrol::request_in(message) else { return Verdict::Answer(plain(message)) };
-    let result = enrol::enrol(app, token, sender, csr, channel.from).await;
+    let Some(application) = Application::from_message(sender, message) else {
+        return Verdict::Answer(plain(message));
+    };
+    let result = enrol::enrol(app, token, &application, channel.from).await;
     Verdict::Answer(with_certificate(app, channel, sender, result, plain(message)))
 }
 
@@ -230,10 +257,13 @@ fn with_certificate(
 ) -> ServerToAgent {
     match result {
         Ok(issued) => {
+            let trust = app.authority.trust();
             reply.connection_settings =
-                Some(enrol::offer(&app.ca, &issued, &channel.endpoint, app.config.heartbeat_seconds));
+                Some(enrol::offer(&trust, &issued, &channel.endpoint, app.config.heartbeat_seconds));
             reply
         }
+        // Unanswered: whoever waits for approval goes on asking.
+        Err(EnrolError::Waiting) => reply,
         Err(error) => {
             tracing::warn!(
                 agent_id = %id, from = %channel.from, error = &error as &dyn std::error::Error,

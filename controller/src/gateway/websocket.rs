@@ -10,6 +10,7 @@ use crate::fleet::agent::CAPABILITIES;
 use crate::fleet::link::Link;
 use crate::http::detached;
 use crate::http::error::ApiError;
+use crate::identity::enrol::pace_offer;
 use crate::identity::peer::ConnectionInfo;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -252,7 +253,7 @@ impl Connection {
 
     /// Sends what waits.
     async fn speak(&mut self, pending: Pending) -> Result<(), End> {
-        let Pending { policy, watch, warning: text, probes, farewell } = pending;
+        let Pending { policy, settings, watch, warning: text, probes, farewell } = pending;
         if !probes.is_empty() {
             // Those who asked before and gave up are forgotten, so that this does not grow.
             self.probes.retain(|p| !p.is_closed());
@@ -274,13 +275,20 @@ impl Connection {
         {
             news.remote_config = offer_now(&self.app, *id, claim).await;
         }
-        if news.remote_config.is_some() || news.custom_message.is_some() {
+        if settings {
+            let (app, endpoint) = (&self.app, &self.channel.endpoint);
+            news.connection_settings =
+                Some(pace_offer(&app.authority.trust(), endpoint, app.config.heartbeat_seconds));
+        }
+        if news.remote_config.is_some() || news.custom_message.is_some() || news.connection_settings.is_some()
+        {
             self.send(&news).await?;
         }
         match farewell {
             None => Ok(()),
             Some(Farewell::Replaced) => Err(End::Close(CloseCode::Normal, "replaced by a newer connection")),
             Some(Farewell::Removed) => Err(End::Close(CloseCode::Policy, "the agent was removed")),
+            Some(Farewell::Revoked) => Err(End::Close(CloseCode::Policy, "the agent was revoked")),
             Some(Farewell::Shutdown) => Err(End::Close(CloseCode::Away, "the controller is shutting down")),
         }
     }

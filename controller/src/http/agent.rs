@@ -6,11 +6,13 @@ use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::observed::Observed;
 use crate::fleet::{AgentRecord, roll_up, view};
-use crate::gateway::outbox::Farewell;
+use crate::identity::life::{self, Actor, Change};
 use crate::store::{self, Batch, Condition};
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
-use muster_proto::api::{AgentPolicyView, AgentSummary, AgentView, FleetView, Labels, Page, PageQuery};
+use muster_proto::api::{
+    AgentPolicyView, AgentSummary, AgentView, Decision, FleetView, Labels, Page, PageQuery,
+};
 use muster_shared::id::AgentId;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
@@ -24,6 +26,10 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::route().guard(super::any_method()).to(super::no_method)),
         )
         .route("/agents/{agent}/labels", web::put().to(labels))
+        .route("/agents/{agent}/quarantine", web::post().to(quarantine))
+        .route("/agents/{agent}/release", web::post().to(release))
+        .route("/agents/{agent}/revoke", web::post().to(revoke))
+        .route("/agents/{agent}/decommission", web::post().to(decommission))
         .route("/agents/{agent}/policy", web::get().to(policy));
 }
 
@@ -124,6 +130,85 @@ async fn set_labels(
     app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
 }
 
+/// A reason that a person gave: one line.
+pub(super) fn checked_reason(reason: String) -> Result<String, ApiError> {
+    if reason.len() > 200 || reason.chars().any(char::is_control) {
+        return Err(ApiError::bad_request("reason", "reason must be one line of at most 200 bytes"));
+    }
+    Ok(reason)
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/agents/{agent}/quarantine",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    request_body(content = Decision, example = json!({"reason": "odd traffic"})),
+    responses((status = 200, body = AgentView)),
+)]
+pub(super) async fn quarantine(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: web::Path<String>,
+    body: web::Json<Decision>,
+) -> Result<web::Json<AgentView>, ApiError> {
+    super::detached(change(app, caller, agent.into_inner(), Change::Quarantine, body.into_inner())).await
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/agents/{agent}/release",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    request_body(content = Decision, example = json!({"reason": "odd traffic"})),
+    responses((status = 200, body = AgentView)),
+)]
+pub(super) async fn release(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: web::Path<String>,
+    body: web::Json<Decision>,
+) -> Result<web::Json<AgentView>, ApiError> {
+    super::detached(change(app, caller, agent.into_inner(), Change::Release, body.into_inner())).await
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/v1/agents/{agent}/revoke",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    request_body(content = Decision, example = json!({"reason": "odd traffic"})),
+    responses((status = 200, body = AgentView)),
+)]
+pub(super) async fn revoke(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: web::Path<String>,
+    body: web::Json<Decision>,
+) -> Result<web::Json<AgentView>, ApiError> {
+    super::detached(change(app, caller, agent.into_inner(), Change::Revoke, body.into_inner())).await
+}
+
+async fn change(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: String,
+    what: Change,
+    Decision { reason }: Decision,
+) -> Result<web::Json<AgentView>, ApiError> {
+    let id = find(&app, &agent)?;
+    let reason = checked_reason(reason)?;
+    let reason = match (reason.is_empty(), what) {
+        (false, _) => reason,
+        (true, Change::Quarantine) => format!("quarantined by {}", caller.session.user),
+        (true, Change::Release | Change::Revoke) => String::new(),
+    };
+    life::change(&app, id, what, actor(&caller), &reason).await?;
+    let now = Timestamp::now();
+    app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
+}
+
+fn actor(caller: &Caller) -> Actor<'_> {
+    Actor { name: &caller.session.user, from: caller.from }
+}
+
 /// Removes an agent: its certificate is refused from now on, its connection is closed.
 #[utoipa::path(
     delete,
@@ -136,27 +221,37 @@ pub(super) async fn remove(
     caller: Caller,
     agent: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    super::detached(forget(app, caller, agent.into_inner())).await?;
+    super::detached(forget(app, caller, agent.into_inner(), false, Decision::default())).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn forget(app: web::Data<App>, caller: Caller, agent: String) -> Result<(), ApiError> {
+/// Removes an agent for good: its keys are refused for ever.
+#[utoipa::path(
+    post,
+    path = "/api/v1/agents/{agent}/decommission",
+    params(("agent" = String, Path, description = "Id or name of the agent")),
+    request_body(content = Decision, example = json!({"reason": "machine scrapped"})),
+    responses((status = 204, description = "Removed; its keys are refused for good")),
+)]
+pub(super) async fn decommission(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: web::Path<String>,
+    body: web::Json<Decision>,
+) -> Result<HttpResponse, ApiError> {
+    super::detached(forget(app, caller, agent.into_inner(), true, body.into_inner())).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn forget(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: String,
+    for_good: bool,
+    Decision { reason }: Decision,
+) -> Result<(), ApiError> {
     let id = find(&app, &agent)?;
-    let _writes = app.fleet.record_writes().await;
-    let record = app.fleet.with(id, |a| a.record.clone()).ok_or_else(|| gone(id))?;
-    let mut batch = Batch::new();
-    batch.delete(AgentRecord::key(id), Condition::Any);
-    batch.delete(Observed::key(id), Condition::Any);
-    batch.delete(Observed::effective_key(id), Condition::Any);
-    for certificate in [Some(&record.certificate), record.renewed.as_ref()].into_iter().flatten() {
-        batch.delete(AgentRecord::owner_key(&certificate.key_sha256), Condition::Any);
-    }
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "agent.remove", id.to_string());
-    app.commit(batch, action).await?;
-    if let Some(agent) = app.fleet.remove(id) {
-        agent.outbox.end(Farewell::Removed);
-    }
-    Ok(())
+    Ok(life::remove(&app, id, actor(&caller), for_good, &checked_reason(reason)?).await?)
 }
 
 #[utoipa::path(

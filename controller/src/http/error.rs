@@ -1,6 +1,8 @@
 //! Errors become RFC 9457 problems here and nowhere else.
 
 use crate::audit_log::AuditError;
+use crate::identity::life::LifeError;
+use crate::identity::roll_over::RollOverError;
 use crate::proposal::Refused;
 use crate::store::StoreError;
 use crate::user::UserError;
@@ -220,6 +222,31 @@ impl From<UserError> for ApiError {
             UserError::Weak => Self::bad_request("weak-password", error.to_string()),
             UserError::Store(error) => error.into(),
             UserError::Hash => Self::internal("the password could not be hashed", &error),
+        }
+    }
+}
+
+impl From<LifeError> for ApiError {
+    fn from(error: LifeError) -> Self {
+        match error {
+            LifeError::Gone(_) => Self::not_found(error.to_string()),
+            LifeError::NotHeld(_) => Self::conflict("not-quarantined", error.to_string()),
+            LifeError::Revoked(_) => Self::conflict("revoked", error.to_string()),
+            LifeError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<RollOverError> for ApiError {
+    fn from(error: RollOverError) -> Self {
+        match error {
+            RollOverError::UnderWay(_) => Self::conflict("roll-over-under-way", error.to_string()),
+            RollOverError::NotUnderWay => Self::conflict("no-roll-over", error.to_string()),
+            RollOverError::Unfinished(_) => Self::conflict("agents-left", error.to_string()),
+            RollOverError::Store(error) => error.into(),
+            RollOverError::Authority(_) | RollOverError::Tls(_) => {
+                Self::internal("the authority was not replaced", &error)
+            }
         }
     }
 }

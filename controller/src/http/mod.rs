@@ -5,8 +5,10 @@
 mod agent;
 mod audit;
 mod auth;
+mod ca;
 mod credential;
 mod draft;
+mod enrolment;
 pub mod error;
 pub(crate) mod etag;
 mod event;
@@ -63,6 +65,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(token::routes)
         .configure(agent::routes)
         .configure(policy_set::routes)
+        .configure(enrolment::routes)
+        .configure(ca::routes)
         .configure(policy::routes)
         .configure(draft::routes)
         .configure(rates::routes)

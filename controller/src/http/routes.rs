@@ -41,6 +41,7 @@ const fn route(method: &'static str, pattern: &'static str, access: Access, summ
 use Access::{Agent, Metrics, Person, Public};
 const VIEWER: Access = Access::Role(Role::Viewer);
 const OPERATOR: Access = Access::Role(Role::Operator);
+const APPROVER: Access = Access::Role(Role::Approver);
 const ADMIN: Access = Access::Role(Role::Admin);
 
 /// All routes.
@@ -89,6 +90,18 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/v1/agents/{agent}", OPERATOR, "Remove an agent: its certificate is refused from now on"),
     route("PUT", "/api/v1/agents/{agent}/labels", OPERATOR, "Set the labels of an agent"),
     route("GET", "/api/v1/agents/{agent}/policy", VIEWER, "What an agent should run and what it runs"),
+    route("POST", "/api/v1/agents/{agent}/quarantine", OPERATOR, "Give an agent nothing more; it collects on"),
+    route("POST", "/api/v1/agents/{agent}/release", APPROVER, "End the quarantine of an agent"),
+    route("POST", "/api/v1/agents/{agent}/revoke", OPERATOR, "Refuse the certificates of an agent and close its connection"),
+    route("POST", "/api/v1/agents/{agent}/decommission", ADMIN, "Remove an agent and refuse its keys for good"),
+    // Enrolments that wait.
+    route("GET", "/api/v1/enrolments", VIEWER, "List enrolments that wait for approval"),
+    route("POST", "/api/v1/enrolments/{key}/approve", APPROVER, "Let an agent in that waits"),
+    route("POST", "/api/v1/enrolments/{key}/deny", APPROVER, "Turn an agent away that waits"),
+    // Certification authority.
+    route("GET", "/api/v1/ca", VIEWER, "The authority, and how far its roll-over has got"),
+    route("POST", "/api/v1/ca/roll-over", Person(Role::Admin), "Begin to replace the authority"),
+    route("POST", "/api/v1/ca/roll-over/finish", Person(Role::Admin), "Drop the authority that was replaced"),
     route("GET", "/api/v1/rates", VIEWER, "Event rates"),
     // Policies.
     route("POST", "/api/v1/policies/validate", VIEWER, "Check a policy document; changes nothing"),

@@ -97,7 +97,7 @@ pub(super) async fn create(
     let urls = if request.urls.is_empty() { app.urls.clone() } else { request.urls };
     let token = EnrolmentToken {
         urls: urls.clone(),
-        ca_spki_sha256: app.ca.spki_sha256(),
+        ca_spki_sha256: app.authority.issuing().spki_sha256(),
         id: uuid::Uuid::now_v7(),
         secret: secret::random_bytes(),
     };
@@ -113,12 +113,21 @@ pub(super) async fn create(
         labels: request.labels,
         urls,
         note: request.note,
+        approve: request.approve,
+        partition: request.partition,
+        authority: Some(secret::hex(&token.ca_spki_sha256)),
     };
     batch.put_json(TokenRecord::key(&record.id), Condition::Absent, &record);
     let action = Outgoing::by_user(&caller.session.user, caller.from, "token.create", record.id.as_str())
-        .detail(format!("uses {uses}, expires {}", record.expires_at));
+        .detail(describe(&record));
     app.commit(batch, action).await?;
     Ok(HttpResponse::Created().json(TokenCreated { view: record.view(), token: token.format() }))
+}
+
+fn describe(token: &TokenRecord) -> String {
+    let approve = if token.approve { ", needs approval" } else { "" };
+    let partition = token.partition.as_ref().map(|p| format!(", for partition {p}")).unwrap_or_default();
+    format!("uses {}, expires {}{approve}{partition}", token.uses, token.expires_at)
 }
 
 /// Deletes tokens that expired long ago.
@@ -150,7 +159,12 @@ pub(super) async fn list(
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<TokenView>>, ApiError> {
     let tokens = store::scan_json::<TokenRecord>(&*app.store, PREFIX)?;
-    Ok(web::Json(super::page(tokens.into_iter().map(|(_, t)| (t.id.clone(), t.view())), &query)?))
+    let authorities: Vec<String> =
+        app.authority.trust().all().map(|ca| secret::hex(&ca.spki_sha256())).collect();
+    Ok(web::Json(super::page(
+        tokens.into_iter().map(|(_, t)| (t.id.clone(), t.view_under(&authorities))),
+        &query,
+    )?))
 }
 
 #[utoipa::path(

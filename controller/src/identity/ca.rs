@@ -11,25 +11,23 @@ use muster_shared::id::AgentId;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
     ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
+    SubjectPublicKeyInfo,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Life of the authority.
 const CA_LIFE: Duration = DAY.saturating_mul(3653);
 /// Life of the controller's own certificate; it is replaced at two thirds of it.
 pub const SERVER_LIFE: Duration = DAY.saturating_mul(365);
-/// Certificates begin a little in the past, for clocks that are slow.
+/// Certificates begin a little in the past, for clocks that are slow: at most this long, and less where the life
+/// is short, for an agent counts the share of it that is over.
 const BACKDATE: Duration = Duration::from_secs(10 * 60);
-
-/// Private key and certificate, in one file so that both are there or neither.
-const CA_FILE: &str = "ca.pem";
-/// The certificate alone, for people and other programs.
-const CA_PUBLIC_FILE: &str = "ca.crt";
 
 /// Why the authority did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +60,8 @@ pub struct Issued {
     pub key_sha256: String,
     /// When it expires.
     pub not_after: Timestamp,
+    /// SHA-256 of the authority's key in hex.
+    pub authority: String,
 }
 
 /// The key of a request that was signed by that very key.
@@ -75,64 +75,107 @@ pub struct CheckedRequest {
 
 /// A certificate with its key, for the TLS server.
 pub struct ServerIdentity {
-    /// Leaf, then the authority's: agents pin the authority's key.
-    pub chain: Vec<CertificateDer<'static>>,
+    /// The certificate.
+    pub leaf: CertificateDer<'static>,
     /// Private key of the leaf.
     pub key: PrivateKeyDer<'static>,
 }
 
-/// The authority.
+/// One authority: its key and certificate.
 pub struct Ca {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
     pem: String,
+    key_pem: Zeroizing<String>,
+    name: String,
+    spki: Vec<u8>,
     spki_sha256: [u8; 32],
+    not_after: Timestamp,
 }
 
 impl Ca {
-    /// Reads the authority from the data folder, or makes it at the first start.
+    /// Reads the authority from its file, or makes it at the first start.
     ///
     /// # Errors
-    /// If the folder cannot be used or the file in it is damaged.
-    pub fn load_or_create(folder: &Path, now: Timestamp) -> Result<Self, CaError> {
-        let path = folder.join(CA_FILE);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+    /// If the file cannot be read or written, or is damaged.
+    pub fn load_or_create(path: &Path, now: Timestamp) -> Result<Self, CaError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::from_pem(&Zeroizing::new(text))
+                .ok_or_else(|| CaError::Damaged(path.display().to_string())),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                let text = Self::create(now)?;
-                file::write(&path, 0o600, text.as_bytes())?;
-                text
+                let ca = Self::create(now)?;
+                file::write(path, 0o600, ca.secret_text().as_bytes())?;
+                Ok(ca)
             }
-            Err(e) => return Err(file::failed("read", &path)(e).into()),
-        };
-        let ca = Self::from_pem(&text).ok_or_else(|| CaError::Damaged(path.display().to_string()))?;
-        file::write(&folder.join(CA_PUBLIC_FILE), 0o644, ca.pem.as_bytes())?;
-        Ok(ca)
+            Err(e) => Err(file::failed("read", path)(e).into()),
+        }
     }
 
-    fn create(now: Timestamp) -> Result<String, CaError> {
+    /// A new authority.
+    ///
+    /// # Errors
+    /// If its key or certificate cannot be made.
+    pub fn create(now: Timestamp) -> Result<Self, CaError> {
         let key = KeyPair::generate().map_err(CaError::Sign)?;
-        let mut params = CertificateParams::default();
-        params.distinguished_name = DistinguishedName::new();
         // The name carries random digits, so that two authorities are never taken for one.
-        let tag = secret::hex(&secret::random_bytes::<4>());
-        params.distinguished_name.push(DnType::CommonName, format!("Muster CA {tag}"));
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.serial_number = Some(serial());
+        let name = format!("Muster CA {}", secret::hex(&secret::random_bytes::<4>()));
+        let mut params = authority(&name);
         set_validity(&mut params, now, CA_LIFE);
         let certificate = params.self_signed(&key).map_err(CaError::Sign)?;
-        Ok(format!("{}{}", certificate.pem(), key.serialize_pem()))
+        let text = Zeroizing::new(format!("{}{}", certificate.pem(), key.serialize_pem()));
+        Self::from_pem(&text).ok_or_else(|| CaError::Damaged("a new authority".to_owned()))
     }
 
-    fn from_pem(text: &str) -> Option<Self> {
+    /// Reads certificate and key; whatever else is in the text is left out.
+    #[must_use]
+    pub fn from_pem(text: &str) -> Option<Self> {
         let certificate = CertificateDer::from_pem_slice(text.as_bytes()).ok()?;
         let key = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()).ok()?;
         let key = KeyPair::try_from(&key).ok()?;
-        let spki_sha256 = Sha256::digest(key.subject_public_key_info()).into();
+        let key_pem = Zeroizing::new(key.serialize_pem());
+        let spki = key.subject_public_key_info();
+        let (name, not_after) = {
+            let (_, parsed) = x509_parser::parse_x509_certificate(&certificate).ok()?;
+            if parsed.public_key().raw != spki {
+                return None;
+            }
+            let name = parsed.subject().iter_common_name().next()?.as_str().ok()?.to_owned();
+            (name, Timestamp::from_second(parsed.validity().not_after.timestamp()).ok()?)
+        };
         let issuer = Issuer::from_ca_cert_der(&certificate, key).ok()?;
         let pem = text.split_inclusive("-----END CERTIFICATE-----").next()?.trim_start().to_owned() + "\n";
-        Some(Self { issuer, certificate, pem, spki_sha256 })
+        let spki_sha256 = Sha256::digest(&spki).into();
+        Some(Self { issuer, certificate, pem, key_pem, name, spki, spki_sha256, not_after })
+    }
+
+    /// Certificate and key, as the file holds them.
+    #[must_use]
+    pub fn secret_text(&self) -> Zeroizing<String> {
+        Zeroizing::new(format!("{}{}", self.pem, self.key_pem.as_str()))
+    }
+
+    /// A certificate by which this authority says that the other one's key is an authority's.
+    ///
+    /// # Errors
+    /// If signing fails.
+    pub fn vouch(&self, other: &Self, now: Timestamp) -> Result<CertificateDer<'static>, CaError> {
+        let mut params = authority(&other.name);
+        params.use_authority_key_identifier_extension = true;
+        set_validity(&mut params, now, CA_LIFE);
+        let key = SubjectPublicKeyInfo::from_der(&other.spki).map_err(CaError::Sign)?;
+        Ok(params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?.der().clone())
+    }
+
+    /// When its own certificate expires.
+    #[must_use]
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
+    }
+
+    /// Its subject.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The certificate as PEM.
@@ -169,7 +212,7 @@ impl Ca {
         set_validity(&mut params, now, SERVER_LIFE);
         let leaf = params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?;
         Ok(ServerIdentity {
-            chain: vec![leaf.der().clone(), self.certificate.clone()],
+            leaf: leaf.der().clone(),
             key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
         })
     }
@@ -217,8 +260,43 @@ impl Ca {
             serial: secret::hex(&serial.to_bytes()),
             key_sha256: request.key_sha256.clone(),
             not_after,
+            authority: secret::hex(&self.spki_sha256),
         })
     }
+}
+
+/// What makes a certificate an authority's.
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.serial_number = Some(serial());
+    params
+}
+
+/// All certificates in a PEM text that can be read.
+#[must_use]
+pub fn certificates(text: &str) -> Vec<CertificateDer<'static>> {
+    CertificateDer::pem_slice_iter(text.as_bytes()).filter_map(Result::ok).collect()
+}
+
+/// A certificate as PEM.
+#[must_use]
+pub fn pem_text(der: &[u8]) -> String {
+    use base64::Engine as _;
+    let encoded = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut text = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(64));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str("-----END CERTIFICATE-----\n");
+    text
 }
 
 fn dn_text(value: &rcgen::DnValue) -> Option<String> {
@@ -240,7 +318,7 @@ fn serial() -> SerialNumber {
 fn set_validity(params: &mut CertificateParams, now: Timestamp, life: Duration) -> Timestamp {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
     let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
-    params.not_before = epoch + now.saturating_sub(BACKDATE);
+    params.not_before = epoch + now.saturating_sub(BACKDATE.min(life / 6));
     params.not_after = epoch + (now + life);
     Timestamp::from_second(i64::try_from((now + life).as_secs()).unwrap_or(i64::MAX))
         .unwrap_or(Timestamp::MAX)
@@ -263,21 +341,20 @@ mod tests {
     fn the_authority_is_kept_and_only_its_owner_reads_it() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
-        let first = Ca::load_or_create(dir.path(), Timestamp::now()).unwrap();
-        let second = Ca::load_or_create(dir.path(), Timestamp::now()).unwrap();
+        let path = dir.path().join("ca.pem");
+        let first = Ca::load_or_create(&path, Timestamp::now()).unwrap();
+        let second = Ca::load_or_create(&path, Timestamp::now()).unwrap();
         assert_eq!(first.pem(), second.pem());
         assert_eq!(first.spki_sha256(), second.spki_sha256());
-        let mode = std::fs::metadata(dir.path().join(CA_FILE)).unwrap().permissions().mode();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(std::fs::read_to_string(dir.path().join(CA_PUBLIC_FILE)).unwrap(), first.pem());
         assert!(!first.pem().contains("PRIVATE"));
     }
 
     #[test]
     fn only_the_key_of_a_request_is_taken() {
-        let dir = tempfile::tempdir().unwrap();
         let now = Timestamp::now();
-        let ca = Ca::load_or_create(dir.path(), now).unwrap();
+        let ca = Ca::create(now).unwrap();
         let key = KeyPair::generate().unwrap();
         let checked = Ca::check_request(request(&key, "somebody").as_bytes()).unwrap();
         assert_eq!(checked.common_name.as_deref(), Some("somebody"));

@@ -1,24 +1,32 @@
 //! Enrolment and renewal: a certificate request becomes a certificate, once and for the right agent.
 
+use super::authority::Trust;
 use super::ca::{Ca, CaError, CheckedRequest, Issued};
+use super::decide::{Applicant, Decision, Ground, Refusal, decide};
+use super::pending::{PendingRecord, Verdict};
 use super::token::{TokenRecord, TokenRefusal};
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::AgentRecord;
-use crate::fleet::record::Certificate;
+use crate::fleet::observed::Observed;
+use crate::fleet::record::{Certificate, Life};
 use crate::store::{self, Batch, Condition, StoreError};
 use jiff::Timestamp;
-use muster_proto::opamp::{AgentToServer, ConnectionSettingsOffers, OpAmpConnectionSettings, TlsCertificate};
+use muster_proto::opamp::{
+    AgentToServer, ConnectionSettingsOffers, OpAmpConnectionSettings, TlsCertificate, TlsConnectionSettings,
+};
 use muster_shared::id::AgentId;
+use muster_shared::partition::PartitionKey;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// Why no certificate was issued.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolError {
-    /// The token.
+    /// The token or the rules.
     #[error(transparent)]
-    Token(#[from] TokenRefusal),
+    Refused(#[from] Refusal),
     /// The request itself, or signing.
     #[error(transparent)]
     Request(#[from] CaError),
@@ -32,19 +40,21 @@ pub enum EnrolError {
         /// The sender.
         agent: AgentId,
     },
-    /// The key belongs to somebody else.
-    #[error(
-        "the key of the certificate request belongs to another agent already: this is a copy of its state folder; delete it and enrol again, so that a new key is made"
-    )]
-    ForeignKey,
-    /// The identity is taken.
-    #[error(
-        "agent {0} is enrolled already with another key; if it lost its key, remove it (`muster agents remove {0}`) and enrol it again"
-    )]
-    Taken(AgentId),
+    /// A person has to look first. The agent is not answered, so that it goes on asking.
+    #[error("the enrolment waits for approval")]
+    Waiting,
+    /// More wait than can be kept.
+    #[error("too many enrolments wait for approval; see `muster agents pending`")]
+    Full,
     /// The agent was removed.
     #[error("agent {0} is not enrolled here (any more); enrol it with a new token")]
     Removed(AgentId),
+    /// The agent is quarantined.
+    #[error("agent {0} is quarantined and gets no certificate; see `muster agents show {0}`")]
+    Quarantined(AgentId),
+    /// It has just got one.
+    #[error("this agent's certificate was renewed a moment ago; another key is taken a little later")]
+    TooSoon,
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -55,13 +65,16 @@ impl EnrolError {
     #[must_use]
     pub fn is_ours(&self) -> bool {
         match self {
-            Self::Store(_) | Self::Request(CaError::Sign(_) | CaError::File(_) | CaError::Damaged(_)) => true,
-            Self::Token(_)
+            Self::Store(_)
+            | Self::TooSoon
+            | Self::Full
+            | Self::Request(CaError::Sign(_) | CaError::File(_) | CaError::Damaged(_)) => true,
+            Self::Refused(_)
             | Self::Request(CaError::Request(_) | CaError::RequestTooLong)
             | Self::OtherName { .. }
-            | Self::ForeignKey
-            | Self::Taken(_)
-            | Self::Removed(_) => false,
+            | Self::Waiting
+            | Self::Removed(_)
+            | Self::Quarantined(_) => false,
         }
     }
 }
@@ -73,70 +86,212 @@ pub fn request_in(message: &AgentToServer) -> Option<&[u8]> {
     request.certificate_request.as_ref().map(|r| r.csr.as_slice())
 }
 
-/// Enrols an agent with a token, or answers again to one that did not hear the first answer.
+/// An agent that asks to enrol, as its message tells.
+#[derive(Debug, Clone)]
+pub struct Application {
+    /// The id that it uses.
+    pub agent: AgentId,
+    /// Its certificate request.
+    pub csr: Vec<u8>,
+    /// Its partition, as it says.
+    pub partition: Option<PartitionKey>,
+    /// Name for people, as it says.
+    pub name: String,
+}
+
+impl Application {
+    /// What a message asks for, if it has a certificate request.
+    #[must_use]
+    pub fn from_message(agent: AgentId, message: &AgentToServer) -> Option<Self> {
+        let csr = request_in(message)?.to_vec();
+        let mut said = Observed::default();
+        said.take(message, Timestamp::UNIX_EPOCH);
+        Some(Self { agent, csr, partition: said.partition(), name: said.name(agent) })
+    }
+}
+
+/// Enrols an agent with a token, answers again to one that did not hear the first answer, or has it wait for
+/// approval.
 ///
 /// # Errors
-/// Why not; nothing is changed then.
+/// Why it gets no certificate (now).
 pub async fn enrol(
     app: &App,
     token_id: &str,
+    application: &Application,
+    from: IpAddr,
+) -> Result<Issued, EnrolError> {
+    let now = Timestamp::now();
+    let agent = application.agent;
+    let request = checked(agent, &application.csr)?;
+    let _writes = app.fleet.record_writes().await;
+    let token_key = TokenRecord::key(token_id);
+    let token_bytes = app.store.get(&token_key)?.ok_or(Refusal::Token(TokenRefusal::Unknown))?;
+    let token: TokenRecord = store::decode(&token_key, &token_bytes)?;
+    if now >= token.expires_at {
+        return Err(Refusal::Token(TokenRefusal::Expired { id: token.id, at: token.expires_at }).into());
+    }
+    let known = app.fleet.with(agent, |a| a.record.clone());
+    let pending = app.pending.get(&request.key_sha256);
+    let partition = application.partition.clone();
+    let applicant = Applicant { agent, key_sha256: request.key_sha256.clone(), partition };
+    let neighbours = applicant.partition.as_ref().map(|p| app.fleet.neighbours(p, agent)).unwrap_or_default();
+    let ground = Ground {
+        token: &token,
+        token_waiting: app.pending.waiting_with(&token.id),
+        known: known.as_ref(),
+        neighbours: &neighbours,
+        key_owner: store::get_json(&*app.store, &AgentRecord::owner_key(&request.key_sha256))?,
+        key_blocked: app.store.get(&AgentRecord::blocked_key(&request.key_sha256))?.is_some(),
+        pending: pending.as_ref(),
+    };
+    let (replaces, shares) = match decide(&applicant, ground)? {
+        Decision::Issue { replaces, shares } => (replaces, shares),
+        Decision::Wait(reasons) => {
+            wait(app, &token, application, &request.key_sha256, reasons, from, now).await?;
+            return Err(EnrolError::Waiting);
+        }
+    };
+    let told = known
+        .as_ref()
+        .filter(|_| !replaces)
+        .and_then(|k| again(app, &k.certificate, &request.key_sha256, now));
+    if let Some(issued) = told {
+        return Ok(issued);
+    }
+    let used = token.used_by(agent, &request.key_sha256).map_err(Refusal::Token)?;
+    let issued = app.authority.issuing().issue(&request, agent, app.config.certificate_life, now)?;
+    let mut batch = Batch::new();
+    let record = enrolled(app, &token, &applicant, known, &issued, replaces, shares, now);
+    batch.put_json(&token_key, Condition::Equals(token_bytes), &used);
+    put_key(app, &mut batch, agent, &request)?;
+    batch.put_json(AgentRecord::key(agent), Condition::Any, &record);
+    batch.delete(PendingRecord::key(&request.key_sha256), Condition::Any);
+    let what = if replaces { "agent.re-enrol" } else { "agent.enrol" };
+    let action = Outgoing::by_agent(what, agent, from)
+        .detail(format!("token {}, key {}", token.id, request.key_sha256));
+    app.commit(batch, action).await?;
+    app.pending.forget([&request.key_sha256]);
+    app.fleet.install(record, &app.book);
+    tracing::info!(agent_id = %agent, token = %token.id, %from, replaces, "agent enrolled");
+    Ok(issued)
+}
+
+/// The record after an enrolment.
+#[allow(clippy::too_many_arguments)] // values of one moment, used here only
+fn enrolled(
+    app: &App,
+    token: &TokenRecord,
+    applicant: &Applicant,
+    known: Option<AgentRecord>,
+    issued: &Issued,
+    replaces: bool,
+    shares: bool,
+    now: Timestamp,
+) -> AgentRecord {
+    let heartbeat_seconds = app.config.heartbeat_seconds;
+    let Some(known) = known else {
+        return AgentRecord {
+            token: token.id.clone(),
+            labels: token.labels.clone(),
+            certificate: certificate(issued),
+            heartbeat_seconds,
+            partition: applicant.partition.clone(),
+            shares_partition: shares,
+            ..AgentRecord::fresh(applicant.agent, now)
+        };
+    };
+    let mut record = AgentRecord { heartbeat_seconds, ..known };
+    let held = record.life != Life::Active;
+    if replaces {
+        // Labels were set by a person; the token's come on top.
+        record.labels.extend(token.labels.clone());
+        record.token.clone_from(&token.id);
+        record.partition = applicant.partition.clone().or(record.partition);
+        record.shares_partition |= shares;
+        record.life = Life::Active;
+    }
+    if record.certificate.used && !held {
+        // The one before is retired by the first use of the new one.
+        record.renewed = Some(certificate(issued));
+    } else {
+        (record.certificate, record.renewed) = (certificate(issued), None);
+    }
+    record
+}
+
+/// Notes that an agent waits for approval.
+async fn wait(
+    app: &App,
+    token: &TokenRecord,
+    application: &Application,
+    key_sha256: &str,
+    reasons: Vec<String>,
+    from: IpAddr,
+    now: Timestamp,
+) -> Result<(), EnrolError> {
+    if app.pending.get(key_sha256).is_some() {
+        app.pending.asked(key_sha256, now);
+        return Ok(());
+    }
+    let mut batch = Batch::new();
+    let (over, room) = app.pending.make_room(&mut batch, now);
+    if !room {
+        return Err(EnrolError::Full);
+    }
+    let record = PendingRecord {
+        key_sha256: key_sha256.to_owned(),
+        agent: application.agent,
+        token: token.id.clone(),
+        reasons,
+        partition: application.partition.clone(),
+        name: application.name.clone(),
+        from: from.to_string(),
+        since: now,
+        verdict: Verdict::Waiting,
+    };
+    batch.put_json(PendingRecord::key(key_sha256), Condition::Any, &record);
+    let action = Outgoing::by_agent("agent.pending", application.agent, from).detail(format!(
+        "key {key_sha256}, token {}: {}",
+        token.id,
+        record.reasons.join("; ")
+    ));
+    app.commit(batch, action).await?;
+    app.pending.forget(&over);
+    app.pending.install(record, now);
+    tracing::info!(agent_id = %application.agent, key_sha256, %from, "enrolment waits for approval");
+    Ok(())
+}
+
+/// Renews the certificate of an agent that proved its present key. `expired` tells when that certificate
+/// expired, if it did.
+///
+/// # Errors
+/// Why not; nothing is changed then.
+pub async fn renew(
+    app: &App,
     agent: AgentId,
     csr: &[u8],
     from: IpAddr,
+    expired: Option<Timestamp>,
 ) -> Result<Issued, EnrolError> {
     let now = Timestamp::now();
     let request = checked(agent, csr)?;
     let _writes = app.fleet.record_writes().await;
-    let token_key = TokenRecord::key(token_id);
-    let token_bytes = app.store.get(&token_key)?.ok_or(TokenRefusal::Unknown)?;
-    let token: TokenRecord = store::decode(&token_key, &token_bytes)?;
-    if now >= token.expires_at {
-        return Err(TokenRefusal::Expired { id: token.id, at: token.expires_at }.into());
+    let known = app.fleet.with(agent, |a| (a.record.clone(), a.renewed_at));
+    let (known, last) = known.ok_or(EnrolError::Removed(agent))?;
+    match &known.life {
+        Life::Active => {}
+        Life::Quarantined(_) => return Err(EnrolError::Quarantined(agent)),
+        Life::Revoked(_) => return Err(EnrolError::Removed(agent)),
     }
-    let known = app.fleet.with(agent, |a| a.record.clone());
-    if known.as_ref().is_some_and(|k| !k.owns_key(&request.key_sha256)) {
-        // Tell the more helpful of the two: a token that is used up is the more frequent reason.
-        token.used_by(agent, &request.key_sha256)?;
-        return Err(EnrolError::Taken(agent));
+    if let Some(issued) = known.renewed.as_ref().and_then(|c| again(app, c, &request.key_sha256, now)) {
+        return Ok(issued);
     }
-    let used = token.used_by(agent, &request.key_sha256)?;
-    let issued = app.ca.issue(&request, agent, app.config.certificate_life, now)?;
-    let fresh = AgentRecord {
-        id: agent,
-        enrolled_at: now,
-        token: token.id.clone(),
-        labels: token.labels.clone(),
-        certificate: certificate(&issued),
-        renewed: None,
-        heartbeat_seconds: app.config.heartbeat_seconds,
-    };
-    let record = match known {
-        Some(known) if known.certificate.used => AgentRecord { renewed: Some(certificate(&issued)), ..known },
-        Some(known) => AgentRecord { certificate: certificate(&issued), renewed: None, ..known },
-        None => fresh,
-    };
-    let mut batch = Batch::new();
-    batch.put_json(&token_key, Condition::Equals(token_bytes), &used);
-    put_key(app, &mut batch, agent, &request)?;
-    batch.put_json(AgentRecord::key(agent), Condition::Any, &record);
-    let action = Outgoing::by_agent("agent.enrol", agent, from)
-        .detail(format!("token {}, key {}", token.id, request.key_sha256));
-    app.commit(batch, action).await?;
-    app.fleet.install(record, &app.book);
-    tracing::info!(agent_id = %agent, token = %token.id, %from, "agent enrolled");
-    Ok(issued)
-}
-
-/// Renews the certificate of an agent that proved its present key.
-///
-/// # Errors
-/// Why not; nothing is changed then.
-pub async fn renew(app: &App, agent: AgentId, csr: &[u8], from: IpAddr) -> Result<Issued, EnrolError> {
-    let now = Timestamp::now();
-    let request = checked(agent, csr)?;
-    let _writes = app.fleet.record_writes().await;
-    let known = app.fleet.with(agent, |a| a.record.clone()).ok_or(EnrolError::Removed(agent))?;
-    let issued = app.ca.issue(&request, agent, app.config.certificate_life, now)?;
+    if last.is_some_and(|last| now.duration_since(last).unsigned_abs() < pause(app)) {
+        return Err(EnrolError::TooSoon);
+    }
+    let issued = app.authority.issuing().issue(&request, agent, app.config.certificate_life, now)?;
     let mut batch = Batch::new();
     // A renewal that was never used gives way to the newer one, and its key is free again.
     if let Some(unused) = &known.renewed
@@ -152,11 +307,35 @@ pub async fn renew(app: &App, agent: AgentId, csr: &[u8], from: IpAddr) -> Resul
         ..known
     };
     batch.put_json(AgentRecord::key(agent), Condition::Any, &record);
-    let action = Outgoing::by_agent("agent.renew", agent, from).detail(format!("key {}", request.key_sha256));
+    let with = expired.map(|at| format!(", by a certificate that expired at {at}")).unwrap_or_default();
+    let action =
+        Outgoing::by_agent("agent.renew", agent, from).detail(format!("key {}{with}", request.key_sha256));
     app.commit(batch, action).await?;
     app.fleet.install(record, &app.book);
-    tracing::info!(agent_id = %agent, %from, "agent certificate renewed");
+    app.fleet.with(agent, |a| a.renewed_at = Some(now));
+    tracing::info!(agent_id = %agent, %from, expired = expired.is_some(), "agent certificate renewed");
     Ok(issued)
+}
+
+/// Shortest time between two renewals of one agent with different keys.
+fn pause(app: &App) -> Duration {
+    (app.config.certificate_life / 100).min(Duration::from_secs(30))
+}
+
+/// What was issued for this key already and not used yet: whoever did not hear it is told the same.
+fn again(app: &App, certificate: &Certificate, key_sha256: &str, now: Timestamp) -> Option<Issued> {
+    let pem = certificate.pem.clone()?;
+    let left = certificate.not_after.duration_since(now);
+    let same = certificate.key_sha256 == key_sha256
+        && left.is_positive()
+        && left.unsigned_abs() > app.config.certificate_life / 2;
+    same.then(|| Issued {
+        pem,
+        serial: certificate.serial.clone(),
+        key_sha256: certificate.key_sha256.clone(),
+        not_after: certificate.not_after,
+        authority: certificate.authority.clone(),
+    })
 }
 
 fn checked(agent: AgentId, csr: &[u8]) -> Result<CheckedRequest, EnrolError> {
@@ -173,7 +352,7 @@ fn checked(agent: AgentId, csr: &[u8]) -> Result<CheckedRequest, EnrolError> {
 fn put_key(app: &App, batch: &mut Batch, agent: AgentId, request: &CheckedRequest) -> Result<(), EnrolError> {
     let key = AgentRecord::owner_key(&request.key_sha256);
     match store::get_json::<AgentId>(&*app.store, &key)? {
-        Some(owner) if owner != agent => Err(EnrolError::ForeignKey),
+        Some(owner) if owner != agent => Err(Refusal::ForeignKey.into()),
         Some(_) => Ok(()),
         None => {
             batch.put_json(key, Condition::Absent, &agent);
@@ -188,37 +367,52 @@ fn certificate(issued: &Issued) -> Certificate {
         key_sha256: issued.key_sha256.clone(),
         not_after: issued.not_after,
         used: false,
+        pem: Some(issued.pem.clone()),
+        authority: issued.authority.clone(),
     }
 }
 
-/// The offer that carries a certificate. It names the URL that the agent dialled, for that one works, and
-/// leaves trust anchors and TLS versions to the agent, which refuses to have them changed from here.
+/// The offer that carries a certificate. It names the URL that the agent dialled, for that one works.
 #[must_use]
-pub fn offer(ca: &Ca, issued: &Issued, endpoint: &str, heartbeat_seconds: u64) -> ConnectionSettingsOffers {
+pub fn offer(
+    trust: &Trust,
+    issued: &Issued,
+    endpoint: &str,
+    heartbeat_seconds: u64,
+) -> ConnectionSettingsOffers {
+    let bundle = trust.bundle();
+    let certificate = TlsCertificate {
+        cert: issued.pem.clone().into_bytes(),
+        private_key: Vec::new(),
+        ca_cert: bundle.clone().into_bytes(),
+    };
     let settings = OpAmpConnectionSettings {
-        destination_endpoint: endpoint.to_owned(),
-        certificate: Some(TlsCertificate {
-            cert: issued.pem.clone().into_bytes(),
-            private_key: Vec::new(),
-            ca_cert: ca.pem().as_bytes().to_vec(),
-        }),
-        heartbeat_interval_seconds: heartbeat_seconds,
-        ..OpAmpConnectionSettings::default()
+        certificate: Some(certificate),
+        ..settings(endpoint, heartbeat_seconds, &bundle)
     };
     // The serial number is new with every certificate, so every offer has a hash of its own.
-    offered(settings, &[endpoint, &issued.serial, &heartbeat_seconds.to_string()])
+    offered(settings, &[endpoint, &issued.serial, &heartbeat_seconds.to_string(), &bundle])
 }
 
-/// The offer for an enrolled agent: how often it shall report. Agents keep that in memory only, so each
-/// connection may need it.
+/// The offer for an enrolled agent: how often it shall report, and which authorities to trust. Agents keep the
+/// first in memory only, so each connection may need it.
 #[must_use]
-pub fn pace_offer(endpoint: &str, heartbeat_seconds: u64) -> ConnectionSettingsOffers {
-    let settings = OpAmpConnectionSettings {
+pub fn pace_offer(trust: &Trust, endpoint: &str, heartbeat_seconds: u64) -> ConnectionSettingsOffers {
+    let bundle = trust.bundle();
+    let settings = settings(endpoint, heartbeat_seconds, &bundle);
+    offered(settings, &[endpoint, &heartbeat_seconds.to_string(), &bundle])
+}
+
+fn settings(endpoint: &str, heartbeat_seconds: u64, bundle: &str) -> OpAmpConnectionSettings {
+    // TLS versions and ciphers are left to the agent, which refuses to have them changed from here.
+    let tls =
+        TlsConnectionSettings { ca_pem_contents: bundle.to_owned(), ..TlsConnectionSettings::default() };
+    OpAmpConnectionSettings {
         destination_endpoint: endpoint.to_owned(),
         heartbeat_interval_seconds: heartbeat_seconds,
+        tls: Some(tls),
         ..OpAmpConnectionSettings::default()
-    };
-    offered(settings, &[endpoint, &heartbeat_seconds.to_string()])
+    }
 }
 
 /// An offer with the hash over what makes it different from others.

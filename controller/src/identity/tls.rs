@@ -5,9 +5,12 @@
 //! then answer in words (and let a known agent renew); a foreign one ends the handshake. There is no session
 //! resumption: it would let a revoked client back in.
 
-use super::ca::{Ca, CaError, SERVER_LIFE};
+use super::authority::Trust;
+use super::ca::{CaError, SERVER_LIFE};
+use super::file::{FileError, failed};
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use muster_proto::session::fingerprint::pinned_name;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
@@ -15,9 +18,13 @@ use rustls::sign::CertifiedKey;
 use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
 };
-use rustls_pki_types::{CertificateDer, UnixTime};
-use std::sync::Arc;
-use std::time::Duration;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use x509_parser::prelude::{FromDer, X509Name};
+use zeroize::Zeroizing;
 
 /// Why TLS could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +34,17 @@ pub enum TlsError {
         "the controller's certificate could not be made; are all names given by --name host names or IP addresses?"
     )]
     Certificate(#[from] CaError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What is in a file.
+    #[error("the certificate {path} given by --tls-cert and --tls-key cannot be used: {why}")]
+    Files {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// rustls refused it.
     #[error("TLS could not be set up")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -36,39 +54,126 @@ fn setup(e: impl std::error::Error + Send + Sync + 'static) -> TlsError {
     TlsError::Setup(Box::new(e))
 }
 
-/// The controller's certificate, replaced while connections come in.
+/// The certificates of the port, replaced while connections come in: the controller's own, which agents verify by
+/// the authority that they enrolled with, and one of the company's for everybody else, if there is one.
 #[derive(Debug)]
 pub struct ServerCertificate {
     names: Vec<String>,
-    current: ArcSwap<CertifiedKey>,
+    own: ArcSwap<Own>,
+    company: Option<Company>,
+}
+
+/// The controller's own certificate, and the names of the authorities by which it can be verified.
+#[derive(Debug)]
+struct Own {
+    key: Arc<CertifiedKey>,
+    authorities: Vec<String>,
+}
+
+/// A certificate of the company's, in files.
+#[derive(Debug)]
+struct Company {
+    files: CertificateFiles,
+    stamp: Mutex<Option<Stamp>>,
+    key: ArcSwap<CertifiedKey>,
+}
+
+/// When the files were changed, and how long they are.
+type Stamp = [(Option<SystemTime>, u64); 2];
+
+/// Where a certificate of the company's is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// PEM of the certificate and of those between it and its authority.
+    pub certificate: PathBuf,
+    /// PEM of its private key.
+    pub key: PathBuf,
+}
+
+impl CertificateFiles {
+    fn stamp(&self) -> Stamp {
+        let of = |path: &Path| match std::fs::metadata(path) {
+            Ok(found) => (found.modified().ok(), found.len()),
+            Err(_) => (None, 0),
+        };
+        [of(&self.certificate), of(&self.key)]
+    }
+
+    fn load(&self) -> Result<CertifiedKey, TlsError> {
+        let read = |path: &Path| std::fs::read(path).map_err(failed("read", path));
+        let wrong = |why: &str| TlsError::Files { path: self.certificate.clone(), why: why.to_owned() };
+        let (certificate, key) = (read(&self.certificate)?, Zeroizing::new(read(&self.key)?));
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&certificate).filter_map(Result::ok).collect();
+        if chain.is_empty() {
+            return Err(wrong("it holds no certificate in PEM form"));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::Files {
+            path: self.key.clone(),
+            why: "it holds no key in PEM form".into(),
+        })?;
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong(&error.to_string()))
+    }
 }
 
 impl ServerCertificate {
-    /// Makes the first one.
+    /// Makes the first one, and reads the company's.
     ///
     /// # Errors
-    /// If a name is neither host name nor IP address.
-    pub fn new(ca: &Ca, names: Vec<String>, now: Timestamp) -> Result<Self, TlsError> {
-        let current = ArcSwap::from_pointee(Self::make(ca, &names, now)?);
-        Ok(Self { names, current })
+    /// If a name is neither host name nor IP address, or the files cannot be used.
+    pub fn new(
+        trust: &Trust,
+        names: Vec<String>,
+        company: Option<CertificateFiles>,
+        now: Timestamp,
+    ) -> Result<Self, TlsError> {
+        let own = ArcSwap::from_pointee(Self::make(trust, &names, now)?);
+        let company = match company {
+            Some(files) => {
+                let stamp = Mutex::new(Some(files.stamp()));
+                Some(Company { key: ArcSwap::from_pointee(files.load()?), stamp, files })
+            }
+            None => None,
+        };
+        Ok(Self { names, own, company })
     }
 
-    fn make(ca: &Ca, names: &[String], now: Timestamp) -> Result<CertifiedKey, TlsError> {
-        let identity = ca.server_identity(names, now)?;
+    fn make(trust: &Trust, names: &[String], now: Timestamp) -> Result<Own, TlsError> {
+        let identity = trust.serving().server_identity(names, now)?;
         let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&identity.key).map_err(setup)?;
-        Ok(CertifiedKey::new(identity.chain, key))
+        // The authorities follow: agents pin the key of one of them.
+        let chain = std::iter::once(identity.leaf).chain(trust.chain()).collect();
+        let authorities = trust.all().flat_map(|ca| [ca.name().to_owned(), pinned_name(&ca.spki_sha256())]);
+        Ok(Own { key: Arc::new(CertifiedKey::new(chain, key)), authorities: authorities.collect() })
     }
 
-    /// Replaces it; connections that are open keep the old one.
+    /// Replaces the controller's own; connections that are open keep the old one.
     ///
     /// # Errors
     /// If signing fails; the old one stays.
-    pub fn renew(&self, ca: &Ca, now: Timestamp) -> Result<(), TlsError> {
-        self.current.store(Arc::new(Self::make(ca, &self.names, now)?));
+    pub fn renew(&self, trust: &Trust, now: Timestamp) -> Result<(), TlsError> {
+        self.own.store(Arc::new(Self::make(trust, &self.names, now)?));
         Ok(())
     }
 
-    /// How long one is used: two thirds of its life.
+    /// Reads the company's certificate again, if its files changed or it is `forced`; tells whether it did.
+    ///
+    /// # Errors
+    /// If the files cannot be used; the old one stays.
+    pub fn reload(&self, forced: bool) -> Result<bool, TlsError> {
+        let Some(company) = &self.company else { return Ok(false) };
+        let now = company.files.stamp();
+        let mut stamp = company.stamp.lock().unwrap_or_else(PoisonError::into_inner);
+        if !forced && *stamp == Some(now) {
+            return Ok(false);
+        }
+        // What cannot be used is complained of once, not at each look.
+        *stamp = Some(now);
+        company.key.store(Arc::new(company.files.load()?));
+        Ok(true)
+    }
+
+    /// How long the controller's own one is used: two thirds of its life.
     #[must_use]
     pub fn renewal_period() -> Duration {
         SERVER_LIFE * 2 / 3
@@ -76,37 +181,84 @@ impl ServerCertificate {
 }
 
 impl ResolvesServerCert for ServerCertificate {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let own = self.own.load();
+        match &self.company {
+            Some(company) if !names_one_of(hello.certificate_authorities(), &own.authorities) => {
+                Some(company.key.load_full())
+            }
+            Some(_) | None => Some(Arc::clone(&own.key)),
+        }
     }
+}
+
+/// Whether a client that says whom it trusts named one of these authorities.
+fn names_one_of(said: Option<&[DistinguishedName]>, authorities: &[String]) -> bool {
+    said.unwrap_or_default().iter().any(|name| {
+        let Ok((_, parsed)) = X509Name::from_der(name.as_ref()) else { return false };
+        let mut names = parsed.iter_common_name().filter_map(|name| name.as_str().ok());
+        names.any(|name| authorities.iter().any(|authority| authority == name))
+    })
 }
 
 /// Server side TLS.
 ///
 /// # Errors
-/// If rustls refuses the authority's certificate.
-pub fn server_config(ca: &Ca, certificate: Arc<ServerCertificate>) -> Result<ServerConfig, TlsError> {
-    let mut roots = RootCertStore::empty();
-    roots.add(ca.certificate().clone()).map_err(setup)?;
+/// If rustls refuses it.
+pub fn server_config(
+    verifier: Arc<AgentVerifier>,
+    certificate: Arc<ServerCertificate>,
+) -> Result<ServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
-        .allow_unauthenticated()
-        .build()
-        .map_err(setup)?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(setup)?
-        .with_client_cert_verifier(Arc::new(AgentVerifier { inner }))
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(certificate);
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(config)
 }
 
-/// Verifies against the authority, without regard to expiry.
+/// Verifies against the authorities of the moment, without regard to expiry.
 #[derive(Debug)]
-struct AgentVerifier {
-    inner: Arc<dyn ClientCertVerifier>,
+pub struct AgentVerifier {
+    inner: ArcSwap<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner(Arc<dyn ClientCertVerifier>);
+
+impl AgentVerifier {
+    /// Accepts what these authorities signed.
+    ///
+    /// # Errors
+    /// If rustls refuses an authority's certificate.
+    pub fn new(trust: &Trust) -> Result<Self, TlsError> {
+        Ok(Self { inner: ArcSwap::from_pointee(Self::make(trust)?) })
+    }
+
+    /// Replaces the authorities; connections that are open stay.
+    ///
+    /// # Errors
+    /// If rustls refuses an authority's certificate; the old ones stay.
+    pub fn reload(&self, trust: &Trust) -> Result<(), TlsError> {
+        self.inner.store(Arc::new(Self::make(trust)?));
+        Ok(())
+    }
+
+    fn make(trust: &Trust) -> Result<Inner, TlsError> {
+        let mut roots = RootCertStore::empty();
+        for ca in trust.all() {
+            roots.add(ca.certificate().clone()).map_err(setup)?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let inner = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .allow_unauthenticated()
+            .build()
+            .map_err(setup)?;
+        Ok(Inner(inner))
+    }
 }
 
 impl ClientCertVerifier for AgentVerifier {
@@ -114,8 +266,9 @@ impl ClientCertVerifier for AgentVerifier {
         false
     }
 
+    /// None: an agent has one certificate and shows it.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        self.inner.root_hint_subjects()
+        &[]
     }
 
     fn verify_client_cert(
@@ -124,14 +277,15 @@ impl ClientCertVerifier for AgentVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let verdict = self.inner.verify_client_cert(end_entity, intermediates, now);
+        let inner = &self.inner.load().0;
+        let verdict = inner.verify_client_cert(end_entity, intermediates, now);
         let verdict = match verdict {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::Expired | CertificateError::ExpiredContext { .. },
             )) => {
                 // Expiry is found before the signature is looked at: verify as of its last second.
                 let then = last_second(end_entity).unwrap_or(now);
-                self.inner.verify_client_cert(end_entity, intermediates, then)
+                inner.verify_client_cert(end_entity, intermediates, then)
             }
             other => other,
         };
@@ -147,7 +301,7 @@ impl ClientCertVerifier for AgentVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls12_signature(message, cert, dss)
+        self.inner.load().0.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -156,11 +310,11 @@ impl ClientCertVerifier for AgentVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.inner.verify_tls13_signature(message, cert, dss)
+        self.inner.load().0.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        self.inner.load().0.supported_verify_schemes()
     }
 }
 

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use muster_proto::api::{Labels, TokenView};
 use muster_proto::session::EnrolmentToken;
 use muster_shared::id::AgentId;
+use muster_shared::partition::PartitionKey;
 use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
@@ -34,6 +35,15 @@ pub struct TokenRecord {
     pub urls: Vec<String>,
     /// One line for people.
     pub note: String,
+    /// Each agent waits for approval.
+    #[serde(default)]
+    pub approve: bool,
+    /// The partition that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<PartitionKey>,
+    /// SHA-256 of the key of the authority that it pins, in hex; absent in tokens of the first release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
 }
 
 /// A use of a token.
@@ -130,6 +140,13 @@ impl TokenRecord {
         self.enrolled.len() >= self.uses as usize
     }
 
+    /// What may be shown, given the keys of the authorities in use: a token that pins another one is void.
+    #[must_use]
+    pub fn view_under(&self, authorities: &[String]) -> TokenView {
+        let void = self.authority.as_ref().is_some_and(|pinned| !authorities.contains(pinned));
+        TokenView { void, ..self.view() }
+    }
+
     /// What may be shown.
     #[must_use]
     pub fn view(&self) -> TokenView {
@@ -143,6 +160,9 @@ impl TokenRecord {
             labels: self.labels.clone(),
             urls: self.urls.clone(),
             note: self.note.clone(),
+            approve: self.approve,
+            partition: self.partition.clone(),
+            void: false,
         }
     }
 }
@@ -171,6 +191,9 @@ mod tests {
             labels: Labels::new(),
             urls: vec![],
             note: String::new(),
+            approve: false,
+            partition: None,
+            authority: None,
         };
         assert_eq!(record.check(&token, at(99)), Ok(()));
         assert_eq!(

@@ -5,6 +5,8 @@ mod attack;
 mod audit;
 mod common;
 mod enrolment;
+mod identity;
+mod kill;
 mod policy;
 mod policy_set;
 mod polling;

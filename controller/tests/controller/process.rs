@@ -15,14 +15,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// A controller in another process; killed when it is dropped.
-struct Program {
-    child: Child,
-    addr: std::net::SocketAddr,
-    ca: String,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) addr: std::net::SocketAddr,
+    pub(crate) ca: String,
 }
 
 impl Program {
-    async fn start(dir: &Path, listen: &str) -> Self {
+    pub(crate) async fn start(dir: &Path, listen: &str) -> Self {
+        Self::start_with(dir, listen, &[]).await
+    }
+
+    pub(crate) async fn start_with(dir: &Path, listen: &str, options: &[&str]) -> Self {
         let port_file = dir.join("port");
         // The file of an earlier start would be read before this one is ready.
         let _ = std::fs::remove_file(&port_file);
@@ -33,6 +37,7 @@ impl Program {
             .arg(&port_file)
             .arg("--admin-password-file")
             .arg(dir.join("password"))
+            .args(options)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -45,7 +50,7 @@ impl Program {
         Self { child, addr, ca }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

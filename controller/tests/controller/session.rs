@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use futures_util::SinkExt;
-use muster_proto::api::{AgentView, Connection, RatesView};
+use muster_proto::api::{AgentLife, AgentView, Connection, RatesView};
 use muster_proto::opamp::frame::MAX_MESSAGE_BYTES;
 use muster_proto::opamp::{AgentDisconnect, AgentToServer};
 use muster_proto::session::rates::{self as wire, RatesMessage, RatesReport};
@@ -90,11 +90,12 @@ async fn a_clone_is_refused_and_both_are_told() {
     assert_eq!((problem.status, problem.code()), (403, "identity-in-use"));
     assert!(problem.detail.contains("copy of its state folder"), "{}", problem.detail);
     let (mut socket, told) = reader.await.unwrap();
-    assert!(error_text(&told).contains("a second agent with this identity"));
+    assert!(error_text(&told).contains("quarantined: a second agent with this identity"));
 
     let view: AgentView = site.api.get(&format!("/agents/{}", agent.uid)).await;
     assert!(!view.summary.healthy);
-    assert_eq!(view.warnings.len(), 1);
+    assert_eq!((view.warnings.len(), view.summary.life), (1, AgentLife::Quarantined));
+    assert_eq!(view.hold.unwrap().by, "controller");
     assert_eq!(view.summary.connection, Connection::Connected, "the first one stays");
     let heartbeat = agent.message();
     assert_eq!(ask(&mut socket, &heartbeat).await.error_response, None);

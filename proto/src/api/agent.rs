@@ -1,8 +1,9 @@
 //! Agents as the controller sees them.
 
-use super::{AgentRates, RateWindow};
+use super::{AgentLife, AgentRates, HoldView, RateWindow};
 use jiff::Timestamp;
 use muster_shared::id::{AgentId, Revision};
+use muster_shared::partition::PartitionKey;
 use muster_shared::policy::limits::LimitsSpec;
 use muster_shared::policy::model::EffectivePolicy;
 use muster_shared::policy::provenance::ValueOrigin;
@@ -41,6 +42,9 @@ pub struct AgentSummary {
     pub labels: Labels,
     /// Whether it is there; wins over everything else shown.
     pub connection: Connection,
+    /// What was decided about it.
+    #[serde(default)]
+    pub life: AgentLife,
     /// When it last sent anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
@@ -92,6 +96,16 @@ pub struct AgentView {
     pub warnings: Vec<String>,
     /// Its rates in detail.
     pub rate_detail: AgentRates,
+    /// The decision against it, if it is quarantined or revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldView>,
+    /// Its partition; absent where it was never told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "78A1B2C-3"))]
+    pub partition: Option<PartitionKey>,
+    /// How far its host's clock is ahead of the controller's, in milliseconds; negative: behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_skew_ms: Option<i64>,
 }
 
 /// Certificate of an agent.

@@ -18,6 +18,16 @@
 //! | `GET /api/v1/agents/{id or name}` | | [`AgentView`] |
 //! | `PUT /api/v1/agents/{id or name}/labels` | [`Labels`] | [`AgentView`] |
 //! | `DELETE /api/v1/agents/{id or name}` | | 204: certificate revoked, connection closed |
+//! | `POST /api/v1/agents/{id or name}/quarantine` | [`Decision`] | [`AgentView`] |
+//! | `POST /api/v1/agents/{id or name}/release` | [`Decision`] | [`AgentView`] |
+//! | `POST /api/v1/agents/{id or name}/revoke` | [`Decision`] | [`AgentView`]: connection closed, certificates refused |
+//! | `POST /api/v1/agents/{id or name}/decommission` | [`Decision`] | 204: removed, its keys refused for good |
+//! | `GET /api/v1/ca` | | [`CaView`] |
+//! | `POST /api/v1/ca/roll-over` | | [`CaView`]: a new authority is made, both are accepted |
+//! | `POST /api/v1/ca/roll-over/finish` | [`CaFinish`] | [`CaView`]: the old one is dropped |
+//! | `GET /api/v1/enrolments` | [`PageQuery`] | [`Page`] of [`EnrolmentView`] |
+//! | `POST /api/v1/enrolments/{fingerprint, id or name}/approve` | [`Decision`] | [`EnrolmentView`] |
+//! | `POST /api/v1/enrolments/{fingerprint, id or name}/deny` | [`Decision`] | [`EnrolmentView`] |
 //! | `GET /api/v1/agents/{id or name}/policy` | | [`AgentPolicyView`] |
 //! | `GET /api/v1/fleet` | | [`FleetView`] |
 //! | `POST /api/v1/policies/validate` | YAML (`application/yaml`) | [`PolicyCheck`] |
@@ -45,7 +55,9 @@
 
 mod agent;
 mod audit;
+mod ca;
 mod draft;
+mod enrolment;
 mod event;
 mod page;
 mod plan;
@@ -62,7 +74,9 @@ pub use agent::{
     FleetView, Labels, PolicyState, PolicyStatusView,
 };
 pub use audit::{AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE};
+pub use ca::{AuthorityView, CaFinish, CaView};
 pub use draft::{DraftQuery, DraftText, DraftView};
+pub use enrolment::{AgentLife, Decision, EnrolmentState, EnrolmentView, HoldView};
 pub use event::{AgentEvent, FleetEvent, PolicyEvent, ReloadEvent};
 pub use page::{Page, PageQuery};
 pub use plan::{

@@ -43,6 +43,7 @@ fn an_agent_view_survives_the_round_trip() {
             name: "PROD01".into(),
             labels: [("env".to_owned(), "prod".to_owned())].into(),
             connection: Connection::Reconnecting,
+            life: AgentLife::Active,
             last_seen: Some("2026-11-22T04:00:00Z".parse().unwrap()),
             healthy: false,
             reason: "journal QSYS/QAUDJRN not found".into(),
@@ -74,6 +75,9 @@ fn an_agent_view_survives_the_round_trip() {
             sources: vec![],
             destinations: vec![],
         },
+        hold: None,
+        partition: None,
+        clock_skew_ms: None,
     };
     let back: AgentView = serde_json::from_str(&serde_json::to_string(&view).unwrap()).unwrap();
     assert_eq!(back, view);

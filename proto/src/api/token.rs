@@ -2,6 +2,7 @@
 
 use super::Labels;
 use jiff::Timestamp;
+use muster_shared::partition::PartitionKey;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -26,6 +27,14 @@ pub struct TokenRequest {
     /// One line for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
+    /// Each agent waits for a person's approval.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approve: bool,
+    /// The partition that it is for, `SERIAL-NUMBER`: lets an agent join it although it is known already, and
+    /// no agent of another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "78A1B2C-3"))]
+    pub partition: Option<PartitionKey>,
 }
 
 /// A new token. This is the only time that its text is told.
@@ -64,6 +73,16 @@ pub struct TokenView {
     /// One line for people.
     #[serde(default)]
     pub note: String,
+    /// Each agent waits for a person's approval.
+    #[serde(default)]
+    pub approve: bool,
+    /// The partition that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>, example = "78A1B2C-3"))]
+    pub partition: Option<PartitionKey>,
+    /// It pins an authority that was replaced: nobody can enrol with it any more.
+    #[serde(default)]
+    pub void: bool,
 }
 
 impl fmt::Debug for TokenCreated {

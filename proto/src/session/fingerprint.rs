@@ -21,6 +21,21 @@ pub fn key_fingerprint(spki_der: &[u8]) -> String {
     text
 }
 
+/// Beginning of the name by which an agent asks, in the TLS handshake, for a certificate of the authority whose key
+/// its token pins: it does not know the authority's own name yet.
+pub const PINNED_NAME: &str = "muster sha256:";
+
+/// The name for a pinned key; see [`PINNED_NAME`].
+#[must_use]
+pub fn pinned_name(spki_sha256: &[u8; 32]) -> String {
+    let mut text = PINNED_NAME.to_owned();
+    for byte in spki_sha256 {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

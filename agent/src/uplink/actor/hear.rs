@@ -11,9 +11,8 @@ use muster_proto::opamp::capability::{ServerCapabilities, ServerFlags};
 use muster_proto::opamp::config::{PolicyFileError, policy_body, policy_map};
 use muster_proto::opamp::server_error_response::Details;
 use muster_proto::opamp::{
-    AgentRemoteConfig, ConnectionSettingsOffers, ConnectionSettingsStatus, ConnectionSettingsStatuses,
-    CustomMessage, EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses, ServerErrorResponse,
-    ServerErrorResponseType, ServerToAgent,
+    AgentRemoteConfig, ConnectionSettingsOffers, CustomMessage, EffectiveConfig, RemoteConfigStatus,
+    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent,
 };
 use muster_proto::session::rates::{self, RatesMessage};
 use muster_shared::id::AgentId;
@@ -59,7 +58,7 @@ impl Uplink {
             self.rename(&identification.new_instance_uid);
         }
         if let Some(settings) = &message.connection_settings {
-            self.hear_settings(settings);
+            self.hear_settings(settings, ctx);
         }
         if let Some(custom) = &message.custom_message {
             self.hear_custom(custom);
@@ -95,6 +94,7 @@ impl Uplink {
             ServerErrorResponseType::BadRequest => {
                 // Not to be repeated. The connection stays; if it gives no other answer, it is lost anyway.
                 warn!(reason = text, "the controller does not accept a report");
+                self.renewal_refused(&text);
                 self.complaint = Some(text.clone());
                 self.sink.report(
                     COMPONENT,
@@ -142,26 +142,30 @@ impl Uplink {
         self.reporter.set_description(description);
     }
 
-    fn hear_settings(&mut self, offered: &ConnectionSettingsOffers) {
+    fn hear_settings(&mut self, offered: &ConnectionSettingsOffers, ctx: &mut Context<Self>) {
         if self.last_settings_hash.as_ref() == Some(&offered.hash) {
             return;
         }
         self.last_settings_hash = Some(offered.hash.clone());
-        let (status, error_message) = match offer::judge(offered, &self.settings.endpoints) {
-            Ok(seconds) => {
-                self.pace.set_heartbeat(seconds);
-                (ConnectionSettingsStatuses::Applied, String::new())
+        match offer::judge(offered, &self.settings.endpoints) {
+            Ok(judged) => {
+                if let Some(pem) = &judged.authorities
+                    && let Err(reason) = self.hear_authorities(pem, ctx)
+                {
+                    return self.report_settings(&offered.hash, Err(reason));
+                }
+                self.pace.set_heartbeat(judged.heartbeat_seconds);
+                if judged.certificate {
+                    self.hear_certificate(offered, ctx);
+                } else {
+                    self.report_settings(&offered.hash, Ok(()));
+                }
             }
             Err(reason) => {
                 warn!(reason, "connection settings from the controller refused");
-                (ConnectionSettingsStatuses::Failed, reason)
+                self.report_settings(&offered.hash, Err(reason));
             }
-        };
-        self.reporter.set_connection_settings_status(ConnectionSettingsStatus {
-            last_connection_settings_hash: offered.hash.clone(),
-            status: status.into(),
-            error_message,
-        });
+        }
     }
 
     fn hear_custom(&mut self, message: &CustomMessage) {

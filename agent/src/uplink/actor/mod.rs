@@ -2,7 +2,9 @@
 //! [`Reporter`] has to say when [`Pace`] asks for it, and hands offers on.
 
 mod hear;
+mod renewal;
 
+use crate::enrol::keyring::KeyRing;
 use crate::health::{HealthSink, HealthState};
 use crate::uplink::describe::{self, AgentFacts};
 use crate::uplink::endpoint::Endpoint;
@@ -10,6 +12,7 @@ use crate::uplink::failure::Failure;
 use crate::uplink::pace::Pace;
 use crate::uplink::report::{Extras, Parts, Reporter};
 use crate::uplink::state::{Event, State, Step, Surroundings};
+use crate::uplink::transport::proxy::Proxy;
 use crate::uplink::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, LinkTask, TransportKind};
 use crate::uplink::{
     DescribePartition, Disconnect, GetUplinkState, PolicyHandler, PolicyOffer, RatesProvider, ReportHealth,
@@ -26,9 +29,8 @@ use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities};
 use muster_proto::opamp::{AgentToServer, CustomCapabilities, CustomMessage};
 use muster_proto::session::rates::{self, RatesMessage, RatesReport};
 use muster_shared::id::AgentId;
-use rustls::ClientConfig;
+use renewal::Renewal;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -67,10 +69,10 @@ pub struct UplinkSettings {
     pub endpoints: Vec<Endpoint>,
     /// How messages travel.
     pub kind: TransportKind,
-    /// Trust and own certificate.
-    pub tls: Arc<ClientConfig>,
-    /// When the own certificate expires, for the health text.
-    pub certificate_expires: Option<Timestamp>,
+    /// Trust and own certificates.
+    pub keys: KeyRing,
+    /// The way to the controllers, if not direct.
+    pub proxy: Option<Proxy>,
     /// Pause between heartbeats until the controller sets one.
     pub heartbeat: Duration,
     /// How long to wait for what.
@@ -126,6 +128,7 @@ pub struct Uplink {
     full_waits: bool,
     last_settings_hash: Option<Vec<u8>>,
     complaint: Option<String>,
+    renewal: Renewal,
 }
 
 impl Uplink {
@@ -158,6 +161,7 @@ impl Uplink {
             full_waits: false,
             last_settings_hash: None,
             complaint: None,
+            renewal: Renewal::new(),
             settings,
             policy,
             rates,
@@ -171,13 +175,15 @@ impl Uplink {
 
     /// Lets the state machine decide, and does what it says.
     fn take(&mut self, event: Event, ctx: &mut Context<Self>) {
-        let around =
-            Surroundings { now: self.now(), jitter: rand::random(), urls: self.settings.endpoints.len() };
+        let around = Surroundings { now: self.now(), jitter: rand::random(), urls: self.routes() };
         let before = self.state.clone();
         let (state, step) = std::mem::replace(&mut self.state, State::Stopped).step(event, around);
         self.state = state;
         if self.state != before {
             self.tell_health();
+        }
+        if let (State::Greeting { .. }, State::Active { url, .. }) = (&before, &self.state) {
+            self.settle_trial(*url, ctx);
         }
         match step {
             Step::Stay => {}
@@ -188,7 +194,9 @@ impl Uplink {
                 self.pace.reset(self.now());
                 self.reporter.say_all_again();
                 self.last_full = Some(self.now());
-                self.send(Extras::default(), ctx);
+                // Where the certificate expired, a request for the next one is all that is listened to.
+                let connection_settings_request = self.request_in_greeting();
+                self.send(Extras { connection_settings_request, ..Extras::default() }, ctx);
             }
             Step::WakeAt(at) => {
                 let pause = at.saturating_sub(self.now());
@@ -201,7 +209,7 @@ impl Uplink {
     fn tell_health(&self) {
         match &self.state {
             State::Active { url, .. } => {
-                info!(controller = %self.settings.endpoints[*url], "connected to the controller");
+                info!(controller = %self.settings.endpoints[self.route(*url).0], "connected to the controller");
                 self.sink.report(COMPONENT, HealthState::Healthy, "");
             }
             State::BackingOff { until, failure, .. } => {
@@ -216,10 +224,11 @@ impl Uplink {
 
     /// The failure's text; an expired certificate is named even where the peer only hung up.
     fn explain(&self, failure: &Failure) -> String {
-        match self.settings.certificate_expires {
+        match self.settings.keys.validity().map(|validity| validity.until) {
             Some(expired) if expired <= Timestamp::now() => format!(
-                "this agent's certificate expired at {expired}; check this host's clock, or remove the agent \
-                 (`muster agents remove`) and enrol it again (`muster-agent enrol --replace`) ({failure})"
+                "this agent's certificate expired at {expired}; it is renewed as soon as a controller is \
+                 reached, up to 90 days later: check this host's clock; after that enrol it again \
+                 (`muster-agent enrol --replace`) ({failure})"
             ),
             Some(_) | None => match failure {
                 Failure::Refused(text) => format!(
@@ -236,10 +245,13 @@ impl Uplink {
 
     fn connect(&mut self, url: usize, ctx: &mut Context<Self>) {
         self.hang_up(ctx);
+        self.drop_stale_candidate();
         let settings = &self.settings;
+        let (url, shown) = self.route(url);
         let mut request =
-            LinkRequest::new(settings.endpoints[url].clone(), settings.kind, settings.tls.clone());
+            LinkRequest::new(settings.endpoints[url].clone(), settings.kind, settings.keys.tls(shown));
         request.deadlines = settings.deadlines;
+        request.proxy.clone_from(&settings.proxy);
         debug!(controller = %request.endpoint, "connecting to the controller");
         let Link { outbox, events, task } = transport::open(request);
         self.epoch += 1;
@@ -331,6 +343,8 @@ impl Actor for Uplink {
         let present = self.policy.present().into_actor(self).map(|report, act, ctx| {
             act.learn_policy(report);
             act.take(Event::Start, ctx);
+            act.expect_new_authority();
+            act.look_at_certificate(ctx);
         });
         ctx.spawn(present);
     }
@@ -392,6 +406,7 @@ impl Handler<GetUplinkState> for Uplink {
             state: self.state.clone(),
             server: self.server.capabilities,
             heartbeat: self.pace.heartbeat(),
+            certificate: self.certificate_state(),
         }
     }
 }

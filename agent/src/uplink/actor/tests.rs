@@ -1,4 +1,5 @@
 use super::*;
+use crate::enrol::Identity;
 use crate::health::ComponentHealth;
 use crate::uplink::testing::{Answer, Arrival, Authority, Seen, Server};
 use crate::uplink::{PolicyReport, PolicyVerdict};
@@ -55,6 +56,9 @@ struct Sink {
 
 impl HealthSink for Sink {
     fn report(&self, component: &str, state: HealthState, reason: &str) {
+        if component == crate::enrol::renewal::COMPONENT {
+            return;
+        }
         assert_eq!(component, COMPONENT);
         *self.last.borrow_mut() = Some((state, reason.to_owned()));
         self.changed.notify_one();
@@ -83,7 +87,7 @@ struct Setting {
     sink: Rc<Sink>,
 }
 
-fn settings(urls: &[&str], kind: TransportKind, tls: Arc<ClientConfig>) -> UplinkSettings {
+fn settings(urls: &[&str], kind: TransportKind, keys: KeyRing) -> UplinkSettings {
     UplinkSettings {
         agent: AGENT,
         boot: Uuid::from_u128(7),
@@ -96,8 +100,8 @@ fn settings(urls: &[&str], kind: TransportKind, tls: Arc<ClientConfig>) -> Uplin
         },
         endpoints: Endpoint::parse_all(urls).unwrap(),
         kind,
-        tls,
-        certificate_expires: None,
+        keys,
+        proxy: None,
         heartbeat: Duration::from_secs(600),
         deadlines: Deadlines::default(),
     }
@@ -117,7 +121,7 @@ fn start(settings: UplinkSettings) -> Setting {
 async fn connected(kind: TransportKind) -> (Server, Setting, Arrival) {
     let authority = Authority::new();
     let mut server = Server::start(&authority, kind).await;
-    let setting = start(settings(&[&server.url], kind, authority.agent_tls(false)));
+    let setting = start(settings(&[&server.url], kind, authority.agent_keys(false)));
     let first = server.message().await;
     (server, setting, first)
 }
@@ -275,7 +279,7 @@ async fn policies_over_http() {
 async fn heartbeat_story(kind: TransportKind) {
     let authority = Authority::new();
     let mut server = Server::start(&authority, kind).await;
-    let mut settings = settings(&[&server.url], kind, authority.agent_tls(false));
+    let mut settings = settings(&[&server.url], kind, authority.agent_keys(false));
     settings.heartbeat = Duration::from_secs(1);
     let _setting = start(settings);
     let first = server.message().await;
@@ -456,7 +460,7 @@ async fn refusal_story(kind: TransportKind) {
     let authority = Authority::new();
     let server = Server::start(&authority, kind).await;
     server.refuse(Some((401, None, r#"{"title":"unauthorised","detail":"agent PROD01 was revoked"}"#)));
-    let setting = start(settings(&[&server.url], kind, authority.agent_tls(false)));
+    let setting = start(settings(&[&server.url], kind, authority.agent_keys(false)));
     let text = setting.sink.until(HealthState::Failed).await;
     assert!(text.contains("refuses this agent: agent PROD01 was revoked"), "{text}");
     assert!(text.contains("muster-agent enrol"), "{text}");
@@ -511,7 +515,7 @@ async fn a_foreign_controller_is_not_trusted() {
     let (mine, other) = (Authority::new(), Authority::new());
     for kind in [TransportKind::Websocket, TransportKind::Http] {
         let mut server = Server::start(&other, kind).await;
-        let setting = start(settings(&[&server.url], kind, mine.agent_tls(false)));
+        let setting = start(settings(&[&server.url], kind, mine.agent_keys(false)));
         let text = setting.sink.until(HealthState::Failed).await;
         assert!(text.contains("certificate of another authority"), "{text}");
         assert!(matches!(server.next().await, Seen::Gone), "nothing was said to it");
@@ -523,13 +527,13 @@ async fn an_expired_or_foreign_own_certificate_is_named() {
     let (mine, other) = (Authority::new(), Authority::new());
     for kind in [TransportKind::Websocket, TransportKind::Http] {
         let server = Server::start(&mine, kind).await;
-        let setting = start(settings(&[&server.url], kind, mine.agent_tls(true)));
+        let setting = start(settings(&[&server.url], kind, mine.agent_keys(true)));
         let text = setting.sink.until(HealthState::Failed).await;
         assert!(text.contains("refuses this agent's certificate: it has expired"), "{text}");
 
-        let (cert, key) = other.issue("agent", false);
-        let tls = crate::uplink::tls::mutual(&mine.ca_pem(), &cert, &key).unwrap();
-        let setting = start(settings(&[&server.url], kind, tls));
+        let identity = Identity { ca_pem: mine.ca_pem(), ..other.identity(false) };
+        let keys = KeyRing::open(std::path::Path::new("/nonexistent"), identity).unwrap();
+        let setting = start(settings(&[&server.url], kind, keys));
         let text = setting.sink.until(HealthState::Failed).await;
         assert!(text.contains("refuses this agent's certificate: another authority signed it"), "{text}");
     }
@@ -539,9 +543,7 @@ async fn an_expired_or_foreign_own_certificate_is_named() {
 async fn an_expiry_that_is_known_here_is_named_whatever_the_peer_says() {
     let authority = Authority::new();
     let server = Server::start(&authority, TransportKind::Websocket).await;
-    let mut settings = settings(&[&server.url], TransportKind::Websocket, authority.agent_tls(true));
-    settings.certificate_expires = Some("2020-02-01T00:00:00Z".parse().unwrap());
-    let setting = start(settings);
+    let setting = start(settings(&[&server.url], TransportKind::Websocket, authority.agent_keys(true)));
     let text = setting.sink.until(HealthState::Failed).await;
     assert!(text.starts_with("this agent's certificate expired at 2020-02-01T00:00:00Z"), "{text}");
 }
@@ -554,7 +556,7 @@ async fn the_next_controller_is_tried_at_once() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let urls = [format!("https://{dead}"), server.url.clone()];
     let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
-    let setting = start(settings(&urls, TransportKind::Websocket, authority.agent_tls(false)));
+    let setting = start(settings(&urls, TransportKind::Websocket, authority.agent_keys(false)));
     let first = server.message().await;
     first.say(hello()).await;
     setting.sink.until(HealthState::Healthy).await;
@@ -569,7 +571,7 @@ async fn a_silent_controller_is_given_up() {
     let authority = Authority::new();
     for kind in [TransportKind::Websocket, TransportKind::Http] {
         let mut server = Server::start(&authority, kind).await;
-        let mut settings = settings(&[&server.url], kind, authority.agent_tls(false));
+        let mut settings = settings(&[&server.url], kind, authority.agent_keys(false));
         settings.deadlines.open = Duration::from_millis(200);
         settings.deadlines.answer = Duration::from_millis(100);
         // Over a slow machine TLS may take its time.
@@ -598,4 +600,101 @@ async fn http_statuses_of_overload() {
         panic!("{state:?}")
     };
     assert_eq!(retry_after, Some(Duration::from_secs(3)));
+}
+
+/// The certificate request in a message.
+fn csr(message: &AgentToServer) -> Option<String> {
+    let request = message.connection_settings_request.as_ref()?.opamp.as_ref()?;
+    Some(String::from_utf8(request.certificate_request.as_ref()?.csr.clone()).unwrap())
+}
+
+fn issue(cert: String) -> ServerToAgent {
+    let certificate = opamp::TlsCertificate { cert: cert.into_bytes(), ..Default::default() };
+    let opamp = OpAmpConnectionSettings { certificate: Some(certificate), ..Default::default() };
+    let offer = ConnectionSettingsOffers { hash: vec![7], opamp: Some(opamp), ..Default::default() };
+    ServerToAgent { connection_settings: Some(offer), capabilities: 0x67, ..Default::default() }
+}
+
+fn settings_status(message: &AgentToServer) -> Option<(Vec<u8>, ConnectionSettingsStatuses)> {
+    let status = message.connection_settings_status.as_ref()?;
+    Some((status.last_connection_settings_hash.clone(), status.status()))
+}
+
+/// Renews with a certificate that `signer` makes; gives the outcome that is reported, and what is on disk then.
+async fn renew(
+    kind: TransportKind,
+    trusted: &[&Authority],
+    signer: usize,
+) -> (ConnectionSettingsStatuses, bool) {
+    let mut server = Server::start(trusted[0], kind).await;
+    let dir = tempfile::tempdir().unwrap();
+    let ca_pem = trusted.iter().map(|authority| authority.ca_pem()).collect();
+    let identity = Identity { ca_pem, ..trusted[0].due_identity() };
+    identity.store(dir.path()).unwrap();
+    let before = identity.cert_pem.clone();
+    let keys = KeyRing::open(dir.path(), identity).unwrap();
+    let setting = start(settings(&[&server.url], kind, keys));
+    let first = server.message().await;
+    let request = csr(&first.message).expect("a renewal that is due is asked for at once");
+    let cert = trusted[signer].sign(&request);
+    first.say(issue(cert.clone())).await;
+    let outcome = loop {
+        let arrival = server.message().await;
+        if let Some((hash, status)) = settings_status(&arrival.message) {
+            assert_eq!(hash, [7]);
+            break status;
+        }
+        arrival.say(hello()).await;
+    };
+    setting.sink.until(HealthState::Healthy).await;
+    let kept = Identity::load(dir.path()).unwrap().cert_pem;
+    assert!(kept == before || kept == cert);
+    assert!(!dir.path().join("renewal").exists(), "the trial is over");
+    (outcome, kept == cert)
+}
+
+#[actix_rt::test]
+async fn a_renewed_certificate_that_works_is_kept() {
+    for kind in [TransportKind::Websocket, TransportKind::Http] {
+        let kept = renew(kind, &[&Authority::new()], 0).await;
+        assert_eq!(kept, (ConnectionSettingsStatuses::Applied, true));
+    }
+}
+
+#[actix_rt::test]
+async fn a_renewed_certificate_that_is_refused_gives_way_to_the_old_one() {
+    // The agent trusts a second authority that this controller does not know.
+    let (mine, other) = (Authority::new(), Authority::new());
+    for kind in [TransportKind::Websocket, TransportKind::Http] {
+        let kept = renew(kind, &[&mine, &other], 1).await;
+        assert_eq!(kept, (ConnectionSettingsStatuses::Failed, false));
+    }
+}
+
+#[actix_rt::test]
+async fn a_certificate_that_nobody_asked_for_is_refused() {
+    let (mut server, _setting, first) = connected(TransportKind::Websocket).await;
+    assert_eq!(csr(&first.message), None, "it is not due");
+    first.say(issue("x".to_owned())).await;
+    let reported = loop {
+        let arrival = server.message().await;
+        if let Some(status) = settings_status(&arrival.message) {
+            break status;
+        }
+    };
+    assert_eq!(reported, (vec![7], ConnectionSettingsStatuses::Failed));
+}
+
+#[actix_rt::test]
+async fn an_authority_that_nobody_vouches_for_is_refused_with_its_offer() {
+    let (mut server, _setting, first) = connected(TransportKind::Websocket).await;
+    let tls = TlsConnectionSettings { ca_pem_contents: Authority::new().ca_pem(), ..Default::default() };
+    let opamp =
+        OpAmpConnectionSettings { tls: Some(tls), heartbeat_interval_seconds: 1, ..Default::default() };
+    let offer = ConnectionSettingsOffers { hash: vec![9], opamp: Some(opamp), ..Default::default() };
+    first.say(ServerToAgent { connection_settings: Some(offer), ..hello() }).await;
+    let arrival = server.message().await;
+    let status = arrival.message.connection_settings_status.as_ref().unwrap();
+    assert_eq!(status.status(), ConnectionSettingsStatuses::Failed);
+    assert!(status.error_message.contains("trusts only the authority"), "{}", status.error_message);
 }

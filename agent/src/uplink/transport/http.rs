@@ -35,16 +35,20 @@ pub(super) async fn run(
 }
 
 fn client(request: &LinkRequest) -> Result<reqwest::Client, Failure> {
-    reqwest::Client::builder()
+    let failed = |error: reqwest::Error| classify(&request.endpoint.to_string(), &error);
+    let builder = match &request.proxy {
+        Some(proxy) => reqwest::Client::builder().proxy(proxy.for_client().map_err(failed)?),
+        None => reqwest::Client::builder().no_proxy(),
+    };
+    builder
         .tls_backend_preconfigured((*request.tls).clone())
         .https_only(true)
-        .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(request.deadlines.open)
         .timeout(request.deadlines.open + request.deadlines.answer)
         .pool_max_idle_per_host(1)
         .build()
-        .map_err(|error| classify(&request.endpoint.to_string(), &error))
+        .map_err(failed)
 }
 
 async fn exchange(
@@ -65,7 +69,10 @@ async fn exchange(
     if let Some(token) = &request.bearer {
         post = post.bearer_auth(token.as_str());
     }
-    let response = post.send().await.map_err(|error| classify(&url, &error))?;
+    let response = post.send().await.map_err(|error| match &request.proxy {
+        Some(proxy) => proxy.classify(&request.endpoint, &error),
+        None => classify(&url, &error),
+    })?;
     let code = response.status();
     if !code.is_success() {
         let retry_after = response.headers().get(header::RETRY_AFTER).cloned();

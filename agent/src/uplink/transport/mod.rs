@@ -5,12 +5,14 @@
 //! Dropping the [`Link`] ends the task.
 
 mod http;
+pub mod proxy;
 mod websocket;
 
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use muster_proto::opamp::frame::MAX_MESSAGE_BYTES;
 use muster_proto::opamp::{AgentToServer, ServerToAgent};
+use proxy::Proxy;
 use rustls::ClientConfig;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,6 +70,8 @@ pub struct LinkRequest {
     pub tls: Arc<ClientConfig>,
     /// Enrolment token, sent as `Authorization: Bearer`.
     pub bearer: Option<Zeroizing<String>>,
+    /// The way there, if not direct.
+    pub proxy: Option<Proxy>,
     /// How long to wait.
     pub deadlines: Deadlines,
     /// Largest message in bytes, either way.
@@ -79,7 +83,7 @@ impl LinkRequest {
     #[must_use]
     pub fn new(endpoint: Endpoint, kind: TransportKind, tls: Arc<ClientConfig>) -> Self {
         let deadlines = Deadlines::default();
-        Self { endpoint, kind, tls, bearer: None, deadlines, max_message: MAX_MESSAGE_BYTES }
+        Self { endpoint, kind, tls, bearer: None, proxy: None, deadlines, max_message: MAX_MESSAGE_BYTES }
     }
 }
 

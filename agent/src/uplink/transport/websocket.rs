@@ -73,9 +73,12 @@ async fn connect(request: &LinkRequest) -> Result<TlsStream<TcpStream>, Failure>
     let url = endpoint.to_string();
     let name = ServerName::try_from(endpoint.host().to_owned())
         .map_err(|_| Failure::Protocol(format!("`{}` is no host name", endpoint.host())))?;
-    let tcp = TcpStream::connect((endpoint.host(), endpoint.port()))
-        .await
-        .map_err(|error| classify(&url, &error))?;
+    let tcp = match &request.proxy {
+        Some(proxy) => proxy.tunnel(endpoint).await?,
+        None => TcpStream::connect((endpoint.host(), endpoint.port()))
+            .await
+            .map_err(|error| classify(&url, &error))?,
+    };
     // Reports are small and wanted at once.
     tcp.set_nodelay(true).map_err(|error| classify(&url, &error))?;
     TlsConnector::from(request.tls.clone()).connect(name, tcp).await.map_err(|error| classify(&url, &error))

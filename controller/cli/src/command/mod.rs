@@ -4,6 +4,8 @@
 mod agents;
 mod api_token;
 mod audit_log;
+mod ca;
+mod decision;
 mod login;
 mod policy;
 mod proposals;
@@ -14,7 +16,7 @@ mod token;
 mod users;
 
 use crate::Environment;
-use crate::args::{AgentsCommand, Cli, Command, PolicyCommand, TokenCommand};
+use crate::args::{AgentsCommand, CaCommand, Cli, Command, PolicyCommand, TokenCommand};
 use crate::client::{Client, parse_url};
 use crate::error::CliError;
 use crate::output::Style;
@@ -75,7 +77,16 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             AgentsCommand::Label { agent, changes } => agents::label(&agent, changes, context).await,
             AgentsCommand::Policy { agent } => policy::effective::show(&agent, context).await,
             AgentsCommand::Remove { agent } => agents::remove(&agent, context).await,
+            AgentsCommand::Pending => decision::pending(context).await,
+            AgentsCommand::Approve(args) => decision::enrolment("approve", args, context).await,
+            AgentsCommand::Deny(args) => decision::enrolment("deny", args, context).await,
+            AgentsCommand::Revoke(args) => decision::agent("revoke", args, context).await,
+            AgentsCommand::Quarantine(args) => decision::agent("quarantine", args, context).await,
+            AgentsCommand::Release(args) => decision::agent("release", args, context).await,
+            AgentsCommand::Decommission(args) => decision::decommission(args, context).await,
         },
+        Command::Ca(CaCommand::Show) => ca::show(context).await,
+        Command::Ca(CaCommand::RollOver { finish, force }) => ca::roll_over(finish, force, context).await,
         Command::Policy(command) => match command {
             PolicyCommand::Validate { files, offline } => policy::validate(&files, offline, context).await,
             PolicyCommand::Apply(args) => policy::apply::run(args, context).await,

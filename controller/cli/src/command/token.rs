@@ -19,6 +19,8 @@ pub(super) async fn create(args: TokenCreateArgs, context: &mut Context<'_>) -> 
         labels: args.labels.into_iter().collect(),
         urls: args.urls,
         note: args.note,
+        approve: args.approve,
+        partition: args.partition,
     };
     let created: TokenCreated = context.client()?.post(&["tokens"], &request).await?;
     match &args.output_file {
@@ -49,14 +51,17 @@ pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
         return Ok(print_json(context.out, &tokens)?);
     }
     let now = Timestamp::now();
-    let mut table = context.style.table(&["ID", "CREATED", "BY", "EXPIRES", "USED", "LABELS", "NOTE"]);
+    let mut table =
+        context.style.table(&["ID", "CREATED", "BY", "EXPIRES", "USED", "APPROVAL", "FOR", "LABELS", "NOTE"]);
     for token in &tokens {
         table.add_row([
             plain(&token.id),
             plain(ago(Some(token.created_at), now)),
             plain(&token.created_by),
-            plain(token.expires_at.to_string()),
+            plain(if token.void { "void".to_owned() } else { token.expires_at.to_string() }),
             plain(format!("{} of {}", count(token.used.into()), count(token.uses.into()))),
+            plain(if token.approve { "needed" } else { "-" }),
+            plain(token.partition.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)),
             plain(labels(&token.labels)),
             plain(or_dash(&token.note)),
         ]);

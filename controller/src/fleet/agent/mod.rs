@@ -3,16 +3,17 @@
 use super::link::{self, Link};
 use super::observed::{ConfigWord, Observed};
 use super::rates::RateTracker;
-use super::record::AgentRecord;
+use super::record::{AgentRecord, Hold, Life};
 use crate::gateway::outbox::Outbox;
 use crate::policy::assign::Desired;
 use jiff::{SignedDuration, Timestamp};
 use muster_proto::api::{Connection, PolicyState, PolicyStatusView};
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
-use muster_proto::opamp::{AgentToServer, ConnectionSettingsOffers, CustomCapabilities, ServerToAgent};
+use muster_proto::opamp::{
+    AgentToServer, ConnectionSettingsOffers, CustomCapabilities, ServerToAgent, attribute,
+};
 use muster_proto::session::rates::{self, RatesMessage};
 use muster_shared::id::Revision;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What this controller can do.
@@ -26,19 +27,10 @@ pub const CAPABILITIES: ServerCapabilities = ServerCapabilities(
 
 /// How long an offer or a request for the full state may stay unanswered before it is repeated.
 const REPEAT_AFTER: SignedDuration = SignedDuration::from_secs(30);
-/// How long a conflict of identities is shown after it was last seen.
-const CONFLICT_SHOWN: SignedDuration = SignedDuration::from_mins(10);
 /// Steps back in the sequence, restarts apart, that make a second sender certain.
 const MAX_STEPS_BACK: u32 = 3;
-
-/// A second agent with the same identity.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict {
-    /// When it was last seen.
-    pub at: Timestamp,
-    /// What is known of it.
-    pub text: String,
-}
+/// Processes of an agent that are remembered.
+const MAX_BOOTS: usize = 4;
 
 /// An enrolled agent.
 #[derive(Debug)]
@@ -55,8 +47,8 @@ pub struct Agent {
     pub epoch: u64,
     /// When it was last heard.
     pub last_seen: Option<Timestamp>,
-    /// A second one with its identity.
-    pub conflict: Option<Conflict>,
+    /// When its certificate was last renewed, since the controller started.
+    pub renewed_at: Option<Timestamp>,
     /// What it should run.
     pub desired: Arc<Desired>,
     /// What waits for it.
@@ -71,6 +63,8 @@ pub struct Agent {
     effective_stored: Option<[u8; 32]>,
     sequence: Option<u64>,
     steps_back: u32,
+    boots: Vec<String>,
+    skew_ms: Option<i64>,
     full_state_asked: Option<Timestamp>,
     offered: Option<(String, Timestamp)>,
     settings_offered: bool,
@@ -84,6 +78,8 @@ pub struct Received {
     /// `observed` has changes that must be stored before the answer is sent: of this message, or of an
     /// earlier one that could not be stored.
     pub changed: bool,
+    /// Why a second agent seems to use this identity.
+    pub suspicion: Option<String>,
 }
 
 impl Agent {
@@ -97,7 +93,7 @@ impl Agent {
             rates: RateTracker::default(),
             link: Link::Absent,
             epoch: 0,
-            conflict: None,
+            renewed_at: None,
             desired,
             outbox: Arc::default(),
             poll_turn: Arc::new(tokio::sync::Semaphore::new(1)),
@@ -106,6 +102,8 @@ impl Agent {
             effective_stored: None,
             sequence: None,
             steps_back: 0,
+            boots: Vec::new(),
+            skew_ms: None,
             full_state_asked: None,
             offered: None,
             settings_offered: false,
@@ -126,13 +124,15 @@ impl Agent {
     /// What a message leads to.
     pub fn receive(&mut self, message: &AgentToServer, now: Timestamp) -> Received {
         self.last_seen = Some(now);
-        let gap = self.follow_sequence(message.sequence_num, now);
+        let gap = self.follow_sequence(message.sequence_num);
         let before = carries_state(message).then(|| self.observed.clone());
         self.observed.take(message, now);
+        self.follow_boots(message);
         let mut changed = before.is_some_and(|b| b != self.observed);
         if let Some(Ok(RatesMessage::Report(report))) =
             message.custom_message.as_ref().map(RatesMessage::from_custom)
         {
+            self.skew_ms = skew(report.time_unix_ms, now);
             self.rates.report(&report, now);
         }
         let mut reply = ServerToAgent {
@@ -154,7 +154,8 @@ impl Agent {
             self.observed.last_seen = Some(now);
             self.version += 1;
         }
-        Received { reply, changed: self.version != self.stored }
+        let suspicion = self.suspicion();
+        Received { reply, changed: self.version != self.stored, suspicion }
     }
 
     /// What has to be stored, with its version.
@@ -217,6 +218,7 @@ impl Agent {
             || runs.is_some_and(|c| c.hash == *wanted)
             || refused
             || waits
+            || self.record.life != Life::Active
         {
             return None;
         }
@@ -249,20 +251,11 @@ impl Agent {
     }
 
     /// True if messages are missing before this one.
-    fn follow_sequence(&mut self, number: u64, now: Timestamp) -> bool {
+    fn follow_sequence(&mut self, number: u64) -> bool {
         let last = self.sequence.replace(number);
         let Some(last) = last else { return true };
         if number < last && number > 1 {
             self.steps_back += 1;
-            if self.steps_back >= MAX_STEPS_BACK {
-                self.conflict = Some(Conflict {
-                    at: now,
-                    text:
-                        "two series of sequence numbers come in under this identity: a second agent uses a \
-                           copy of its state folder; enrol the copy anew with its own token"
-                            .to_owned(),
-                });
-            }
         }
         // A repeated message is not a gap: it is answered again.
         number != last && number != last.wrapping_add(1)
@@ -282,21 +275,57 @@ impl Agent {
         needed
     }
 
-    /// Records that a second one with this identity was seen.
-    pub fn note_conflict(&mut self, from: IpAddr, now: Timestamp) -> String {
-        let text = format!(
-            "a second agent with this identity tried to connect from {from} while this one was connected: it \
-             uses a copy of this agent's state folder; stop it, delete its state folder and enrol it with a \
-             token of its own"
-        );
-        self.conflict = Some(Conflict { at: now, text: text.clone() });
-        text
+    /// Remembers the random ids of the agent's processes, the last one first.
+    fn follow_boots(&mut self, message: &AgentToServer) {
+        let said = message.agent_description.as_ref().and_then(|d| attribute::find(d, attribute::BOOT_ID));
+        if let Some(boot) = said
+            && self.boots.first().is_none_or(|last| last != boot)
+        {
+            self.boots.insert(0, super::bounded(boot, 64));
+            self.boots.truncate(MAX_BOOTS);
+        }
     }
 
-    /// The conflict, while it is shown.
+    /// Why a second agent seems to use this identity: what one process alone cannot do.
+    fn suspicion(&self) -> Option<String> {
+        let returned = match self.boots.split_first() {
+            Some((last, before)) => before.contains(last),
+            None => false,
+        };
+        let what = if self.steps_back >= MAX_STEPS_BACK {
+            "two series of sequence numbers come in under this identity"
+        } else if returned {
+            "reports of two processes come in by turns under this identity"
+        } else {
+            return None;
+        };
+        Some(format!(
+            "{what}: a second agent uses a copy of its state folder; stop the copy, delete its state folder and \
+             enrol it with a token of its own, then release this agent"
+        ))
+    }
+
+    /// What looked like a second agent was looked at by a person.
+    pub fn forget_suspicions(&mut self) {
+        self.steps_back = 0;
+        self.boots.truncate(1);
+        self.offered = None;
+    }
+
+    /// The decision against it, if it is quarantined or revoked, with the word for it.
     #[must_use]
-    pub fn current_conflict(&self, now: Timestamp) -> Option<&Conflict> {
-        self.conflict.as_ref().filter(|c| now.duration_since(c.at) < CONFLICT_SHOWN)
+    pub fn hold(&self) -> Option<(&'static str, &Hold)> {
+        match &self.record.life {
+            Life::Active => None,
+            Life::Quarantined(hold) => Some(("quarantined", hold)),
+            Life::Revoked(hold) => Some(("revoked", hold)),
+        }
+    }
+
+    /// How far its clock is ahead of the controller's in milliseconds, where known.
+    #[must_use]
+    pub fn skew_ms(&self) -> Option<i64> {
+        self.skew_ms
     }
 
     /// Whether it is there.
@@ -334,6 +363,11 @@ impl Agent {
             since: report.map(|r| r.since),
         }
     }
+}
+
+/// How far a clock that shows `theirs` is ahead of `now`.
+fn skew(theirs: u64, now: Timestamp) -> Option<i64> {
+    i64::try_from(theirs).ok().filter(|t| *t > 0).map(|theirs| theirs.saturating_sub(now.as_millisecond()))
 }
 
 /// The message may change what is stored.

@@ -21,18 +21,15 @@ fn at(second: i64) -> Timestamp {
 
 fn agent() -> Agent {
     let record = AgentRecord {
-        id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
-        enrolled_at: at(0),
-        token: String::new(),
-        labels: Default::default(),
         certificate: Certificate {
             serial: "1".to_owned(),
             key_sha256: "k".to_owned(),
             not_after: at(9_000),
             used: true,
+            ..Certificate::default()
         },
-        renewed: None,
         heartbeat_seconds: 30,
+        ..AgentRecord::fresh("019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(), at(0))
     };
     let mut agent = Agent::new(record, Observed::default(), Arc::new(assign([].iter(), &Default::default())));
     agent.attach(1, Link::Socket { address: "127.0.0.1:1".parse().unwrap() });
@@ -116,15 +113,43 @@ fn heartbeats_change_nothing_that_is_stored() {
 #[test]
 fn two_series_of_numbers_are_two_agents_and_a_restart_is_one() {
     let mut agent = agent();
-    for n in [100, 0, 1, 2] {
-        agent.receive(&short(n), at(0));
-    }
-    assert_eq!(agent.current_conflict(at(0)), None, "a restart");
-    for n in [500, 3, 501, 4, 502, 5] {
-        agent.receive(&short(n), at(10));
-    }
-    assert!(agent.current_conflict(at(10)).unwrap().text.contains("two series"));
-    assert_eq!(agent.current_conflict(at(10 + 600)), None, "it is not shown for ever");
+    let mut said = |n| agent.receive(&short(n), at(0)).suspicion;
+    assert!([100, 0, 1, 2].into_iter().all(|n| said(n).is_none()), "a restart");
+    let suspicions: Vec<bool> = [500, 3, 501, 4, 502, 5].into_iter().map(|n| said(n).is_some()).collect();
+    assert_eq!(suspicions, [false, false, false, false, false, true]);
+    assert!(said(503).unwrap().contains("two series"));
+    agent.forget_suspicions();
+    assert_eq!(agent.receive(&short(504), at(0)).suspicion, None, "released");
+}
+
+#[test]
+fn two_processes_by_turns_are_two_agents_and_restarts_are_one() {
+    let mut agent = agent();
+    let mut said = |boot: &str| {
+        let mut message = full(0);
+        let description = message.agent_description.as_mut().unwrap();
+        description.non_identifying_attributes = vec![attribute::text(attribute::BOOT_ID, boot)];
+        agent.receive(&message, at(0)).suspicion
+    };
+    assert!(["a", "a", "b", "c", "d", "e", "e"].into_iter().all(|boot| said(boot).is_none()), "restarts");
+    assert!(said("d").unwrap().contains("by turns"));
+}
+
+#[test]
+fn a_quarantined_agent_is_offered_nothing() {
+    let mut agent = agent();
+    let hold = Hold { at: at(0), by: "admin".to_owned(), reason: String::new() };
+    agent.record.life = Life::Quarantined(hold);
+    assert_eq!(agent.receive(&full(0), at(0)).reply.remote_config, None);
+    agent.record.life = Life::Active;
+    assert!(agent.receive(&short(1), at(1)).reply.remote_config.is_some());
+}
+
+#[test]
+fn clocks_are_compared() {
+    assert_eq!(skew(0, at(0)), None);
+    assert_eq!(skew(1_000_005_000, at(0)), Some(5_000));
+    assert_eq!(skew(999_000_000, at(0)), Some(-1_000_000));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::output::{
 use comfy_table::Table;
 use jiff::Timestamp;
 use muster_proto::api::{
-    AgentSummary, AgentView, ComponentKind, Connection, Labels, PolicyState, PolicyStatusView,
+    AgentLife, AgentSummary, AgentView, ComponentKind, Connection, Labels, PolicyState, PolicyStatusView,
 };
 use std::io::{self, Write};
 
@@ -120,6 +120,11 @@ fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
 
 /// One word for an agent, and the reason. The connection wins: what an agent said before it left is old.
 fn health(agent: &AgentSummary) -> (&'static str, Tone, String) {
+    match agent.life {
+        AgentLife::Active => {}
+        AgentLife::Quarantined => return ("quarantined", Tone::Bad, agent.reason.clone()),
+        AgentLife::Revoked => return ("revoked", Tone::Bad, agent.reason.clone()),
+    }
     match agent.connection {
         Connection::Offline => ("offline", Tone::Bad, agent.reason.clone()),
         Connection::NeverConnected => ("never seen", Tone::Warn, agent.reason.clone()),
@@ -214,6 +219,15 @@ fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
             plain(format!("{} until {}", certificate.serial, certificate.expires_at)),
         ]);
         table.add_row([plain("key (SHA-256)"), plain(&certificate.key_sha256)]);
+    }
+    if let Some(partition) = &view.partition {
+        table.add_row([plain("partition"), plain(partition.to_string())]);
+    }
+    if let Some(skew) = view.clock_skew_ms {
+        table.add_row([
+            plain("clock"),
+            plain(format!("{:+.1} s against the controller's", skew as f64 / 1_000.0)),
+        ]);
     }
     for (key, value) in &view.attributes {
         if !SYSTEM.contains(&key.as_str()) {

@@ -18,6 +18,7 @@ fn agent(name: &str, connection: Connection, healthy: bool) -> AgentSummary {
         name: name.into(),
         labels: [("env".to_owned(), "prod".to_owned()), ("site".to_owned(), "zrh".to_owned())].into(),
         connection,
+        life: AgentLife::Active,
         last_seen: Some("2026-11-22T03:59:58Z".parse().unwrap()),
         healthy,
         reason: if healthy { String::new() } else { "journal QSYS/QAUDJRN not found".into() },
@@ -139,6 +140,9 @@ fn one_agent_in_detail() {
                 lag_ms: 850,
             }],
         },
+        hold: None,
+        partition: None,
+        clock_skew_ms: None,
         summary,
     };
     let shown = text(|out| print_view(out, &view, now(), PLAIN));
