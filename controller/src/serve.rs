@@ -4,6 +4,7 @@ use crate::app::App;
 use crate::audit_log::{AuditError, AuditLog, Outgoing};
 use crate::config::{Config, FirstStart};
 use crate::fleet::Fleet;
+use crate::fleet::history::{History, record_each_span};
 use crate::gateway::outbox::Farewell;
 use crate::identity::ca::{Ca, CaError};
 use crate::identity::file::{self, FileError, failed};
@@ -83,6 +84,7 @@ pub struct Running {
     handle: ServerHandle,
     server: JoinHandle<std::io::Result<()>>,
     renewal: JoinHandle<()>,
+    history: JoinHandle<()>,
 }
 
 impl Running {
@@ -90,6 +92,7 @@ impl Running {
     pub async fn stop(self) {
         self.app.stopping.store(true, Ordering::Relaxed);
         self.renewal.abort();
+        self.history.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         self.handle.stop(true).await;
         if let Ok(Err(error)) = self.server.await {
@@ -122,13 +125,14 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let handle = server.handle();
     let server = tokio::spawn(server);
     let renewal = tokio::spawn(renew_certificate(Arc::clone(&app)));
+    let history = tokio::spawn(record_each_span(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
     let ca_sha256 = secret::sha256_hex(app.ca.certificate());
     tracing::info!(%addr, agents = app.fleet.len(), user = ADMIN, ca_sha256, "controller listens");
     let ca_pem = app.ca.pem().to_owned();
-    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal })
+    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal, history })
 }
 
 fn assemble(
@@ -145,6 +149,9 @@ fn assemble(
     let fleet = Fleet::load(&*store, &book)?;
     let audit = AuditLog::open(&config.data_dir.join("audit.log"), Arc::clone(&store))?;
     let accounts = Accounts::new(Arc::clone(&store))?;
+    let history_folder = config.data_dir.join("history");
+    let history =
+        History::open(&history_folder, config.history_bytes).map_err(failed("made", &history_folder))?;
     Ok(App {
         urls: config.urls(address, host.as_deref()),
         config,
@@ -155,6 +162,8 @@ fn assemble(
         fleet,
         book,
         accounts,
+        inspect: crate::inspect::Inspector::default(),
+        history,
         audit,
         started: now,
         stopping: AtomicBool::new(false),

@@ -7,6 +7,7 @@ mod destinations;
 mod examples;
 mod fleet;
 mod formats;
+mod inspect;
 mod layering;
 mod policy_as_code;
 mod receivers;

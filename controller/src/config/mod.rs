@@ -29,6 +29,10 @@ pub struct Config {
     pub probe: Duration,
     /// Threads that serve connections.
     pub workers: usize,
+    /// Most bytes on disk of the history of rates; the oldest hours go first.
+    pub history_bytes: u64,
+    /// Time between two moments of the history.
+    pub history_span: Duration,
 }
 
 /// What the first start has to show.
@@ -48,6 +52,9 @@ pub const DEFAULT_LISTEN: &str = "127.0.0.1:4320";
 /// would strand a fleet.
 pub const DEFAULT_CERTIFICATE_DAYS: u32 = 365;
 
+/// A day of 10,000 busy agents with three sources and a destination each takes some 350 MB.
+pub const DEFAULT_HISTORY_BYTES: u64 = 512 * 1024 * 1024;
+
 /// One day.
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -66,6 +73,8 @@ impl Config {
             certificate_life: DAY * DEFAULT_CERTIFICATE_DAYS,
             probe: Duration::from_secs(3),
             workers: 2,
+            history_bytes: DEFAULT_HISTORY_BYTES,
+            history_span: Duration::from_secs(60),
         }
     }
 

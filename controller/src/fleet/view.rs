@@ -1,9 +1,36 @@
 //! An agent as the interface shows it.
 
 use super::agent::Agent;
+use super::{outage, state};
 use jiff::Timestamp;
-use muster_proto::api::{AgentRates, AgentSummary, AgentView, CertificateView, Connection};
+use muster_proto::api::{
+    AgentRates, AgentState, AgentSummary, AgentView, CertificateView, Connection, PlannedOutage,
+};
 use muster_proto::opamp::attribute;
+
+/// The one state, and since when.
+#[must_use]
+pub fn state(agent: &Agent, now: Timestamp) -> (AgentState, Option<Timestamp>) {
+    let said = state::level(&agent.observed);
+    // Two with one identity: nothing that either says can be relied on.
+    let level = if agent.current_conflict(now).is_some() { said.max(state::Level::Degraded) } else { said };
+    let planned = planned_outage(agent, now);
+    let facts = state::Facts {
+        connection: agent.connection(now),
+        level,
+        quarantined: false,
+        planned_outage: planned.is_some(),
+    };
+    let state = state::state(facts);
+    let since = planned.filter(|_| state == AgentState::PlannedOutage).map(|outage| outage.since);
+    (state, since.or_else(|| state::since(state, &agent.observed, agent.last_seen)))
+}
+
+/// The planned outage that is on.
+#[must_use]
+pub fn planned_outage(agent: &Agent, now: Timestamp) -> Option<PlannedOutage> {
+    outage::present(agent.outage.as_deref(), &agent.observed, now)
+}
 
 /// The line of the list.
 #[must_use]
@@ -11,10 +38,13 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
     let connection = agent.connection(now);
     let attribute = |key: &str| agent.observed.attributes.get(key).cloned().unwrap_or_default();
     let conflict = agent.current_conflict(now);
+    let (state, since) = state(agent, now);
     AgentSummary {
         id: agent.record.id,
         name: agent.observed.name(agent.record.id),
         labels: agent.record.labels.clone(),
+        state,
+        since,
         connection,
         last_seen: agent.last_seen,
         healthy: agent.observed.healthy && conflict.is_none(),
@@ -24,6 +54,9 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
         policy: agent.policy_status(now),
         rates: agent.rates.window(connection != Connection::Connected),
         lag_ms: agent.rates.lag_ms(),
+        // What was seen before it left says nothing of now.
+        flags: if connection == Connection::Connected { agent.flags.to_vec() } else { Vec::new() },
+        planned_outage: planned_outage(agent, now),
     }
 }
 

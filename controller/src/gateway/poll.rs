@@ -19,6 +19,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
 use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, ServerToAgent};
+use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
 
 /// Handles a poll. Compression of the answer is done around this; sizes count without it.
@@ -107,10 +108,17 @@ async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, A
 }
 
 fn add_pending(claim: &Claim, message: &AgentToServer, reply: &mut ServerToAgent) {
-    let pending = claim.outbox.take();
+    let mut pending = claim.outbox.take();
     if let Some(text) = pending.warning {
         *reply = warning(&message.instance_uid, text);
     } else if reply.error_response.is_none() {
-        reply.custom_message = pending.watch.map(|w| RatesMessage::Watch(w).to_custom());
+        // An answer carries one custom message; what is left waits for the next poll.
+        reply.custom_message = match pending.asks.pop_front() {
+            Some(ask) => Some(InspectMessage::Request(ask).to_custom()),
+            None => pending.watch.take().map(|w| RatesMessage::Watch(w).to_custom()),
+        };
+    }
+    if !pending.asks.is_empty() || pending.watch.is_some() {
+        claim.outbox.put_back(pending.asks, pending.watch);
     }
 }

@@ -15,6 +15,7 @@ use muster_proto::opamp::{
     AgentIdentification, AgentToServer, RetryInfo, ServerErrorResponse, ServerErrorResponseType,
     ServerToAgent,
 };
+use muster_proto::session::inspect::InspectMessage;
 use muster_shared::id::AgentId;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -137,6 +138,11 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServe
         let text = "this connection was replaced by a newer one, or the agent was removed";
         return Verdict::Refuse(refusal(&message.instance_uid, text));
     };
+    if let Some(custom) = &message.custom_message
+        && let Ok(InspectMessage::Reply(answer)) = InspectMessage::from_custom(custom)
+    {
+        app.inspect.hear(id, answer);
+    }
     if let Err(error) = persist(app, id, changed, effective_text(message)).await {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
         return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));

@@ -39,7 +39,7 @@ pub(super) fn find(app: &App, id_or_name: &str) -> Result<AgentId, ApiError> {
     }
 }
 
-fn gone(id: AgentId) -> ApiError {
+pub(super) fn gone(id: AgentId) -> ApiError {
     ApiError::not_found(format!("agent {id} was removed"))
 }
 
@@ -148,6 +148,7 @@ async fn forget(app: web::Data<App>, caller: Caller, agent: String) -> Result<()
     batch.delete(AgentRecord::key(id), Condition::Any);
     batch.delete(Observed::key(id), Condition::Any);
     batch.delete(Observed::effective_key(id), Condition::Any);
+    batch.delete(crate::fleet::outage::key(id), Condition::Any);
     for certificate in [Some(&record.certificate), record.renewed.as_ref()].into_iter().flatten() {
         batch.delete(AgentRecord::owner_key(&certificate.key_sha256), Condition::Any);
     }

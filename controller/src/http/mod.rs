@@ -9,6 +9,8 @@ mod draft;
 pub mod error;
 pub(crate) mod etag;
 mod gate;
+mod inspect;
+mod maintenance;
 mod metrics;
 pub mod openapi;
 mod policy;
@@ -57,6 +59,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(policy::routes)
         .configure(draft::routes)
         .configure(rates::routes)
+        .configure(inspect::routes)
+        .configure(maintenance::routes)
         .configure(audit::routes)
         .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));

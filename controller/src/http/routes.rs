@@ -69,7 +69,18 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/v1/agents/{agent}", OPERATOR, "Remove an agent: its certificate is refused from now on"),
     route("PUT", "/api/v1/agents/{agent}/labels", OPERATOR, "Set the labels of an agent"),
     route("GET", "/api/v1/agents/{agent}/policy", VIEWER, "What an agent should run and what it runs"),
+    route("PUT", "/api/v1/agents/{agent}/maintenance", OPERATOR, "Announce a planned outage of a partition"),
+    route("DELETE", "/api/v1/agents/{agent}/maintenance", OPERATOR, "End a planned outage"),
+    // Health and rates.
     route("GET", "/api/v1/rates", VIEWER, "Event rates"),
+    route("GET", "/api/v1/agents/{agent}/history", VIEWER, "Rates of an agent over the last day"),
+    route("GET", "/api/v1/fleet/history", VIEWER, "Rates of the fleet over the last day"),
+    // Looking into agents: content of events is not for everybody who may see that all is well.
+    route("GET", "/api/v1/agents/{agent}/events/recent", OPERATOR, "Recent events of an agent"),
+    route("GET", "/api/v1/agents/{agent}/events/tail", OPERATOR, "Events of an agent as they come"),
+    route("GET", "/api/v1/events/tail", OPERATOR, "Events of several agents as they come"),
+    route("POST", "/api/v1/agents/{agent}/preview", OPERATOR, "What a policy would do to recent events of an agent"),
+    route("POST", "/api/v1/agents/{agent}/diagnostics", OPERATOR, "The diagnostics bundle of an agent"),
     // Policies.
     route("POST", "/api/v1/policies/validate", VIEWER, "Check a policy document; changes nothing"),
     route("POST", "/api/v1/policies", OPERATOR, "Publish a policy document"),

@@ -3,6 +3,7 @@
 mod api;
 mod common;
 mod enrolment;
+mod inspect;
 mod policy;
 mod policy_set;
 mod polling;

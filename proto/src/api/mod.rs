@@ -19,6 +19,13 @@
 //! | `PUT /api/v1/agents/{id or name}/labels` | [`Labels`] | [`AgentView`] |
 //! | `DELETE /api/v1/agents/{id or name}` | | 204: certificate revoked, connection closed |
 //! | `GET /api/v1/agents/{id or name}/policy` | | [`AgentPolicyView`] |
+//! | `GET /api/v1/agents/{id or name}/events/recent` | [`RecentQuery`] | [`RecentEvents`] |
+//! | `GET /api/v1/agents/{id or name}/events/tail` | [`TailQuery`] | server-sent [`TailItem`]s |
+//! | `GET /api/v1/events/tail` | [`TailQuery`] | server-sent [`TailItem`]s of several agents |
+//! | `POST /api/v1/agents/{id or name}/diagnostics` | [`DiagnosticsRequest`] | the bundle, JSON |
+//! | `POST /api/v1/agents/{id or name}/preview` | an effective policy | [`PreviewView`] |
+//! | `PUT /api/v1/agents/{id or name}/maintenance` | [`MaintenanceRequest`] | [`AgentView`] |
+//! | `DELETE /api/v1/agents/{id or name}/maintenance` | | 204 |
 //! | `GET /api/v1/fleet` | | [`FleetView`] |
 //! | `POST /api/v1/policies/validate` | YAML (`application/yaml`) | [`PolicyCheck`] |
 //! | `POST /api/v1/policies` | YAML (`application/yaml`) | 201 [`PolicyPublished`] (200 if nothing changed) |
@@ -39,6 +46,8 @@
 //! | `POST /api/v1/drafts/{name}/publish` | `If-Match` | [`PolicyPublished`]; the draft is gone |
 //! | `GET /api/v1/schemas/policy` | | JSON Schema of policy documents; needs no session |
 //! | `GET /api/v1/rates` | [`RatesQuery`] | [`RatesView`] |
+//! | `GET /api/v1/agents/{id or name}/history` | [`HistoryQuery`] | [`HistoryView`] |
+//! | `GET /api/v1/fleet/history` | [`HistoryQuery`] | [`HistoryView`] |
 //! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
 //!
 //! All but `login` and the schema want `Authorization: Bearer <session token>`.
@@ -46,6 +55,7 @@
 mod agent;
 mod audit;
 mod draft;
+mod event;
 mod page;
 mod plan;
 mod policy;
@@ -56,11 +66,16 @@ mod token;
 mod user;
 
 pub use agent::{
-    AgentPolicyView, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView, Connection,
-    FleetView, Labels, PolicyState, PolicyStatusView,
+    AgentPolicyView, AgentState, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView,
+    Connection, FlagKind, FleetView, Labels, MaintenanceRequest, PlannedOutage, PolicyState,
+    PolicyStatusView, SourceFlag,
 };
 pub use audit::AuditEntry;
 pub use draft::{DraftQuery, DraftText, DraftView};
+pub use event::{
+    DiagnosticsRequest, EventView, PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem,
+    TailQuery,
+};
 pub use page::{Page, PageQuery};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
@@ -72,7 +87,8 @@ pub use policy::{
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
 pub use rates::{
-    AgentRates, DestinationRates, PerSecond, RateWindow, RatesQuery, RatesView, SourceRates, Totals,
+    AgentRates, DestinationCounters, DestinationRates, HistoryMetric, HistoryQuery, HistorySeries,
+    HistoryView, PerSecond, RateWindow, RatesQuery, RatesView, SourceCounters, SourceRates, Totals,
 };
 pub use session::{LoginReply, LoginRequest, PasswordChange, WhoAmI};
 pub use token::{TokenCreated, TokenRequest, TokenView};

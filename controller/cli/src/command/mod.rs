@@ -2,6 +2,9 @@
 //! function of its own, so that it can be tested without a controller.
 
 mod agents;
+mod diagnostics;
+mod events;
+mod history;
 mod login;
 mod policy;
 mod rates;
@@ -68,6 +71,8 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             AgentsCommand::Show { agent } => agents::show(&agent, context).await,
             AgentsCommand::Label { agent, changes } => agents::label(&agent, changes, context).await,
             AgentsCommand::Policy { agent } => policy::effective::show(&agent, context).await,
+            AgentsCommand::Maintenance(args) => agents::maintenance(args, context).await,
+            AgentsCommand::Diagnostics(args) => diagnostics::run(args, context).await,
             AgentsCommand::Remove { agent } => agents::remove(&agent, context).await,
         },
         Command::Policy(command) => match command {
@@ -83,6 +88,11 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             PolicyCommand::History { policy } => policy::history(policy.as_deref(), context).await,
             PolicyCommand::Diff { a, b } => policy::diff(&a, &b, context).await,
         },
+        Command::Events(command) => events::run(command, context).await,
+        Command::Rates(args) if args.history.is_some() => {
+            let span = args.history.unwrap_or_default();
+            history::show(&args, span, context).await
+        }
         Command::Rates(args) => rates::rates(&args, context).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
