@@ -88,7 +88,8 @@ pub(super) async fn end(
             Outgoing::by_user(&caller.session.user, caller.from, "agent.maintenance_end", id.to_string());
         app.commit(batch, action).await?;
         app.fleet.with(id, |agent| agent.outage = None);
-        Ok(HttpResponse::NoContent().finish())
+        Ok(())
     })
-    .await
+    .await?;
+    Ok(HttpResponse::NoContent().finish())
 }
