@@ -162,7 +162,7 @@ fn an_agent_is_looked_into() {
 /// The candidate: drops authority failures instead of reads.
 fn candidate(receiver: &Receiver) -> String {
     let spec = muster_shared::policy::parse_spec(&policy(receiver, "AF")).expect("a policy");
-    let policy = muster_shared::policy::model::EffectivePolicy { revision: 0, spec };
+    let policy = muster_shared::policy::model::EffectivePolicy { spec, ..Default::default() };
     serde_json::to_string(&policy).expect("JSON")
 }
 
