@@ -14,6 +14,8 @@ pub enum HealthState {
     Degraded,
     /// It does not work.
     Failed,
+    /// It works, and is about to be away as somebody planned.
+    PlannedOutage,
 }
 
 /// Health of one component.

@@ -18,6 +18,7 @@ pub mod destination;
 pub mod enrol;
 pub mod health;
 pub mod host;
+pub mod inspect;
 pub mod lane;
 pub mod pipeline;
 pub mod policy;

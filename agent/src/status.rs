@@ -163,6 +163,7 @@ impl Status {
                 HealthState::Healthy => "healthy",
                 HealthState::Degraded => "DEGRADED",
                 HealthState::Failed => "FAILED",
+                HealthState::PlannedOutage => "planned outage",
             };
             writeln!(out, "health      {:<28} {state} {}", health.component, health.reason)?;
         }

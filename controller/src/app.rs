@@ -42,6 +42,10 @@ pub struct App {
     pub book: PolicyBook,
     /// People.
     pub accounts: Accounts,
+    /// Questions to agents that wait for their answers.
+    pub inspect: crate::inspect::Inspector,
+    /// What agents did over the last day.
+    pub history: crate::fleet::history::History,
     /// Audit log.
     pub audit: AuditLog,
     /// What waits for a second person, and the settings.

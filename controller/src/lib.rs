@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod gateway;
 pub mod http;
 pub mod identity;
+pub mod inspect;
 pub mod policy;
 pub mod proposal;
 pub mod serve;

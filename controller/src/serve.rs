@@ -5,6 +5,7 @@ use crate::audit_log::{AuditError, AuditLog, Outgoing};
 use crate::config::{Config, FirstStart};
 use crate::event_hub::{self, EventHub};
 use crate::fleet::Fleet;
+use crate::fleet::history::{History, record_each_span};
 use crate::gateway::outbox::Farewell;
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
@@ -93,6 +94,7 @@ pub struct Running {
     renewal: JoinHandle<()>,
     watcher: JoinHandle<()>,
     files: JoinHandle<()>,
+    history: JoinHandle<()>,
 }
 
 impl Running {
@@ -108,6 +110,7 @@ impl Running {
         self.watcher.abort();
         self.app.events.close();
         self.files.abort();
+        self.history.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         self.handle.stop(true).await;
         if let Ok(Err(error)) = self.server.await {
@@ -145,13 +148,26 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let renewal = tokio::spawn(renew_certificate(Arc::clone(&app)));
     let watcher = tokio::spawn(event_hub::watcher::run(Arc::clone(&app)));
     let files = tokio::spawn(watch_files(Arc::clone(&app)));
+    let history = tokio::spawn(record_each_span(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
     let ca_sha256 = ca_sha256(&app);
     tracing::info!(%addr, agents = app.fleet.len(), user = ADMIN, ca_sha256, "controller listens");
     let ca_pem = app.authority.trust().serving().pem().to_owned();
-    Ok(Running { addr, ca_pem, ca_sha256, admin_password, app, handle, server, renewal, watcher, files })
+    Ok(Running {
+        addr,
+        ca_pem,
+        ca_sha256,
+        admin_password,
+        app,
+        handle,
+        server,
+        renewal,
+        watcher,
+        files,
+        history,
+    })
 }
 
 fn assemble(
@@ -174,6 +190,9 @@ fn assemble(
     let audit = AuditLog::open(&config.data_dir.join("audit"), Arc::clone(&store), events.clone())?;
     let pending = Pending::load(&*store, now)?;
     let accounts = Accounts::new(Arc::clone(&store))?;
+    let history_folder = config.data_dir.join("history");
+    let history =
+        History::open(&history_folder, config.history_bytes).map_err(failed("made", &history_folder))?;
     Ok(App {
         urls: config.urls(address, host.as_deref()),
         config,
@@ -186,6 +205,8 @@ fn assemble(
         pending,
         book,
         accounts,
+        inspect: crate::inspect::Inspector::default(),
+        history,
         audit,
         answers,
         proposals,

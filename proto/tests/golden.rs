@@ -7,6 +7,10 @@ use muster_proto::opamp::{
     ServerErrorResponse, ServerErrorResponseType, ServerToAgent, attribute, config, frame,
     server_error_response::Details,
 };
+use muster_proto::session::inspect::{
+    Answer, Ask, AskPreview, AskTail, InspectRefusalReason, InspectReply, InspectRequest, PreviewReport,
+    PreviewSample, TailEvents,
+};
 use muster_proto::session::rates::{DestinationRates, RatesReport, RatesWatch, SourceRates};
 use prost::Message;
 use std::fmt::Debug;
@@ -135,6 +139,40 @@ fn rates_version_1() {
     exact("report", include_str!("../golden/rates_report.v1.hex"), &report);
     let watch = RatesWatch { interval_ms: 1_000, expires_after_ms: 15_000 };
     exact("watch", include_str!("../golden/rates_watch.v1.hex"), &watch);
+}
+
+#[test]
+fn inspect_version_1() {
+    let request = |ask| InspectRequest { id: vec![9; 16], answer_within_ms: 30_000, ask: Some(ask) };
+    let tail = AskTail { filter: "type=AF".to_owned(), expires_after_ms: 60_000, max_per_second: 200 };
+    exact("tail", include_str!("../golden/inspect_tail.v1.hex"), &request(Ask::Tail(tail)));
+    let preview = AskPreview { candidate: b"{}".to_vec(), samples: 20 };
+    exact("preview", include_str!("../golden/inspect_preview.v1.hex"), &request(Ask::Preview(preview)));
+    let reply = |part, answer| InspectReply { id: vec![9; 16], part, last: true, answer: Some(answer) };
+    let events = TailEvents { events: vec![b"{}".to_vec()], skipped: 12 };
+    exact("events", include_str!("../golden/inspect_tail_events.v1.hex"), &reply(3, Answer::Tail(events)));
+    let report = PreviewReport {
+        events: 1_000,
+        kept_now: 900,
+        kept_then: 880,
+        newly_dropped: 30,
+        newly_kept: 10,
+        rerouted: 1,
+        dropped_by_rule: [("no-zr".to_owned(), 30)].into(),
+        kept_from_rule: [("old".to_owned(), 10)].into(),
+        samples: vec![PreviewSample {
+            event: b"{}".to_vec(),
+            change: "dropped".to_owned(),
+            rule: "no-zr".to_owned(),
+        }],
+    };
+    exact(
+        "report",
+        include_str!("../golden/inspect_preview_report.v1.hex"),
+        &reply(0, Answer::Preview(report)),
+    );
+    let refusal = InspectReply::refusal(&[9; 16], InspectRefusalReason::SwitchedOff, "off");
+    exact("refusal", include_str!("../golden/inspect_refusal.v1.hex"), &refusal);
 }
 
 #[test]

@@ -308,13 +308,51 @@ impl Controller {
     /// When it cannot be started.
     #[must_use]
     pub fn muster(&self, args: &[&str]) -> Output {
-        Command::new(program("muster"))
+        self.muster_command(args).output().expect("muster starts")
+    }
+
+    /// `muster` with its profile in the controller's folder, not started yet.
+    #[must_use]
+    pub fn muster_command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("muster"));
+        command
             .args(args)
             .env("XDG_CONFIG_HOME", self.folder.join("config"))
             .env("NO_COLOR", "1")
-            .stdin(Stdio::null())
-            .output()
-            .expect("muster starts")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Calls the HTTP interface with the session of the command line: status and body.
+    ///
+    /// # Panics
+    /// When there is no session, or the controller does not answer with JSON.
+    #[must_use]
+    pub fn call(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        let profile = std::fs::read_to_string(self.folder.join("config/muster/profiles/default.toml"));
+        let profile: toml::Table = profile.expect("a login").parse().expect("a profile");
+        let session = profile["session"].as_str().expect("a session").to_owned();
+        let ca = std::fs::read(self.ca_file()).expect("the certificate");
+        let (url, method, body) =
+            (format!("{}/api/v1{path}", self.url), method.to_owned(), body.map(str::to_owned));
+        // A second provider is refused, which is as well.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async move {
+            let certificate = reqwest::Certificate::from_pem(&ca).expect("a certificate");
+            let client = reqwest::Client::builder()
+                .tls_certs_only([certificate])
+                .timeout(READY)
+                .build()
+                .expect("a client");
+            let mut request = client.request(method.parse().expect("a method"), url).bearer_auth(session);
+            if let Some(body) = body {
+                request = request.header("content-type", "application/json").body(body);
+            }
+            let response = request.send().await.expect("an answer");
+            let status = response.status().as_u16();
+            (status, response.json().await.expect("JSON"))
+        })
     }
 
     /// Runs `muster` and gives its standard output.

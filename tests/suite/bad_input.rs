@@ -404,7 +404,7 @@ fn a_copy_of_an_agent_and_a_removed_agent_are_told_so() {
     home.await_health("uplink", "degraded", "second agent with this identity", LIMIT);
     let view = controller.agent(&id);
     contains(&view["warnings"].to_string(), &["second agent with this identity", "stop it"]);
-    contains(&controller.muster_ok(&["agents"]), &["unhealthy", "second agent with this identity"]);
+    contains(&controller.muster_ok(&["agents"]), &["degraded", "second agent with this identity"]);
     assert_eq!(controller.muster_json(&["agents"]).as_array().map(Vec::len), Some(1), "neither is merged");
     assert!(second.terminate(LIMIT).success());
 

@@ -9,6 +9,7 @@ mod examples;
 mod fleet;
 mod formats;
 mod identity;
+mod inspect;
 mod layering;
 mod policy_as_code;
 mod receivers;

@@ -1,6 +1,6 @@
 //! How sources and destinations are started, each by a factory that its supervision calls again.
 
-use super::{FactsBook, SignOnGate};
+use super::{FactsBook, OutageWatch, SignOnGate};
 use crate::config::Config;
 use crate::destination::{
     Announce, Destination, DestinationActor, DestinationConfig, DestinationParts, HeartbeatFacts,
@@ -9,6 +9,7 @@ use crate::destination::{
 use crate::health::HealthBook;
 use crate::host::facts::{self, Facts};
 use crate::host::mapepire::Mapepire;
+use crate::inspect::Watches;
 use crate::lane::Lane;
 use crate::pipeline::{Output, Pipeline};
 use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask, Store};
@@ -40,6 +41,10 @@ pub struct Environment {
     pub health: Arc<HealthBook>,
     /// Counters.
     pub telemetry: Telemetry,
+    /// Notices that the partition is about to be powered down.
+    pub outage: Arc<OutageWatch>,
+    /// What the controller may look at.
+    pub inspect: Arc<Watches>,
     /// Cursors as they were found at the start.
     pub loaded: Loaded,
     /// The actor that stores them.
@@ -354,6 +359,7 @@ impl Recipe {
         let (source, facts) =
             open_source(&self.env.config, &self.journal, last.as_deref(), self.progress.clone()).await?;
         book.learn(facts.partition);
+        self.env.outage.connected(jiff::Timestamp::now().as_microsecond());
         let context = self.env.format_context();
         let outputs: Result<Vec<Output>, _> =
             self.configs.iter().map(|config| Output::new(config, &context)).collect();
@@ -366,6 +372,11 @@ impl Recipe {
             outputs,
             self.env.telemetry.source(&self.name),
         );
+        let pipeline = pipeline.noticing(Arc::clone(&self.env.outage));
+        let pipeline = match self.env.config.inspect {
+            true => pipeline.watched(self.env.inspect.source(&self.name)),
+            false => pipeline,
+        };
         Ok(Connected { source, pipeline, assumed: facts.assumed })
     }
 }

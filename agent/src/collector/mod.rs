@@ -8,11 +8,14 @@
 mod facts;
 mod gate;
 mod launch;
+mod outage;
 mod running;
 
 pub use facts::FactsBook;
 pub use gate::{Closed, Credentials, SignOnGate};
 pub use launch::{Environment, connect_source_once};
+pub(crate) use outage::COMMAND_ENTRY;
+pub use outage::OutageWatch;
 pub use running::prepare;
 
 use crate::health::HealthSink;

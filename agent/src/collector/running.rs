@@ -119,6 +119,7 @@ impl Running {
         self.revision = prepared.policy.revision;
         env.revision.store(self.revision, std::sync::atomic::Ordering::Relaxed);
         self.compiled.store(Arc::clone(&prepared.compiled));
+        env.inspect.adopt(&prepared.policy, &prepared.compiled);
     }
 
     /// Tells the present destinations what a policy takes from them; nothing to do where it takes nothing.

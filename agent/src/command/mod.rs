@@ -10,6 +10,7 @@ use crate::config::{Config, LogFormat};
 use crate::uplink::describe::AgentFacts;
 use anyhow::Context;
 use std::path::Path;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 /// Exit code of wrong usage or configuration.
 pub const EXIT_CONFIG: u8 = 2;
@@ -40,7 +41,9 @@ pub fn make_state_dir(path: &Path) -> anyhow::Result<()> {
 pub fn start_log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_filter)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // What a service manager gets, and the last lines for the diagnostics bundle.
+    let writer = std::io::stderr.and(crate::inspect::log::ToRing);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     // Fails only when a log is set up already, which is as well.
     let _ = match config.log_format {
         LogFormat::Text => builder.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),

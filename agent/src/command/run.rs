@@ -2,11 +2,13 @@
 
 use super::{VERSION, agent_facts, make_state_dir};
 use crate::collector::{
-    Apply, Collector, Credentials, Environment, FactsBook, GetOverview, Overview, Shutdown, SignOnGate,
+    Apply, Collector, Credentials, Environment, FactsBook, GetOverview, OutageWatch, Overview, Shutdown,
+    SignOnGate,
 };
 use crate::config::Config;
 use crate::enrol::{Identity, KeyRing};
 use crate::health::{HealthBook, HealthSink, HealthState};
+use crate::inspect::Inspector;
 use crate::policy::check::Guards;
 use crate::policy::store::PolicyStore;
 use crate::policy::{ApplyPolicy, PolicyChange, PolicyKeeper};
@@ -151,10 +153,13 @@ impl Agent {
             user: config.user.clone(),
             password_stamp: config.password_stamp,
         };
+        let outage = Arc::new(OutageWatch::new(Arc::clone(&health)));
         let env = Arc::new(Environment {
             facts: FactsBook::load(&config),
             health,
             telemetry: Telemetry::default(),
+            inspect: Arc::default(),
+            outage,
             loaded,
             gaps: Arc::new(GapBook::load(&config.state_dir)),
             gate: Arc::new(SignOnGate::load(&config.state_dir, credentials)),
@@ -260,7 +265,10 @@ fn start_uplink(
         let env = Arc::clone(env);
         Box::new(move || env.telemetry.rates(Timestamp::now().as_microsecond()))
     };
-    let uplink = Uplink::new(settings, handler, rates, sink).start();
+    let controllers = settings.endpoints.iter().map(ToString::to_string).collect();
+    let agent_id = identity.agent.to_string();
+    let inspector = Inspector::new(Arc::clone(env), collector.clone(), agent_id, controllers);
+    let uplink = Uplink::new(settings, handler, rates, sink).with_inspect(Rc::new(inspector)).start();
     vitals.push(vital("uplink to the controller", &uplink));
     actix::spawn(tell_uplink(Arc::clone(env), uplink.clone()));
     Ok(uplink)

@@ -28,6 +28,9 @@ pub struct ConfigFile {
     /// Logging.
     #[serde(default)]
     pub log: LogTable,
+    /// Looking into this agent from the controller.
+    #[serde(default)]
+    pub inspect: InspectTable,
 }
 
 /// `[controller]`
@@ -118,6 +121,26 @@ pub struct LogTable {
     pub format: LogFormat,
     /// A tracing filter; default `info`.
     pub filter: Option<String>,
+}
+
+/// `[inspect]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InspectTable {
+    /// Whether the controller may ask for recent events, a live tail, a preview or diagnostics; default true. With
+    /// `false` no recent events are kept either.
+    #[serde(default = "allowed")]
+    pub enabled: bool,
+}
+
+impl Default for InspectTable {
+    fn default() -> Self {
+        Self { enabled: allowed() }
+    }
+}
+
+const fn allowed() -> bool {
+    true
 }
 
 /// Formats of the log.

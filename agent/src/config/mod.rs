@@ -81,6 +81,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Log filter.
     pub log_filter: String,
+    /// The controller may look into this agent.
+    pub inspect: bool,
 }
 
 impl Config {
@@ -157,6 +159,7 @@ impl Config {
             proxy: proxy(&file.controller, base, path)?,
             log_format: file.log.format,
             log_filter: file.log.filter.unwrap_or_else(|| "info".to_owned()),
+            inspect: file.inspect.enabled,
         })
     }
 }
@@ -416,6 +419,13 @@ mod tests {
             let error = signed(&lines).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn looking_in_is_allowed_until_it_is_switched_off() {
+        let at = partition(&format!("address = \"a\"\npin_sha256 = \"{}\"", "AB".repeat(32)));
+        assert!(load(&at).unwrap().inspect);
+        assert!(!load(&format!("{at}\n[inspect]\nenabled = false")).unwrap().inspect);
     }
 
     #[test]

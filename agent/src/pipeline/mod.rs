@@ -11,7 +11,9 @@ mod output;
 pub use counters::{CountersSnapshot, SourceCounters};
 pub use output::Output;
 
+use crate::collector::{COMMAND_ENTRY, OutageWatch};
 use crate::destination::{Delivery, Mark};
+use crate::inspect::{Look, SourceWatch};
 use crate::lane::Lane;
 use crate::source::Gap;
 use crate::source::audit_journal::EntryBatch;
@@ -48,6 +50,8 @@ pub struct Pipeline {
     decoder: AuditDecoder,
     event: Event,
     counters: Arc<SourceCounters>,
+    watch: Option<Arc<SourceWatch>>,
+    outage: Option<Arc<OutageWatch>>,
     prefix_of: Option<ReceiverId>,
 }
 
@@ -72,8 +76,22 @@ impl Pipeline {
             outputs,
             event: Event::new(),
             counters,
+            watch: None,
+            outage: None,
             prefix_of: None,
         }
+    }
+
+    /// Shows what passes to whoever looks into the agent.
+    #[must_use]
+    pub fn watched(self, watch: Arc<SourceWatch>) -> Self {
+        Self { watch: Some(watch), ..self }
+    }
+
+    /// Tells of commands after which the partition goes away.
+    #[must_use]
+    pub fn noticing(self, outage: Arc<OutageWatch>) -> Self {
+        Self { outage: Some(outage), ..self }
     }
 
     /// Uses another policy from the next batch on. Only filters, routes and severities may differ.
@@ -104,6 +122,8 @@ impl Pipeline {
             high_water: self.counters.high_water().filter(|(attached, _)| *attached >= receiver.attached_us),
             newest_us: 0,
             attached_us: receiver.attached_us,
+            outage: self.outage.as_deref(),
+            look: self.watch.as_ref().map(|watch| watch.batch(entries.rows())),
         };
         let mut since_mark = 0_u32;
         let stats = entries.visit(&mut |entry| {
@@ -121,6 +141,8 @@ impl Pipeline {
         step.tally.bad_rows += stats.bad_rows;
         let newest_us = step.newest_us;
         self.counters.add(&step.tally);
+        // Releases what it holds of the watch.
+        drop(step);
         self.counters.counted_up_to(receiver.attached_us, last_entry.sequence);
         for (delivery, target) in deliveries.iter_mut().zip(targets) {
             push_mark(delivery, last.clone());
@@ -204,6 +226,8 @@ struct Step<'p> {
     high_water: Option<(i64, u64)>,
     attached_us: i64,
     newest_us: i64,
+    outage: Option<&'p OutageWatch>,
+    look: Option<Look<'p>>,
 }
 
 impl Step<'_> {
@@ -213,6 +237,14 @@ impl Step<'_> {
         self.newest_us = self.newest_us.max(entry.time_us);
         if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {
             self.tally.entry(entry, &decoded, verdict);
+            if entry.entry_type == COMMAND_ENTRY
+                && let Some(outage) = self.outage
+            {
+                outage.look(self.event);
+            }
+            if let Some(look) = &mut self.look {
+                look.entry(entry, self.event, verdict, self.policy);
+            }
         }
         let Verdict::Keep { destinations } = verdict else { return };
         for (target, delivery) in targets.iter().zip(deliveries) {

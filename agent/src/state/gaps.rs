@@ -62,6 +62,12 @@ impl GapBook {
         Self { file, gaps: Mutex::new(gaps.unwrap_or_default()) }
     }
 
+    /// All of them, by name of the source.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<String, Vec<GapNote>> {
+        self.gaps.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The newest gap of a source.
     #[must_use]
     pub fn last(&self, source: &str) -> Option<GapNote> {

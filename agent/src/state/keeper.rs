@@ -122,7 +122,10 @@ impl CursorKeeper {
             HealthState::Degraded if before != state => warn!(reason = text, "one copy of the cursors fails"),
             HealthState::Healthy if before != state => info!("cursors are stored twice again"),
             HealthState::Healthy => return,
-            HealthState::Starting | HealthState::Degraded | HealthState::Failed => {}
+            HealthState::Starting
+            | HealthState::Degraded
+            | HealthState::Failed
+            | HealthState::PlannedOutage => {}
         }
         self.health.report(COMPONENT, state, &text);
     }

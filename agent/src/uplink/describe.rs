@@ -76,12 +76,13 @@ pub fn health(components: &[ComponentHealth], started_us: i64) -> opamp::Compone
         .map(|component| {
             let last_error = match component.state {
                 HealthState::Healthy => String::new(),
-                HealthState::Starting | HealthState::Degraded | HealthState::Failed => {
-                    tidy(&component.reason)
-                }
+                HealthState::Starting
+                | HealthState::Degraded
+                | HealthState::Failed
+                | HealthState::PlannedOutage => tidy(&component.reason),
             };
             let health = opamp::ComponentHealth {
-                healthy: component.state == HealthState::Healthy,
+                healthy: rank(component.state) == 0,
                 status: word(component.state).to_owned(),
                 status_time_unix_nano: nanoseconds(component.since_us),
                 last_error,
@@ -91,13 +92,13 @@ pub fn health(components: &[ComponentHealth], started_us: i64) -> opamp::Compone
         })
         .collect();
     let last_error = match (state, worst) {
-        (HealthState::Healthy, _) | (_, None) => String::new(),
+        (HealthState::Healthy | HealthState::PlannedOutage, _) | (_, None) => String::new(),
         (HealthState::Starting | HealthState::Degraded | HealthState::Failed, Some(worst)) => {
             tidy(&format!("{}: {}", worst.component, worst.reason))
         }
     };
     opamp::ComponentHealth {
-        healthy: state == HealthState::Healthy,
+        healthy: rank(state) == 0,
         status: word(state).to_owned(),
         status_time_unix_nano: components.iter().map(|c| nanoseconds(c.since_us)).max().unwrap_or(0),
         start_time_unix_nano: nanoseconds(started_us),
@@ -115,12 +116,13 @@ pub fn word(state: HealthState) -> &'static str {
         HealthState::Healthy => "healthy",
         HealthState::Degraded => "degraded",
         HealthState::Failed => "failed",
+        HealthState::PlannedOutage => "planned_outage",
     }
 }
 
 fn rank(state: HealthState) -> u8 {
     match state {
-        HealthState::Healthy => 0,
+        HealthState::Healthy | HealthState::PlannedOutage => 0,
         HealthState::Starting => 1,
         HealthState::Degraded => 2,
         HealthState::Failed => 3,

@@ -23,6 +23,8 @@ pub mod transport;
 
 use crate::health::ComponentHealth;
 use futures_util::future::LocalBoxFuture;
+use muster_proto::opamp::CustomMessage;
+use muster_proto::session::inspect::InspectRequest;
 use muster_proto::session::rates::{DestinationRates, SourceRates};
 use muster_shared::partition::Partition;
 use std::collections::BTreeMap;
@@ -61,6 +63,17 @@ pub trait PolicyHandler {
 
     /// Tells what runs now.
     fn present(&self) -> LocalBoxFuture<'static, PolicyReport>;
+}
+
+/// Message: say this to the controller, as soon as there is room. False if too much waits already.
+#[derive(Debug, Clone, PartialEq, actix::Message)]
+#[rtype(result = "bool")]
+pub struct Say(pub CustomMessage);
+
+/// Answers the controller's questions about this agent.
+pub trait InspectHandler {
+    /// Handles a request; what there is to say goes to `answers`.
+    fn ask(&self, request: InspectRequest, answers: actix::Recipient<Say>) -> LocalBoxFuture<'static, ()>;
 }
 
 /// Counters since the agent's start, by name of source and destination.

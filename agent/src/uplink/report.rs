@@ -114,6 +114,11 @@ impl Reporter {
         self.unsent.remote_config_status |= replace(&mut self.parts.remote_config_status, status);
     }
 
+    /// Sets what it can do beside OpAMP.
+    pub fn set_custom_capabilities(&mut self, capabilities: CustomCapabilities) {
+        self.unsent.custom_capabilities |= replace(&mut self.parts.custom_capabilities, capabilities);
+    }
+
     /// Sets what became of offered connection settings.
     pub fn set_connection_settings_status(&mut self, status: ConnectionSettingsStatus) {
         self.unsent.connection_settings_status |=

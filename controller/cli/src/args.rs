@@ -108,6 +108,9 @@ pub enum Command {
     /// Settings of the controller
     #[command(subcommand)]
     Settings(SettingsCommand),
+    /// Events that agents have seen: the recent ones, or as they come
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -227,6 +230,10 @@ pub enum AgentsCommand {
         /// Name or id of the agent
         agent: String,
     },
+    /// Announce a planned outage of the partition, such as an IPL: meanwhile it is neither offline nor silent
+    Maintenance(MaintenanceArgs),
+    /// Fetch what is needed to find out what is wrong with an agent: no passwords, no keys, no content of events
+    Diagnostics(DiagnosticsArgs),
     /// Remove an agent: it is disconnected and its certificate refused; to come back it must enrol anew
     Remove {
         /// Name or id of the agent
@@ -419,9 +426,98 @@ pub struct RatesArgs {
     /// Only this agent (name or id)
     #[arg(long, value_name = "AGENT")]
     pub agent: Option<String>,
+    /// The past instead, at most 24h: a number and s, m, h or d
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "watch")]
+    pub history: Option<Duration>,
+    /// With --history: of what
+    #[arg(long, value_enum, default_value_t = HistoryMetricArg::Received, requires = "history")]
+    pub metric: HistoryMetricArg,
     /// With --watch: stop after so many
     #[arg(long, value_name = "N", requires = "watch")]
     pub count: Option<u64>,
+}
+
+/// What history is shown of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HistoryMetricArg {
+    /// Events read, per second.
+    Received,
+    /// Events kept by the filter, per second.
+    Kept,
+    /// Events dropped by the filter, per second.
+    Dropped,
+    /// Events handed over to destinations, per second.
+    Delivered,
+    /// Greatest lag.
+    Lag,
+}
+
+/// `events`.
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// The last events that an agent has seen (at most 1,000 for each of its sources), those that policy drops too
+    Recent(RecentArgs),
+    /// Events as they come, until Ctrl-C: of one agent, or of those with the labels (at most 50)
+    Tail(TailArgs),
+}
+
+/// `events recent`.
+#[derive(Debug, Args)]
+pub struct RecentArgs {
+    /// Name or id of the agent
+    pub agent: String,
+    /// Only such events: `type=AF,PW user=PAY* severity>=7 verdict=dropped word`; all terms must hold
+    #[arg(long, short, value_name = "EXPR", default_value = "")]
+    pub filter: String,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub limit: u32,
+}
+
+/// `events tail`.
+#[derive(Debug, Args)]
+pub struct TailArgs {
+    /// Name or id of the agent (default: all, or those that --selector selects)
+    #[arg(conflicts_with = "selector")]
+    pub agent: Option<String>,
+    /// Label of the agents; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub selector: Vec<(String, String)>,
+    /// Only such events, as of `events recent`
+    #[arg(long, short, value_name = "EXPR", default_value = "")]
+    pub filter: String,
+    /// Stop after so many events
+    #[arg(long, value_name = "N")]
+    pub count: Option<u64>,
+}
+
+/// `agents maintenance`.
+#[derive(Debug, Args)]
+pub struct MaintenanceArgs {
+    /// Name or id of the agent
+    pub agent: String,
+    /// How long it lasts, at most 7d: a number and s, m, h or d; it ends by itself
+    #[arg(long = "for", value_name = "TIME", value_parser = parse_duration, required_unless_present = "end")]
+    pub duration: Option<Duration>,
+    /// Why
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// End it now
+    #[arg(long, conflicts_with = "duration")]
+    pub end: bool,
+}
+
+/// `agents diagnostics`.
+#[derive(Debug, Args)]
+pub struct DiagnosticsArgs {
+    /// Name or id of the agent
+    pub agent: String,
+    /// Write the bundle to this file, readable by you only (default: standard output)
+    #[arg(long, short = 'O', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Put the content of recent events in
+    #[arg(long)]
+    pub with_events: bool,
 }
 
 /// `90s`, `15m`, `24h`, `7d`.

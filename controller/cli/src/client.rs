@@ -21,6 +21,12 @@ const LONG_PATIENCE: Duration = Duration::from_secs(3_600);
 const LONGEST_LINE: usize = 1024 * 1024;
 /// Longest reply that is read: the rates of 10,000 agents take some 10 MB.
 const LONGEST_REPLY: usize = 64 * 1024 * 1024;
+/// A live tail may go on for days.
+const LONGEST_STREAM: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// A stream that says nothing for so long is dead.
+const SILENCE: Duration = Duration::from_secs(60);
+/// Longest server-sent event.
+const LONGEST_EVENT: usize = 1024 * 1024;
 /// Items asked for in one page.
 const PAGE: &str = "1000";
 /// Most pages of one list; ends the loop with a controller whose lists never end.
@@ -147,6 +153,32 @@ impl Client {
     /// `POST` of a JSON body, answered without content.
     pub(crate) async fn post_unanswered(&self, path: &[&str], body: &impl Serialize) -> Result<(), CliError> {
         self.send(self.request(Method::POST, path, &[]).json(body)).await.map(drop)
+    }
+
+    /// `POST` of a JSON body, answered with a file.
+    pub(crate) async fn post_for_bytes(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<Vec<u8>, CliError> {
+        self.send(self.request(Method::POST, path, &[]).json(body)).await
+    }
+
+    /// `GET` of server-sent events, for as long as the controller sends them.
+    pub(crate) async fn stream(&self, path: &[&str], query: &[(&str, &str)]) -> Result<EventLines, CliError> {
+        let request = self.request(Method::GET, path, query).timeout(LONGEST_STREAM);
+        let response = request.send().await.map_err(|e| self.failed(&e))?;
+        let status = response.status();
+        if !status.is_success() {
+            let body = self.body(response).await?;
+            return Err(self.refused(status, &body));
+        }
+        Ok(EventLines { response, buffer: Vec::new(), base: self.base.to_string() })
+    }
+
+    /// Reads the data of a server-sent event.
+    pub(crate) fn item<T: DeserializeOwned>(&self, data: &str) -> Result<T, CliError> {
+        self.read(data.as_bytes())
     }
 
     /// `POST` of YAML text.
@@ -313,6 +345,54 @@ impl Client {
     }
 }
 
+/// Server-sent events as they come.
+pub(crate) struct EventLines {
+    response: Response,
+    buffer: Vec<u8>,
+    base: String,
+}
+
+impl EventLines {
+    /// The data of the next event; `None` when the controller has ended the stream.
+    pub(crate) async fn next(&mut self) -> Result<Option<String>, CliError> {
+        loop {
+            if let Some(data) = take_event(&mut self.buffer) {
+                return Ok(Some(data));
+            }
+            if self.buffer.len() > LONGEST_EVENT {
+                let reason = "an event is longer than 1 MiB".to_owned();
+                return Err(CliError::Protocol { url: self.base.clone(), reason });
+            }
+            // The controller says something every 15 s even if there is no event.
+            let chunk = tokio::time::timeout(SILENCE, self.response.chunk()).await;
+            let lost = |reason: String| CliError::Unreachable { url: self.base.clone(), reason };
+            match chunk {
+                Ok(Ok(Some(chunk))) => self.buffer.extend_from_slice(&chunk),
+                Ok(Ok(None)) => return Ok(None),
+                Ok(Err(error)) => return Err(lost(chain_text(&error))),
+                Err(_) => return Err(lost("it has been silent for a minute".to_owned())),
+            }
+        }
+    }
+}
+
+/// Takes the first whole event with data off the buffer; comments go too.
+fn take_event(buffer: &mut Vec<u8>) -> Option<String> {
+    loop {
+        let end = buffer.windows(2).position(|two| two == b"\n\n")?;
+        let block: Vec<u8> = buffer.drain(..end + 2).collect();
+        let text = String::from_utf8_lossy(&block);
+        let data: Vec<&str> = text
+            .lines()
+            .filter_map(|l| l.strip_prefix("data:"))
+            .map(|d| d.strip_prefix(' ').unwrap_or(d))
+            .collect();
+        if !data.is_empty() {
+            return Some(data.join("\n"));
+        }
+    }
+}
+
 fn certificate_text(fault: &rustls::CertificateError) -> String {
     use rustls::CertificateError as Fault;
     match fault {
@@ -398,6 +478,16 @@ mod tests {
             url.as_str(),
             "https://c.example:4320/api/v1/agents/..%2Fa%20b%3Fc%2Fd/policy?cursor=x%26y%3D1"
         );
+    }
+
+    #[test]
+    fn server_sent_events_are_cut_where_they_end() {
+        let mut buffer =
+            b": hello\n\nevent: x\ndata: {\"a\":1}\n\ndata: two\ndata: lines\n\ndata: not yet".to_vec();
+        assert_eq!(take_event(&mut buffer).as_deref(), Some("{\"a\":1}"));
+        assert_eq!(take_event(&mut buffer).as_deref(), Some("two\nlines"));
+        assert_eq!(take_event(&mut buffer), None);
+        assert_eq!(buffer, b"data: not yet");
     }
 
     #[test]

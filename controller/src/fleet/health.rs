@@ -23,6 +23,26 @@ pub struct Health {
     pub components: Vec<ComponentView>,
 }
 
+/// Gives each component the time since when it is as it is. The agent's word counts; where it tells none, or a
+/// time to come, it is the time at which the controller first heard of it. What repeats what was said before
+/// keeps the earlier of both times.
+pub fn settle_since(before: &[ComponentView], after: &mut [ComponentView], now: Timestamp) {
+    for component in after {
+        let same = before.iter().find(|b| {
+            b.kind == component.kind
+                && b.name == component.name
+                && (b.healthy, &b.status) == (component.healthy, &component.status)
+        });
+        let told = component.since.map(|told| told.min(now));
+        let known = same.and_then(|b| b.since);
+        component.since = match (known, told) {
+            (Some(known), Some(told)) => Some(known.min(told)),
+            (Some(known), None) => Some(known),
+            (None, told) => Some(told.unwrap_or(now)),
+        };
+    }
+}
+
 /// Reads a health tree.
 #[must_use]
 pub fn flatten(root: &ComponentHealth) -> Health {
@@ -111,6 +131,36 @@ mod tests {
         assert!(!health.healthy, "a sick destination makes the agent unhealthy whatever the top says");
         assert_eq!(health.reason, "siem: connection refused");
         assert_eq!(health.components[0].since, Some("1970-01-01T00:00:01Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn since_is_kept_while_the_state_is_the_same() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let component = |healthy: bool, since: Option<i64>| ComponentView {
+            kind: ComponentKind::Source,
+            name: "audit".to_owned(),
+            healthy,
+            status: String::new(),
+            reason: String::new(),
+            since: since.map(at),
+        };
+        // Before, told now, expected; it is second 100.
+        let cases = [
+            (None, component(false, Some(7)), 7),
+            (None, component(false, None), 100),
+            (None, component(false, Some(500)), 100),
+            (Some(component(false, Some(7))), component(false, Some(7)), 7),
+            (Some(component(false, Some(7))), component(false, None), 7),
+            (Some(component(false, Some(7))), component(false, Some(90)), 7),
+            (Some(component(false, Some(7))), component(true, None), 100),
+            (Some(component(false, Some(7))), component(true, Some(50)), 50),
+        ];
+        for (before, told, expected) in cases {
+            let before: Vec<_> = before.into_iter().collect();
+            let mut after = [told];
+            settle_since(&before, &mut after, at(100));
+            assert_eq!(after[0].since, Some(at(expected)), "{before:?} {after:?}");
+        }
     }
 
     #[test]

@@ -34,10 +34,14 @@ impl Fleet {
     /// If the store cannot be read.
     pub fn load(store: &dyn Store, book: &PolicyBook) -> Result<Self, StoreError> {
         let mut agents = BTreeMap::new();
+        let mut outages = super::outage::load(store)?;
         for (_, record) in store::scan_json::<AgentRecord>(store, record::PREFIX)? {
             let observed = store::get_json(store, &Observed::key(record.id))?.unwrap_or_default();
             let desired = book.desired(&record.labels);
-            agents.insert(record.id, Agent::new(record, observed, desired));
+            let id = record.id;
+            let mut agent = Agent::new(record, observed, desired);
+            agent.outage = outages.remove(&id).map(Box::new);
+            agents.insert(id, agent);
         }
         Ok(Self { agents: Mutex::new(agents), ..Self::default() })
     }
@@ -59,6 +63,22 @@ impl Fleet {
     /// Works on all agents, by id.
     pub fn each<R>(&self, mut f: impl FnMut(&mut Agent) -> R) -> Vec<R> {
         self.lock().values_mut().map(&mut f).collect()
+    }
+
+    /// All ids.
+    #[must_use]
+    pub fn ids(&self) -> Vec<AgentId> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Works on these agents under one lock; those that are gone are left out.
+    pub fn with_each(&self, ids: &[AgentId], mut f: impl FnMut(&mut Agent)) {
+        let mut agents = self.lock();
+        for id in ids {
+            if let Some(agent) = agents.get_mut(id) {
+                f(agent);
+            }
+        }
     }
 
     /// The number of agents.

@@ -4,13 +4,18 @@
 //! [`view`] and [`roll_up`] turn that into answers; they are functions of values and the time.
 
 pub mod agent;
+pub mod baseline;
 pub mod health;
+pub mod history;
 pub mod inventory;
 pub mod link;
+mod names;
 pub mod observed;
+pub mod outage;
 pub mod rates;
 pub mod record;
 pub mod roll_up;
+pub mod state;
 pub mod view;
 
 pub use agent::Agent;

@@ -120,7 +120,8 @@ impl Observed {
             self.attributes = attributes(description);
         }
         if let Some(tree) = &message.health {
-            let Health { healthy, reason, components } = health::flatten(tree);
+            let Health { healthy, reason, mut components } = health::flatten(tree);
+            health::settle_since(&self.components, &mut components, now);
             (self.healthy, self.reason, self.components) = (healthy, reason, components);
         }
         if let Some(status) = &message.remote_config_status {

@@ -1,7 +1,9 @@
 //! Sums over the fleet: functions of what the list shows.
 
 use jiff::Timestamp;
-use muster_proto::api::{AgentSummary, Connection, FleetView, PerSecond, PolicyState, RateWindow, Totals};
+use muster_proto::api::{
+    AgentState, AgentSummary, Connection, FlagKind, FleetView, PerSecond, PolicyState, RateWindow, Totals,
+};
 
 /// Adds up rates.
 #[must_use]
@@ -15,6 +17,7 @@ pub fn sum<'a>(windows: impl IntoIterator<Item = &'a RateWindow>) -> RateWindow 
         },
         now: add(a.now, b.now),
         minute: add(a.minute, b.minute),
+        hour: add(a.hour, b.hour),
     })
 }
 
@@ -32,6 +35,7 @@ fn add(a: PerSecond, b: PerSecond) -> PerSecond {
 #[must_use]
 pub fn fleet(agents: &[AgentSummary], now: Timestamp) -> FleetView {
     let count = |f: &dyn Fn(&AgentSummary) -> bool| agents.iter().filter(|a| f(a)).count() as u64;
+    let has = |a: &AgentSummary, kind| a.flags.iter().any(|flag| flag.kind == kind);
     let there = |a: &AgentSummary| a.connection == Connection::Connected;
     FleetView {
         at: now,
@@ -42,6 +46,12 @@ pub fn fleet(agents: &[AgentSummary], now: Timestamp) -> FleetView {
         never_connected: count(&|a| a.connection == Connection::NeverConnected),
         healthy: count(&|a| there(a) && a.healthy),
         unhealthy: count(&|a| there(a) && !a.healthy),
+        degraded: count(&|a| a.state == AgentState::Degraded),
+        failed: count(&|a| a.state == AgentState::Failed),
+        planned_outage: count(&|a| a.state == AgentState::PlannedOutage),
+        quarantined: count(&|a| a.state == AgentState::Quarantined),
+        silent: count(&|a| has(a, FlagKind::Silent)),
+        noisy: count(&|a| has(a, FlagKind::Noisy)),
         policy_failed: count(&|a| a.policy.state == PolicyState::Failed),
         policy_pending: count(&|a| matches!(a.policy.state, PolicyState::Applying | PolicyState::Waiting)),
         rates: sum(agents.iter().map(|a| &a.rates)),
@@ -59,6 +69,14 @@ mod tests {
             id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
             name: "P".to_owned(),
             labels: Default::default(),
+            state: match (connection, healthy) {
+                (Connection::Connected, true) => AgentState::Healthy,
+                (Connection::Connected, false) => AgentState::Failed,
+                (Connection::Reconnecting, _) => AgentState::Reconnecting,
+                (Connection::Offline, _) => AgentState::PlannedOutage,
+                (Connection::NeverConnected, _) => AgentState::NeverConnected,
+            },
+            since: None,
             connection,
             life: AgentLife::Active,
             last_seen: None,
@@ -79,6 +97,8 @@ mod tests {
                 ..RateWindow::default()
             },
             lag_ms: 0,
+            flags: Vec::new(),
+            planned_outage: None,
         }
     }
 
@@ -95,6 +115,7 @@ mod tests {
         assert_eq!((view.agents, view.connected, view.offline), (5, 2, 1));
         assert_eq!((view.reconnecting, view.never_connected), (1, 1));
         assert_eq!((view.healthy, view.unhealthy), (1, 1));
+        assert_eq!((view.failed, view.degraded, view.planned_outage, view.quarantined), (1, 0, 1, 0));
         assert_eq!((view.policy_failed, view.policy_pending), (1, 3));
         assert_eq!(view.rates.total.received, 50);
         assert!((view.rates.now.received - 5.0).abs() < 1e-9);

@@ -2,14 +2,40 @@
 
 use super::agent::Agent;
 use super::record::Life;
+use super::{outage, state};
 use jiff::Timestamp;
 use muster_proto::api::{
-    AgentLife, AgentRates, AgentSummary, AgentView, CertificateView, Connection, HoldView,
+    AgentLife, AgentRates, AgentState, AgentSummary, AgentView, CertificateView, Connection, HoldView,
+    PlannedOutage,
 };
 use muster_proto::opamp::attribute;
 
 /// A clock that is further off is warned of; between hosts that are kept in time a second is much.
 const MAX_SKEW_MS: u64 = 30_000;
+
+/// The one state, and since when.
+#[must_use]
+pub fn state(agent: &Agent, now: Timestamp) -> (AgentState, Option<Timestamp>) {
+    let said = state::level(&agent.observed);
+    // With a clock that is off nothing that it says of times can be relied on.
+    let level = if skew_warning(agent.skew_ms()).is_some() { said.max(state::Level::Degraded) } else { said };
+    let planned = planned_outage(agent, now);
+    let facts = state::Facts {
+        connection: agent.connection(now),
+        level,
+        quarantined: agent.hold().is_some(),
+        planned_outage: planned.is_some(),
+    };
+    let state = state::state(facts);
+    let since = planned.filter(|_| state == AgentState::PlannedOutage).map(|outage| outage.since);
+    (state, since.or_else(|| state::since(state, &agent.observed, agent.last_seen)))
+}
+
+/// The planned outage that is on.
+#[must_use]
+pub fn planned_outage(agent: &Agent, now: Timestamp) -> Option<PlannedOutage> {
+    outage::present(agent.outage.as_deref(), &agent.observed, now)
+}
 
 /// The line of the list.
 #[must_use]
@@ -19,10 +45,13 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
     let hold = agent.hold();
     let skew = skew_warning(agent.skew_ms());
     let complaint = hold.map(|(word, hold)| format!("{word}: {}", hold.reason)).or(skew);
+    let (state, since) = state(agent, now);
     AgentSummary {
         id: agent.record.id,
         name: agent.observed.name(agent.record.id),
         labels: agent.record.labels.clone(),
+        state,
+        since,
         connection,
         last_seen: agent.last_seen,
         healthy: agent.observed.healthy && complaint.is_none(),
@@ -33,6 +62,9 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
         policy: agent.policy_status(now),
         rates: agent.rates.window(connection != Connection::Connected),
         lag_ms: agent.rates.lag_ms(),
+        // What was seen before it left says nothing of now.
+        flags: if connection == Connection::Connected { agent.flags.to_vec() } else { Vec::new() },
+        planned_outage: planned_outage(agent, now),
     }
 }
 

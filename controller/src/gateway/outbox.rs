@@ -3,12 +3,17 @@
 //! Whoever has something for an agent leaves it here and goes on; a slow socket holds up nobody. The policy
 //! itself is not kept here: the session sends the one that is wanted when it gets to it.
 
+use muster_proto::session::inspect::InspectRequest;
 use muster_proto::session::rates::RatesWatch;
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, oneshot};
 
 /// Probes that may wait on one connection; more are answered as if the other end were silent.
 const MAX_PROBES: usize = 4;
+
+/// Questions that may wait for one agent.
+const MAX_ASKS: usize = 32;
 
 /// Why a session is ended from this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub struct Pending {
     pub settings: bool,
     /// Somebody looks at the rates.
     pub watch: Option<RatesWatch>,
+    /// Questions, oldest first: the exception to "latest of each kind", for each has its own answer.
+    pub asks: VecDeque<InspectRequest>,
     /// Something that the agent should say in its health and log.
     pub warning: Option<String>,
     /// Who wants to know whether the other end is alive.
@@ -67,6 +74,28 @@ impl Outbox {
     /// Asks for faster reports.
     pub fn watch(&self, watch: RatesWatch) {
         self.with(|p| p.watch = Some(watch));
+    }
+
+    /// Asks the agent; false if too many questions wait for it already.
+    #[must_use]
+    pub fn ask(&self, request: InspectRequest) -> bool {
+        self.with(|p| {
+            let room = p.asks.len() < MAX_ASKS;
+            if room {
+                p.asks.push_back(request);
+            }
+            room
+        })
+    }
+
+    /// Puts back what a poll had no room for; newer ones stay behind.
+    pub fn put_back(&self, asks: VecDeque<InspectRequest>, watch: Option<RatesWatch>) {
+        self.with(|p| {
+            let newer = std::mem::replace(&mut p.asks, asks);
+            p.asks.extend(newer);
+            p.asks.truncate(MAX_ASKS);
+            p.watch = p.watch.take().or(watch);
+        });
     }
 
     /// Tells the agent something.

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
 use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, ServerToAgent};
+use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
 
 /// Handles a poll. Compression of the answer is done around this; sizes count without it.
@@ -114,15 +115,22 @@ fn add_pending(
     message: &AgentToServer,
     reply: &mut ServerToAgent,
 ) {
-    let pending = claim.outbox.take();
+    let mut pending = claim.outbox.take();
     if let Some(text) = pending.warning {
         *reply = warning(&message.instance_uid, text);
     } else if reply.error_response.is_none() {
-        reply.custom_message = pending.watch.map(|w| RatesMessage::Watch(w).to_custom());
+        // An answer carries one custom message; what is left waits for the next poll.
+        reply.custom_message = match pending.asks.pop_front() {
+            Some(ask) => Some(InspectMessage::Request(ask).to_custom()),
+            None => pending.watch.take().map(|w| RatesMessage::Watch(w).to_custom()),
+        };
         if pending.settings && reply.connection_settings.is_none() {
             let heartbeat = app.config.heartbeat_seconds;
             reply.connection_settings =
                 Some(pace_offer(&app.authority.trust(), &channel.endpoint, heartbeat));
         }
+    }
+    if !pending.asks.is_empty() || pending.watch.is_some() {
+        claim.outbox.put_back(pending.asks, pending.watch);
     }
 }

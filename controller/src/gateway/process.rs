@@ -17,6 +17,7 @@ use muster_proto::opamp::{
     AgentIdentification, AgentToServer, RetryInfo, ServerErrorResponse, ServerErrorResponseType,
     ServerToAgent,
 };
+use muster_proto::session::inspect::InspectMessage;
 use muster_shared::id::AgentId;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -160,6 +161,11 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServe
         && let Err(error) = life::look_at_place(app, id, channel.from).await
     {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "partition not stored");
+    }
+    if let Some(custom) = &message.custom_message
+        && let Ok(InspectMessage::Reply(answer)) = InspectMessage::from_custom(custom)
+    {
+        app.inspect.hear(id, answer);
     }
     if let Err(error) = persist(app, id, changed, effective_text(message)).await {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");

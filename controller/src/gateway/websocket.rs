@@ -18,6 +18,7 @@ use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReaso
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
 use muster_proto::opamp::{PATH, ServerToAgent};
+use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
 use muster_shared::id::AgentId;
 use std::sync::Arc;
@@ -253,7 +254,7 @@ impl Connection {
 
     /// Sends what waits.
     async fn speak(&mut self, pending: Pending) -> Result<(), End> {
-        let Pending { policy, settings, watch, warning: text, probes, farewell } = pending;
+        let Pending { policy, settings, watch, asks, warning: text, probes, farewell } = pending;
         if !probes.is_empty() {
             // Those who asked before and gave up are forgotten, so that this does not grow.
             self.probes.retain(|p| !p.is_closed());
@@ -283,6 +284,14 @@ impl Connection {
         if news.remote_config.is_some() || news.custom_message.is_some() || news.connection_settings.is_some()
         {
             self.send(&news).await?;
+        }
+        for ask in asks {
+            let question = ServerToAgent {
+                instance_uid: self.uid.clone(),
+                custom_message: Some(InspectMessage::Request(ask).to_custom()),
+                ..ServerToAgent::default()
+            };
+            self.send(&question).await?;
         }
         match farewell {
             None => Ok(()),

@@ -45,7 +45,7 @@ pub(super) fn find(app: &App, id_or_name: &str) -> Result<AgentId, ApiError> {
     }
 }
 
-fn gone(id: AgentId) -> ApiError {
+pub(super) fn gone(id: AgentId) -> ApiError {
     ApiError::not_found(format!("agent {id} was removed"))
 }
 

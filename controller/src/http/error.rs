@@ -128,6 +128,16 @@ impl ApiError {
         Self { retry_after_seconds: Some(retry_after_seconds), ..error }
     }
 
+    /// 502: an agent answered in a way that cannot be read.
+    pub fn bad_gateway(detail: impl Into<String>) -> Self {
+        Self::new("agent-odd", "The agent's answer cannot be read", StatusCode::BAD_GATEWAY, detail)
+    }
+
+    /// 504: an agent did not answer.
+    pub fn gateway_timeout(detail: impl Into<String>) -> Self {
+        Self::new("agent-silent", "The agent did not answer", StatusCode::GATEWAY_TIMEOUT, detail)
+    }
+
     /// 500; the cause goes to the log, not to the client.
     pub fn internal(tried: &'static str, error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::error!(error, tried, "request failed");

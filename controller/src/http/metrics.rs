@@ -84,6 +84,24 @@ fn render(fleet: &FleetView, lag_ms: u64, up_seconds: i64, sessions: usize) -> S
         &[("healthy=\"true\"", n(fleet.healthy)), ("healthy=\"false\"", n(fleet.unhealthy))],
     );
     family(
+        "muster_agents_state",
+        "gauge",
+        "Agents that are not healthy by the one state shown; offline wins over every other.",
+        &[
+            ("state=\"degraded\"", n(fleet.degraded)),
+            ("state=\"failed\"", n(fleet.failed)),
+            ("state=\"offline\"", n(fleet.offline)),
+            ("state=\"planned_outage\"", n(fleet.planned_outage)),
+            ("state=\"quarantined\"", n(fleet.quarantined)),
+        ],
+    );
+    family(
+        "muster_agents_flagged",
+        "gauge",
+        "Agents with a source that is silent or noisy by its own past.",
+        &[("flag=\"silent\"", n(fleet.silent)), ("flag=\"noisy\"", n(fleet.noisy))],
+    );
+    family(
         "muster_agents_policy",
         "gauge",
         "Agents that do not run the policy that they should.",

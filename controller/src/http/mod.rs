@@ -14,6 +14,8 @@ pub(crate) mod etag;
 mod event;
 mod gate;
 pub mod idempotency;
+mod inspect;
+mod maintenance;
 pub mod metrics;
 pub mod openapi;
 mod policy;
@@ -70,6 +72,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(policy::routes)
         .configure(draft::routes)
         .configure(rates::routes)
+        .configure(inspect::routes)
+        .configure(maintenance::routes)
         .configure(audit::routes)
         .configure(user::routes)
         .configure(credential::routes)

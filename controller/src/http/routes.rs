@@ -94,6 +94,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/agents/{agent}/release", APPROVER, "End the quarantine of an agent"),
     route("POST", "/api/v1/agents/{agent}/revoke", OPERATOR, "Refuse the certificates of an agent and close its connection"),
     route("POST", "/api/v1/agents/{agent}/decommission", ADMIN, "Remove an agent and refuse its keys for good"),
+    route("PUT", "/api/v1/agents/{agent}/maintenance", OPERATOR, "Announce a planned outage of a partition"),
+    route("DELETE", "/api/v1/agents/{agent}/maintenance", OPERATOR, "End a planned outage"),
     // Enrolments that wait.
     route("GET", "/api/v1/enrolments", VIEWER, "List enrolments that wait for approval"),
     route("POST", "/api/v1/enrolments/{key}/approve", APPROVER, "Let an agent in that waits"),
@@ -102,7 +104,16 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/ca", VIEWER, "The authority, and how far its roll-over has got"),
     route("POST", "/api/v1/ca/roll-over", Person(Role::Admin), "Begin to replace the authority"),
     route("POST", "/api/v1/ca/roll-over/finish", Person(Role::Admin), "Drop the authority that was replaced"),
+    // Health and rates.
     route("GET", "/api/v1/rates", VIEWER, "Event rates"),
+    route("GET", "/api/v1/agents/{agent}/history", VIEWER, "Rates of an agent over the last day"),
+    route("GET", "/api/v1/fleet/history", VIEWER, "Rates of the fleet over the last day"),
+    // Looking into agents: content of events is not for everybody who may see that all is well.
+    route("GET", "/api/v1/agents/{agent}/events/recent", OPERATOR, "Recent events of an agent"),
+    route("GET", "/api/v1/agents/{agent}/events/tail", OPERATOR, "Events of an agent as they come"),
+    route("GET", "/api/v1/events/tail", OPERATOR, "Events of several agents as they come"),
+    route("POST", "/api/v1/agents/{agent}/preview", OPERATOR, "What a policy would do to recent events of an agent"),
+    route("POST", "/api/v1/agents/{agent}/diagnostics", OPERATOR, "The diagnostics bundle of an agent"),
     // Policies.
     route("POST", "/api/v1/policies/validate", VIEWER, "Check a policy document; changes nothing"),
     route("POST", "/api/v1/policies", OPERATOR, "Publish a policy document"),

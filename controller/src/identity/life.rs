@@ -260,6 +260,7 @@ pub async fn remove(
     batch.delete(AgentRecord::key(id), Condition::Any);
     batch.delete(Observed::key(id), Condition::Any);
     batch.delete(Observed::effective_key(id), Condition::Any);
+    batch.delete(crate::fleet::outage::key(id), Condition::Any);
     for key in record.keys() {
         batch.delete(AgentRecord::owner_key(key), Condition::Any);
     }

@@ -6,6 +6,7 @@ mod audit;
 mod common;
 mod enrolment;
 mod identity;
+mod inspect;
 mod kill;
 mod policy;
 mod policy_set;

@@ -4,13 +4,13 @@ use crate::common::*;
 use muster_proto::api::{AgentView, Connection, PolicyPublished, Problem};
 use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, RemoteConfigStatuses, ServerToAgent, frame};
 
-struct Poller {
+pub struct Poller {
     client: reqwest::Client,
     url: String,
 }
 
 impl Poller {
-    fn new(agent: &TestAgent) -> Self {
+    pub fn new(agent: &TestAgent) -> Self {
         let client = reqwest::Client::builder().tls_backend_preconfigured(agent.tls()).build().unwrap();
         Self { client, url: format!("https://{}/v1/opamp", agent.addr) }
     }
@@ -23,7 +23,7 @@ impl Poller {
         request.send().await.unwrap()
     }
 
-    async fn ask(&self, message: &AgentToServer) -> ServerToAgent {
+    pub async fn ask(&self, message: &AgentToServer) -> ServerToAgent {
         let response = self.post(frame::encode_plain(message, frame::MAX_MESSAGE_BYTES).unwrap(), &[]).await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], CONTENT_TYPE);

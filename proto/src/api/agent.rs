@@ -28,6 +28,82 @@ pub enum Connection {
     NeverConnected,
 }
 
+/// The one state that is shown of an agent. The first that applies wins, in this order: never connected,
+/// offline (or planned outage, where one is announced), quarantined, reconnecting, planned outage (where it is
+/// not healthy), failed, degraded, healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum AgentState {
+    /// All of it works.
+    Healthy,
+    /// It works, but something was lost or is about to be, or is only starting.
+    Degraded,
+    /// A source or a destination does not work.
+    Failed,
+    /// Its socket closed a moment ago.
+    Reconnecting,
+    /// Away.
+    Offline,
+    /// Away, or not working, while its partition is down as announced.
+    PlannedOutage,
+    /// It is not trusted until somebody looked.
+    Quarantined,
+    /// Enrolled, never seen.
+    NeverConnected,
+}
+
+/// How a source differs from its own past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum FlagKind {
+    /// Far fewer events than usual.
+    Silent,
+    /// Far more events than usual.
+    Noisy,
+}
+
+/// A source that is silent or noisy by its own past in the same hour of the week.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SourceFlag {
+    /// Name of the source.
+    pub source: String,
+    /// Silent or noisy.
+    pub kind: FlagKind,
+    /// Since when.
+    pub since: Timestamp,
+    /// What is seen and what is usual.
+    pub reason: String,
+}
+
+/// An outage of a partition that was announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PlannedOutage {
+    /// Since when.
+    pub since: Timestamp,
+    /// It ends by itself then.
+    pub until: Timestamp,
+    /// Why, such as IPL.
+    pub reason: String,
+    /// Who announced it: a user, or `agent`.
+    pub announced_by: String,
+}
+
+/// Announces a planned outage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceRequest {
+    /// How long it lasts, in seconds; at most seven days.
+    pub for_seconds: u64,
+    /// Why, such as IPL.
+    #[serde(default)]
+    pub reason: String,
+}
+
 /// One line of the list of agents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -40,6 +116,11 @@ pub struct AgentSummary {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
     pub labels: Labels,
+    /// The one state to show.
+    pub state: AgentState,
+    /// Since when it is in this state, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Whether it is there; wins over everything else shown.
     pub connection: Connection,
     /// What was decided about it.
@@ -66,6 +147,12 @@ pub struct AgentSummary {
     pub rates: RateWindow,
     /// Greatest lag of its destinations in milliseconds.
     pub lag_ms: u64,
+    /// Its silent and noisy sources.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flags: Vec<SourceFlag>,
+    /// The planned outage that it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned_outage: Option<PlannedOutage>,
 }
 
 /// Everything about one agent.
@@ -227,6 +314,24 @@ pub struct FleetView {
     pub healthy: u64,
     /// Connected and not healthy.
     pub unhealthy: u64,
+    /// In the state `degraded`.
+    #[serde(default)]
+    pub degraded: u64,
+    /// In the state `failed`.
+    #[serde(default)]
+    pub failed: u64,
+    /// In the state `planned_outage`.
+    #[serde(default)]
+    pub planned_outage: u64,
+    /// In the state `quarantined`.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// Agents with a silent source.
+    #[serde(default)]
+    pub silent: u64,
+    /// Agents with a noisy source.
+    #[serde(default)]
+    pub noisy: u64,
     /// Agents whose policy state is `failed`.
     pub policy_failed: u64,
     /// Agents whose policy state is `applying` or `waiting`.

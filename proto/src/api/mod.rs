@@ -29,6 +29,13 @@
 //! | `POST /api/v1/enrolments/{fingerprint, id or name}/approve` | [`Decision`] | [`EnrolmentView`] |
 //! | `POST /api/v1/enrolments/{fingerprint, id or name}/deny` | [`Decision`] | [`EnrolmentView`] |
 //! | `GET /api/v1/agents/{id or name}/policy` | | [`AgentPolicyView`] |
+//! | `GET /api/v1/agents/{id or name}/events/recent` | [`RecentQuery`] | [`RecentEvents`] |
+//! | `GET /api/v1/agents/{id or name}/events/tail` | [`TailQuery`] | server-sent [`TailItem`]s |
+//! | `GET /api/v1/events/tail` | [`TailQuery`] | server-sent [`TailItem`]s of several agents |
+//! | `POST /api/v1/agents/{id or name}/diagnostics` | [`DiagnosticsRequest`] | the bundle, JSON |
+//! | `POST /api/v1/agents/{id or name}/preview` | an effective policy | [`PreviewView`] |
+//! | `PUT /api/v1/agents/{id or name}/maintenance` | [`MaintenanceRequest`] | [`AgentView`] |
+//! | `DELETE /api/v1/agents/{id or name}/maintenance` | | 204 |
 //! | `GET /api/v1/fleet` | | [`FleetView`] |
 //! | `POST /api/v1/policies/validate` | YAML (`application/yaml`) | [`PolicyCheck`] |
 //! | `POST /api/v1/policies` | YAML (`application/yaml`) | 201 [`PolicyPublished`] (200 if nothing changed) |
@@ -49,6 +56,8 @@
 //! | `POST /api/v1/drafts/{name}/publish` | `If-Match` | [`PolicyPublished`]; the draft is gone |
 //! | `GET /api/v1/schemas/policy` | | JSON Schema of policy documents; needs no session |
 //! | `GET /api/v1/rates` | [`RatesQuery`] | [`RatesView`] |
+//! | `GET /api/v1/agents/{id or name}/history` | [`HistoryQuery`] | [`HistoryView`] |
+//! | `GET /api/v1/fleet/history` | [`HistoryQuery`] | [`HistoryView`] |
 //! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
 //!
 //! All but `login` and the schema want `Authorization: Bearer <session token>`.
@@ -59,6 +68,7 @@ mod ca;
 mod draft;
 mod enrolment;
 mod event;
+mod inspect;
 mod page;
 mod plan;
 mod policy;
@@ -70,14 +80,19 @@ mod token;
 mod user;
 
 pub use agent::{
-    AgentPolicyView, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView, Connection,
-    FleetView, Labels, PolicyState, PolicyStatusView,
+    AgentPolicyView, AgentState, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView,
+    Connection, FlagKind, FleetView, Labels, MaintenanceRequest, PlannedOutage, PolicyState,
+    PolicyStatusView, SourceFlag,
 };
 pub use audit::{AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE};
 pub use ca::{AuthorityView, CaFinish, CaView};
 pub use draft::{DraftQuery, DraftText, DraftView};
 pub use enrolment::{AgentLife, Decision, EnrolmentState, EnrolmentView, HoldView};
 pub use event::{AgentEvent, FleetEvent, PolicyEvent, ReloadEvent};
+pub use inspect::{
+    DiagnosticsRequest, EventView, PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem,
+    TailQuery,
+};
 pub use page::{Page, PageQuery};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
@@ -92,7 +107,8 @@ pub use proposal::{
     ProposalDecision, ProposalKind, ProposalState, ProposalView, Settings, SettingsChange, SettingsChanged,
 };
 pub use rates::{
-    AgentRates, DestinationRates, PerSecond, RateWindow, RatesQuery, RatesView, SourceRates, Totals,
+    AgentRates, DestinationCounters, DestinationRates, HistoryMetric, HistoryQuery, HistorySeries,
+    HistoryView, PerSecond, RateWindow, RatesQuery, RatesView, SourceCounters, SourceRates, Totals,
 };
 pub use session::{CSRF_HEADER, LoginQuery, LoginReply, LoginRequest, PasswordChange, WhoAmI};
 pub use token::{TokenCreated, TokenRequest, TokenView};

@@ -35,13 +35,15 @@ fn an_agent_view_survives_the_round_trip() {
     let window = RateWindow {
         total: Totals { received: 10, kept: 8, dropped: 2, delivered: 8 },
         now: PerSecond { received: 1.5, ..PerSecond::default() },
-        minute: PerSecond::default(),
+        ..RateWindow::default()
     };
     let view = AgentView {
         summary: AgentSummary {
             id,
             name: "PROD01".into(),
             labels: [("env".to_owned(), "prod".to_owned())].into(),
+            state: AgentState::Reconnecting,
+            since: None,
             connection: Connection::Reconnecting,
             life: AgentLife::Active,
             last_seen: Some("2026-11-22T04:00:00Z".parse().unwrap()),
@@ -58,6 +60,8 @@ fn an_agent_view_survives_the_round_trip() {
             },
             rates: window,
             lag_ms: 0,
+            flags: vec![],
+            planned_outage: None,
         },
         enrolled_at: "2026-11-22T03:00:00Z".parse().unwrap(),
         attributes: Default::default(),

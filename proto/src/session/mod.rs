@@ -1,7 +1,13 @@
 //! Payloads of Muster's own: the enrolment token, and what custom OpAMP capabilities carry.
 
 pub mod fingerprint;
+pub mod inspect;
 pub mod rates;
 pub mod token;
+
+#[allow(missing_docs, unreachable_pub, clippy::all)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/muster.v1.rs"));
+}
 
 pub use token::EnrolmentToken;

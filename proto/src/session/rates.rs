@@ -1,12 +1,7 @@
 //! Capability `io.muster.rates/v1`: cumulative counters per source and destination, and the controller's
 //! wish to see them faster for a while.
 
-#[allow(missing_docs, unreachable_pub, clippy::all)]
-mod generated {
-    include!(concat!(env!("OUT_DIR"), "/muster.v1.rs"));
-}
-
-pub use generated::{DestinationRates, RatesReport, RatesWatch, SourceRates};
+pub use super::generated::{DestinationRates, RatesReport, RatesWatch, SourceRates};
 
 use crate::opamp::CustomMessage;
 use prost::Message;

@@ -7,9 +7,11 @@
 mod dictionary;
 pub mod field;
 mod kind;
+pub mod query;
 
 pub use dictionary::{Dictionary, FieldDef, FieldType, dictionary};
 pub use kind::{AgentEvent, EventKind, SourceKind};
+pub use query::{EventQuery, QueryError};
 
 use crate::severity::Severity;
 use std::sync::Arc;

@@ -16,6 +16,7 @@ pub mod merge;
 pub mod model;
 pub mod parse;
 pub mod pattern;
+pub mod preview;
 pub mod provenance;
 mod raw;
 pub mod route;

@@ -47,6 +47,11 @@ impl Password {
     fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Shows the text to whoever has to keep it out of something.
+    pub(crate) fn keep_out(&self, of: impl FnOnce(&str)) {
+        of(&self.0);
+    }
 }
 
 impl std::fmt::Debug for Password {

@@ -14,6 +14,7 @@ use muster_proto::opamp::{
     AgentRemoteConfig, ConnectionSettingsOffers, CustomMessage, EffectiveConfig, RemoteConfigStatus,
     RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent,
 };
+use muster_proto::session::inspect::{self, InspectMessage};
 use muster_proto::session::rates::{self, RatesMessage};
 use muster_shared::id::AgentId;
 use std::time::Duration;
@@ -61,7 +62,7 @@ impl Uplink {
             self.hear_settings(settings, ctx);
         }
         if let Some(custom) = &message.custom_message {
-            self.hear_custom(custom);
+            self.hear_custom(custom, ctx);
         }
         if let Some(offer) = &message.remote_config {
             self.hear_offer(offer, ctx);
@@ -168,11 +169,26 @@ impl Uplink {
         }
     }
 
-    fn hear_custom(&mut self, message: &CustomMessage) {
+    fn hear_custom(&mut self, message: &CustomMessage, ctx: &mut Context<Self>) {
+        if message.capability == inspect::CAPABILITY {
+            self.hear_inspect(message, ctx);
+            return;
+        }
         match RatesMessage::from_custom(message) {
             Ok(RatesMessage::Watch(watch)) => self.pace.watch(&watch, self.now()),
             Ok(RatesMessage::Report(_)) => debug!("rates from the controller, ignored"),
             Err(error) => debug!(%error, "custom message ignored"),
+        }
+    }
+
+    fn hear_inspect(&mut self, message: &CustomMessage, ctx: &mut Context<Self>) {
+        match (InspectMessage::from_custom(message), &self.inspect) {
+            (Ok(InspectMessage::Request(request)), Some(handler)) => {
+                ctx.spawn(handler.ask(request, ctx.address().recipient()).into_actor(self));
+            }
+            (Ok(InspectMessage::Request(_)), None) => debug!("request to look in, nobody answers it"),
+            (Ok(InspectMessage::Reply(_)), _) => debug!("reply from the controller, ignored"),
+            (Err(error), _) => debug!(%error, "custom message ignored"),
         }
     }
 

@@ -15,8 +15,8 @@ use crate::uplink::state::{Event, State, Step, Surroundings};
 use crate::uplink::transport::proxy::Proxy;
 use crate::uplink::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, LinkTask, TransportKind};
 use crate::uplink::{
-    DescribePartition, Disconnect, GetUplinkState, PolicyHandler, PolicyOffer, RatesProvider, ReportHealth,
-    UplinkState,
+    DescribePartition, Disconnect, GetUplinkState, InspectHandler, PolicyHandler, PolicyOffer, RatesProvider,
+    ReportHealth, Say, UplinkState,
 };
 use actix::fut::ActorFutureExt;
 use actix::{
@@ -27,9 +27,11 @@ use futures_util::stream;
 use jiff::Timestamp;
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities};
 use muster_proto::opamp::{AgentToServer, CustomCapabilities, CustomMessage};
+use muster_proto::session::inspect;
 use muster_proto::session::rates::{self, RatesMessage, RatesReport};
 use muster_shared::id::AgentId;
 use renewal::Renewal;
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -51,6 +53,10 @@ pub const CAPABILITIES: AgentCapabilities = AgentCapabilities(
         | AgentCapabilities::REPORTS_HEARTBEAT.0
         | AgentCapabilities::REPORTS_CONNECTION_SETTINGS_STATUS.0,
 );
+
+/// Custom messages that wait to be sent, at most, and their bytes.
+const MAX_SAYING: usize = 32;
+const MAX_SAYING_BYTES: usize = 4 * 1024 * 1024;
 
 /// How long a goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -129,6 +135,8 @@ pub struct Uplink {
     last_settings_hash: Option<Vec<u8>>,
     complaint: Option<String>,
     renewal: Renewal,
+    inspect: Option<Rc<dyn InspectHandler>>,
+    saying: VecDeque<CustomMessage>,
 }
 
 impl Uplink {
@@ -162,11 +170,22 @@ impl Uplink {
             last_settings_hash: None,
             complaint: None,
             renewal: Renewal::new(),
+            inspect: None,
+            saying: VecDeque::new(),
             settings,
             policy,
             rates,
             sink,
         }
+    }
+
+    /// Answers the controller's questions by `handler`.
+    #[must_use]
+    pub fn with_inspect(mut self, handler: Rc<dyn InspectHandler>) -> Self {
+        self.inspect = Some(handler);
+        let capabilities = [rates::CAPABILITY, inspect::CAPABILITY].map(str::to_owned).to_vec();
+        self.reporter.set_custom_capabilities(CustomCapabilities { capabilities });
+        self
     }
 
     fn now(&self) -> Duration {
@@ -295,23 +314,38 @@ impl Uplink {
             State::Stopped | State::Connecting { .. } | State::BackingOff { .. } => return,
         }
         let now = self.now();
-        if self.reporter.has_news() || now >= self.pace.next_due(now) {
-            let custom_message =
-                (self.server.takes_rates && self.pace.rates_due(now)).then(|| self.rates_message());
-            self.send(Extras { custom_message, ..Extras::default() }, ctx);
+        let said = !self.saying.is_empty();
+        if self.reporter.has_news() || now >= self.pace.next_due(now) || said {
+            // Rates wait for what is being said: they are cumulative, and it is asked for.
+            let rates = !said && self.server.takes_rates && self.pace.rates_due(now);
+            let custom_message = match (rates, self.has_room()) {
+                (true, _) => Some(self.rates_message()),
+                (false, true) => self.saying.pop_front(),
+                (false, false) => None,
+            };
+            self.send_with(Extras { custom_message, ..Extras::default() }, rates, ctx);
         } else {
             self.await_due(ctx);
         }
     }
 
+    /// A message that is made now can be sent.
+    fn has_room(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.outbox.capacity() > 0)
+    }
+
     /// Writes the next message if there is room. Without room nothing is lost: the news stay unsaid until
     /// [`LinkEvent::Written`] tells of room.
     fn send(&mut self, extras: Extras, ctx: &mut Context<Self>) {
+        self.send_with(extras, false, ctx);
+    }
+
+    fn send_with(&mut self, extras: Extras, rates: bool, ctx: &mut Context<Self>) {
         let Some(Ok(room)) = self.open.as_ref().map(|open| open.outbox.clone().try_reserve_owned()) else {
             return;
         };
         // A server that takes no rates must not make them overdue for ever.
-        let with_rates = extras.custom_message.is_some() || !self.server.takes_rates;
+        let with_rates = rates || !self.server.takes_rates;
         room.send(self.reporter.next(extras));
         self.pace.sent(with_rates, self.now());
         self.await_due(ctx);
@@ -395,6 +429,20 @@ impl Handler<DescribePartition> for Uplink {
         self.settings.facts.partition = Some(partition);
         self.describe();
         self.flush(ctx);
+    }
+}
+
+impl Handler<Say> for Uplink {
+    type Result = bool;
+
+    fn handle(&mut self, Say(message): Say, ctx: &mut Self::Context) -> bool {
+        let waiting: usize = self.saying.iter().map(|message| message.data.len()).sum();
+        if self.saying.len() >= MAX_SAYING || waiting + message.data.len() > MAX_SAYING_BYTES {
+            return false;
+        }
+        self.saying.push_back(message);
+        self.flush(ctx);
+        true
     }
 }
 

@@ -6,6 +6,9 @@ mod api_token;
 mod audit_log;
 mod ca;
 mod decision;
+mod diagnostics;
+mod events;
+mod history;
 mod login;
 mod policy;
 mod proposals;
@@ -76,6 +79,8 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             AgentsCommand::Show { agent } => agents::show(&agent, context).await,
             AgentsCommand::Label { agent, changes } => agents::label(&agent, changes, context).await,
             AgentsCommand::Policy { agent } => policy::effective::show(&agent, context).await,
+            AgentsCommand::Maintenance(args) => agents::maintenance(args, context).await,
+            AgentsCommand::Diagnostics(args) => diagnostics::run(args, context).await,
             AgentsCommand::Remove { agent } => agents::remove(&agent, context).await,
             AgentsCommand::Pending => decision::pending(context).await,
             AgentsCommand::Approve(args) => decision::enrolment("approve", args, context).await,
@@ -100,6 +105,11 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             PolicyCommand::History { policy } => policy::history(policy.as_deref(), context).await,
             PolicyCommand::Diff { a, b } => policy::diff(&a, &b, context).await,
         },
+        Command::Events(command) => events::run(command, context).await,
+        Command::Rates(args) if args.history.is_some() => {
+            let span = args.history.unwrap_or_default();
+            history::show(&args, span, context).await
+        }
         Command::Rates(args) => rates::rates(&args, context).await,
         Command::Users(command) => users::users(command, context).await,
         Command::ApiToken(command) => api_token::api_token(command, context).await,

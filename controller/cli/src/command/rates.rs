@@ -71,6 +71,8 @@ fn table(view: &RatesView, style: Style) -> Table {
     let mut table = style.table(&[
         "AGENT",
         "RECEIVED/S",
+        "1 MIN",
+        "1 H",
         "KEPT/S",
         "DROPPED/S",
         "DELIVERED/S",
@@ -94,6 +96,8 @@ fn add(table: &mut Table, name: &str, window: &RateWindow, lag_ms: u64) {
     table.add_row([
         plain(name),
         plain(rate(window.now.received)),
+        plain(rate(window.minute.received)),
+        plain(rate(window.hour.received)),
         plain(rate(window.now.kept)),
         plain(rate(window.now.dropped)),
         plain(rate(window.now.delivered)),
@@ -113,7 +117,7 @@ mod tests {
         let window = RateWindow {
             total: Totals { received: 12_345, kept: 12_000, dropped: 345, delivered: 11_999 },
             now: PerSecond { received: 40.4, kept: 39.0, dropped: 1.4, delivered: 39.2 },
-            minute: PerSecond::default(),
+            ..RateWindow::default()
         };
         RatesView {
             at: "2026-11-22T04:00:00.5Z".parse().unwrap(),
@@ -142,9 +146,9 @@ mod tests {
     fn a_table_for_people() {
         assert_eq!(
             shown(false, PLAIN),
-            " AGENT    RECEIVED/S  KEPT/S  DROPPED/S  DELIVERED/S  LAG  RECEIVED  DROPPED  DELIVERED\n\
-             \x20PROD01   40          39      1.4        39           1 s  12,345    345      11,999\n\
-             \x20(fleet)  40          39      1.4        39           1 s  12,345    345      11,999\n"
+            " AGENT    RECEIVED/S  1 MIN  1 H  KEPT/S  DROPPED/S  DELIVERED/S  LAG  RECEIVED  DROPPED  DELIVERED\n\
+             \x20PROD01   40          0      0    39      1.4        39           1 s  12,345    345      11,999\n\
+             \x20(fleet)  40          0      0    39      1.4        39           1 s  12,345    345      11,999\n"
         );
     }
 

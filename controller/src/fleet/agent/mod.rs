@@ -7,11 +7,12 @@ use super::record::{AgentRecord, Hold, Life};
 use crate::gateway::outbox::Outbox;
 use crate::policy::assign::Desired;
 use jiff::{SignedDuration, Timestamp};
-use muster_proto::api::{Connection, PolicyState, PolicyStatusView};
+use muster_proto::api::{Connection, PlannedOutage, PolicyState, PolicyStatusView, SourceFlag};
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
 use muster_proto::opamp::{
     AgentToServer, ConnectionSettingsOffers, CustomCapabilities, ServerToAgent, attribute,
 };
+use muster_proto::session::inspect;
 use muster_proto::session::rates::{self, RatesMessage};
 use muster_shared::id::Revision;
 use std::sync::Arc;
@@ -53,6 +54,12 @@ pub struct Agent {
     pub desired: Arc<Desired>,
     /// What waits for it.
     pub outbox: Arc<Outbox>,
+    /// Its silent and noisy sources.
+    pub flags: Box<[SourceFlag]>,
+    /// The planned outage that an operator announced; it may be over.
+    pub outage: Option<Box<PlannedOutage>>,
+    /// It answers questions about itself.
+    pub takes_inspect: bool,
     /// Held by the poll that is under way.
     pub poll_turn: Arc<tokio::sync::Semaphore>,
     /// Grows with each change of `observed`.
@@ -96,6 +103,9 @@ impl Agent {
             renewed_at: None,
             desired,
             outbox: Arc::default(),
+            flags: Box::default(),
+            outage: None,
+            takes_inspect: false,
             poll_turn: Arc::new(tokio::sync::Semaphore::new(1)),
             version: 0,
             stored: 0,
@@ -143,9 +153,10 @@ impl Agent {
         if self.needs_full_state(message, gap, now) {
             reply.flags |= ServerFlags::REPORT_FULL_STATE.0;
         }
-        if message.custom_capabilities.is_some() {
-            reply.custom_capabilities =
-                Some(CustomCapabilities { capabilities: vec![rates::CAPABILITY.to_owned()] });
+        if let Some(custom) = &message.custom_capabilities {
+            self.takes_inspect = custom.capabilities.iter().any(|name| name == inspect::CAPABILITY);
+            let capabilities = [rates::CAPABILITY, inspect::CAPABILITY].map(str::to_owned).to_vec();
+            reply.custom_capabilities = Some(CustomCapabilities { capabilities });
         }
         let offer = self.offer(now);
         changed |= offer.is_some();

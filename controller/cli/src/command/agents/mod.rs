@@ -1,7 +1,7 @@
 //! `agents`: the list, and one agent in detail.
 
 use super::Context;
-use crate::args::LabelChange;
+use crate::args::{LabelChange, MaintenanceArgs};
 use crate::error::CliError;
 use crate::output::{
     Style, Tone, ago, cell, count, labels, lag, or_dash, plain, print_json, print_table, rate,
@@ -9,7 +9,8 @@ use crate::output::{
 use comfy_table::Table;
 use jiff::Timestamp;
 use muster_proto::api::{
-    AgentLife, AgentSummary, AgentView, ComponentKind, Connection, Labels, PolicyState, PolicyStatusView,
+    AgentLife, AgentState, AgentSummary, AgentView, ComponentKind, Labels, MaintenanceRequest, PolicyState,
+    PolicyStatusView,
 };
 use std::io::{self, Write};
 
@@ -55,6 +56,23 @@ pub(super) async fn label(
     }
     let (name, now) = (crate::output::clean(&view.summary.name), labels(&view.summary.labels));
     Ok(writeln!(context.out, "{name}: {}", crate::output::clean(&now))?)
+}
+
+/// Announces a planned outage, or ends it.
+pub(super) async fn maintenance(args: MaintenanceArgs, context: &mut Context<'_>) -> Result<(), CliError> {
+    let client = context.client()?;
+    let path = ["agents", args.agent.as_str(), "maintenance"];
+    let Some(duration) = args.duration else {
+        client.delete(&path).await?;
+        return Ok(writeln!(context.err, "the planned outage is over")?);
+    };
+    let request = MaintenanceRequest { for_seconds: duration.as_secs(), reason: args.reason };
+    let view: AgentView = client.put(&path, &request).await?;
+    if context.style.json {
+        return Ok(print_json(context.out, &view)?);
+    }
+    let until = view.summary.planned_outage.map_or_else(|| "-".to_owned(), |outage| outage.until.to_string());
+    Ok(writeln!(context.out, "{}: planned outage until {until}", crate::output::clean(&view.summary.name))?)
 }
 
 /// Removes an agent by name or id.
@@ -118,22 +136,31 @@ fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
     table
 }
 
-/// One word for an agent, and the reason. The connection wins: what an agent said before it left is old.
+/// One word for an agent, and the reason.
 fn health(agent: &AgentSummary) -> (&'static str, Tone, String) {
-    match agent.life {
-        AgentLife::Active => {}
-        AgentLife::Quarantined => return ("quarantined", Tone::Bad, agent.reason.clone()),
-        AgentLife::Revoked => return ("revoked", Tone::Bad, agent.reason.clone()),
+    if agent.life == AgentLife::Revoked {
+        return ("revoked", Tone::Bad, agent.reason.clone());
     }
-    match agent.connection {
-        Connection::Offline => ("offline", Tone::Bad, agent.reason.clone()),
-        Connection::NeverConnected => ("never seen", Tone::Warn, agent.reason.clone()),
-        Connection::Reconnecting => ("reconnecting", Tone::Warn, agent.reason.clone()),
-        Connection::Connected if !agent.healthy => ("unhealthy", Tone::Bad, agent.reason.clone()),
-        Connection::Connected if agent.policy.state == PolicyState::Failed => {
+    let reason = || agent.reason.clone();
+    let planned = || match &agent.planned_outage {
+        Some(outage) => format!("until {}: {}", outage.until.strftime("%F %H:%M UTC"), outage.reason),
+        None => reason(),
+    };
+    match agent.state {
+        AgentState::Offline => ("offline", Tone::Bad, reason()),
+        AgentState::PlannedOutage => ("planned outage", Tone::Warn, planned()),
+        AgentState::NeverConnected => ("never seen", Tone::Warn, reason()),
+        AgentState::Quarantined => ("quarantined", Tone::Bad, reason()),
+        AgentState::Reconnecting => ("reconnecting", Tone::Warn, reason()),
+        AgentState::Failed => ("failed", Tone::Bad, reason()),
+        AgentState::Degraded => ("degraded", Tone::Warn, reason()),
+        AgentState::Healthy if agent.policy.state == PolicyState::Failed => {
             ("healthy", Tone::Warn, format!("policy refused: {}", agent.policy.reason))
         }
-        Connection::Connected => ("healthy", Tone::Good, String::new()),
+        AgentState::Healthy => match agent.flags.first() {
+            Some(flag) => ("healthy", Tone::Warn, flag.reason.clone()),
+            None => ("healthy", Tone::Good, String::new()),
+        },
     }
 }
 
@@ -150,6 +177,10 @@ fn policy(status: &PolicyStatusView) -> (String, Tone) {
 
 fn print_view(out: &mut dyn Write, view: &AgentView, now: Timestamp, style: Style) -> io::Result<()> {
     print_table(out, &facts(view, now, style))?;
+    for flag in &view.summary.flags {
+        let since = ago(Some(flag.since), now);
+        writeln!(out, " flagged: {} (since {since})", crate::output::clean(&flag.reason))?;
+    }
     for warning in &view.warnings {
         writeln!(out, " warning: {}", crate::output::clean(warning))?;
     }
@@ -159,10 +190,11 @@ fn print_view(out: &mut dyn Write, view: &AgentView, now: Timestamp, style: Styl
         writeln!(out)?;
         print_table(out, &rates(view, style))?;
     }
-    let drops = drops(view, style);
-    if drops.row_count() > 0 {
-        writeln!(out)?;
-        print_table(out, &drops)?;
+    for table in [drops(view, style), counters(view, style)] {
+        if table.row_count() > 0 {
+            writeln!(out)?;
+            print_table(out, &table)?;
+        }
     }
     Ok(())
 }
@@ -195,6 +227,9 @@ fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
     table.add_row([plain("id"), plain(agent.id.to_string())]);
     table.add_row([plain("system"), plain(system.map_or("-", String::as_str))]);
     table.add_row([plain("health"), cell(word, tone)]);
+    if let Some(since) = agent.since {
+        table.add_row([plain("since"), plain(format!("{since} ({})", ago(Some(since), now)))]);
+    }
     if !reason.is_empty() {
         table.add_row([plain("reason"), cell(reason, tone)]);
     }
@@ -268,6 +303,7 @@ fn rates(view: &AgentView, style: Style) -> Table {
         "DELIVERED",
         "NOW/S",
         "MINUTE/S",
+        "HOUR/S",
         "LAG",
     ]);
     for source in &view.rate_detail.sources {
@@ -281,6 +317,7 @@ fn rates(view: &AgentView, style: Style) -> Table {
             plain("-"),
             plain(rate(window.now.received)),
             plain(rate(window.minute.received)),
+            plain(rate(window.hour.received)),
             plain(lag(source.lag_ms)),
         ]);
     }
@@ -294,6 +331,7 @@ fn rates(view: &AgentView, style: Style) -> Table {
             plain(count(destination.delivered)),
             plain(rate(destination.delivered_now)),
             plain(rate(destination.delivered_minute)),
+            plain(rate(destination.delivered_hour)),
             plain(lag(destination.lag_ms)),
         ]);
     }
@@ -306,6 +344,30 @@ fn drops(view: &AgentView, style: Style) -> Table {
         for (rule, number) in &source.dropped_by_rule {
             table.add_row([plain(rule), plain(&source.name), plain(count(*number))]);
         }
+    }
+    table
+}
+
+/// Counters that tell of trouble, where they are not 0.
+fn counters(view: &AgentView, style: Style) -> Table {
+    let mut table = style.table(&["COUNTED", "AT", "NUMBER", "MEANING"]);
+    let mut add = |name: &str, at: &str, number: u64, meaning: &str| {
+        if number > 0 {
+            table.add_row([plain(name), plain(at), cell(count(number), Tone::Warn), plain(meaning)]);
+        }
+    };
+    for source in &view.rate_detail.sources {
+        let (at, c) = (&source.name, &source.counters);
+        add("bad rows", at, c.bad_rows, "read only in part");
+        add("unknown types", at, c.unknown_types, "kept as hexadecimal digits");
+        add("short entries", at, c.short_entries, "shorter than their layout");
+    }
+    for destination in &view.rate_detail.destinations {
+        let (at, c) = (&destination.name, &destination.counters);
+        add("sent again", at, c.replayed, "after a break: possible duplicates");
+        add("reconnects", at, c.reconnects, "connections after the first");
+        add("truncated", at, c.truncated, "cut to the length of a datagram");
+        add("lost datagrams", at, c.lost_datagrams, "refused by the network");
     }
     table
 }

@@ -2,7 +2,8 @@
 
 use super::*;
 use muster_proto::api::{
-    AgentRates, CertificateView, ComponentView, DestinationRates, PerSecond, RateWindow, SourceRates, Totals,
+    AgentRates, CertificateView, ComponentView, Connection, DestinationCounters, DestinationRates, PerSecond,
+    RateWindow, SourceCounters, SourceRates, Totals,
 };
 use muster_shared::id::Revision;
 
@@ -12,13 +13,16 @@ fn now() -> Timestamp {
     "2026-11-22T04:00:00Z".parse().unwrap()
 }
 
-fn agent(name: &str, connection: Connection, healthy: bool) -> AgentSummary {
+fn agent(name: &str, state: AgentState) -> AgentSummary {
+    let healthy = state == AgentState::Healthy;
     AgentSummary {
+        state,
+        since: None,
         id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
         name: name.into(),
         labels: [("env".to_owned(), "prod".to_owned()), ("site".to_owned(), "zrh".to_owned())].into(),
-        connection,
         life: AgentLife::Active,
+        connection: Connection::Connected,
         last_seen: Some("2026-11-22T03:59:58Z".parse().unwrap()),
         healthy,
         reason: if healthy { String::new() } else { "journal QSYS/QAUDJRN not found".into() },
@@ -34,9 +38,11 @@ fn agent(name: &str, connection: Connection, healthy: bool) -> AgentSummary {
         rates: RateWindow {
             total: Totals::default(),
             now: PerSecond { received: 40.2, ..PerSecond::default() },
-            minute: PerSecond::default(),
+            ..RateWindow::default()
         },
         lag_ms: 850,
+        flags: vec![],
+        planned_outage: None,
     }
 }
 
@@ -47,17 +53,20 @@ fn text(print: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
 }
 
 #[test]
-fn the_connection_wins_over_what_an_agent_said() {
-    for (connection, healthy, word) in [
-        (Connection::Connected, true, "healthy"),
-        (Connection::Connected, false, "unhealthy"),
-        (Connection::Reconnecting, true, "reconnecting"),
-        (Connection::Offline, true, "offline"),
-        (Connection::NeverConnected, false, "never seen"),
+fn a_word_for_each_state() {
+    for (state, word) in [
+        (AgentState::Healthy, "healthy"),
+        (AgentState::Degraded, "degraded"),
+        (AgentState::Failed, "failed"),
+        (AgentState::Reconnecting, "reconnecting"),
+        (AgentState::Offline, "offline"),
+        (AgentState::PlannedOutage, "planned outage"),
+        (AgentState::Quarantined, "quarantined"),
+        (AgentState::NeverConnected, "never seen"),
     ] {
-        assert_eq!(health(&agent("A", connection, healthy)).0, word, "{connection:?}");
+        assert_eq!(health(&agent("A", state)).0, word, "{state:?}");
     }
-    let mut refused = agent("A", Connection::Connected, true);
+    let mut refused = agent("A", AgentState::Healthy);
     refused.policy.state = PolicyState::Failed;
     refused.policy.reason = "no such secret".into();
     assert_eq!(health(&refused), ("healthy", Tone::Warn, "policy refused: no such secret".to_owned()));
@@ -65,7 +74,7 @@ fn the_connection_wins_over_what_an_agent_said() {
 
 #[test]
 fn revisions_running_and_wanted() {
-    let mut status = agent("A", Connection::Connected, true).policy;
+    let mut status = agent("A", AgentState::Healthy).policy;
     for (state, running, shown) in [
         (PolicyState::Applied, Some(7), "7"),
         (PolicyState::Applying, Some(6), "6 → 7 applying"),
@@ -80,19 +89,21 @@ fn revisions_running_and_wanted() {
 
 #[test]
 fn the_list() {
-    let agents =
-        [agent("PROD01", Connection::Connected, true), agent("\x1b[2Jevil", Connection::Connected, false)];
+    let agents = [agent("PROD01", AgentState::Healthy), agent("\x1b[2Jevil", AgentState::Failed)];
     assert_eq!(
         text(|out| print_table(out, &list_table(&agents, now(), PLAIN))),
-        " NAME      HEALTH     LABELS             RELEASE  VERSION  EVENTS/S  LAG     POLICY  LAST SEEN  REASON\n\
-         \x20PROD01    healthy    env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    -\n\
-         \x20 [2Jevil  unhealthy  env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    journal QSYS/QAUDJRN not found\n"
+        " NAME      HEALTH   LABELS             RELEASE  VERSION  EVENTS/S  LAG     POLICY  LAST SEEN  REASON\n\
+         \x20PROD01    healthy  env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    -\n\
+         \x20 [2Jevil  failed   env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    journal QSYS/QAUDJRN not found\n"
     );
 }
 
 #[test]
 fn one_agent_in_detail() {
-    let summary = agent("PROD01", Connection::Connected, false);
+    let summary = AgentSummary {
+        since: Some("2026-11-22T03:50:00Z".parse().unwrap()),
+        ..agent("PROD01", AgentState::Failed)
+    };
     let window = RateWindow {
         total: Totals { received: 1_500, kept: 1_400, dropped: 100, delivered: 0 },
         ..summary.rates
@@ -131,13 +142,16 @@ fn one_agent_in_detail() {
                 window,
                 dropped_by_rule: [("drop-zr".to_owned(), 100)].into(),
                 lag_ms: 20,
+                counters: SourceCounters { bad_rows: 3, ..SourceCounters::default() },
             }],
             destinations: vec![DestinationRates {
                 name: "siem".into(),
                 delivered: 1_390,
                 delivered_now: 39.0,
                 delivered_minute: 12.3,
+                delivered_hour: 2.0,
                 lag_ms: 850,
+                counters: DestinationCounters { replayed: 1_234, ..DestinationCounters::default() },
             }],
         },
         hold: None,
@@ -149,15 +163,18 @@ fn one_agent_in_detail() {
     for line in [
         " name             PROD01",
         " system           pase01",
-        " health           unhealthy",
+        " health           failed",
+        " since            2026-11-22T03:50:00Z (10 min ago)",
         " reason           journal QSYS/QAUDJRN not found",
         " certificate      0a1b until 2026-12-22T03:00:00Z",
         " serial           7812345",
         " warning: a second agent with this identity was refused",
         " audit      source  unhealthy  gap    10 min ago  receiver AUDRCV0007 was deleted before it was read",
-        " source       audit  1,500     1,400  100      -          40     0         20 ms",
-        " destination  siem   -         -      -        1,390      39     12        850 ms",
+        " source       audit  1,500     1,400  100      -          40     0         0       20 ms",
+        " destination  siem   -         -      -        1,390      39     12        2.0     850 ms",
         " drop-zr     audit   100",
+        " bad rows    audit  3       read only in part",
+        " sent again  siem   1,234   after a break: possible duplicates",
     ] {
         assert!(shown.lines().any(|l| l == line), "{line:?} is missing in\n{shown}");
     }
