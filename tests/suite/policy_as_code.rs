@@ -1,7 +1,9 @@
 //! Policies in Git: a pipeline plans, an approved change is applied, all of it or nothing.
 
 use crate::fleet::partition;
+use muster_tests::eventually::eventually;
 use muster_tests::policies;
+use muster_tests::receiver::{Port, Receiver};
 use muster_tests::sandbox::{Controller, Sandbox};
 use serde_json::Value;
 use std::path::Path;
@@ -39,6 +41,7 @@ spec:
 fn a_pipeline_plans_and_applies() {
     // given an agent, and a folder of policies as a checkout of Git
     let at = partition("EASTERN");
+    let siem = Receiver::start(Port::Tcp);
     let sandbox = Sandbox::new("policy-as-code");
     let controller = sandbox.controller_with(&["--heartbeat-seconds", "1"]);
     controller.login();
@@ -49,7 +52,7 @@ fn a_pipeline_plans_and_applies() {
         (view["summary"]["connection"] == "connected").then_some(())
     });
     let git = sandbox.path().join("git");
-    write(&git, "base.yaml", &base("127.0.0.1:9"));
+    write(&git, "base.yaml", &base(&siem.address()));
     write(&git, "sites/east.yml", EAST);
     write(&git, "README.md", "not a policy");
     let folder = git.display().to_string();
@@ -72,6 +75,29 @@ fn a_pipeline_plans_and_applies() {
     let values = controller.muster_ok(&["agents", "policy", &id]);
     assert!(values.contains("spec.rules[quiet].action") && values.contains("east@2"), "{values}");
 
+    // when somebody asks what a rule would do to recent events, the agent says it
+    at.append_mix(300);
+    let zr = at.entries(0..=u64::MAX).iter().filter(|e| e.entry_type == "ZR").count();
+    let af = at.entries(0..=u64::MAX).iter().filter(|e| e.entry_type == "AF").count();
+    assert!(zr > 0 && af > 0, "the mix has both");
+    let flipped = sandbox.write("flipped.yaml", &EAST.replace("[ZR]", "[AF]")).display().to_string();
+    eventually("the agent has seen them", LIMIT, || {
+        let preview = controller.muster_json(&["policy", "preview", "-f", &flipped, "--events"]);
+        let report = &preview["groups"][0]["events"][0]["report"];
+        let (dropped, kept) = (&report["dropped_by_rule"]["quiet"], &report["kept_from_rule"]["quiet"]);
+        let samples = report["samples"].as_array().map_or(0, Vec::len);
+        if *dropped == af && *kept == zr && (1..=20).contains(&samples) {
+            Ok(())
+        } else {
+            Err(preview.to_string())
+        }
+    });
+    let told = controller.muster_ok(&["policy", "preview", "-f", &flipped, "--events"]);
+    assert!(
+        told.contains(&format!("- {af} by quiet")) && told.contains(&format!("+ {zr} that quiet drops now")),
+        "{told}"
+    );
+
     // when one file of a set is broken, then none is published, and the place is named
     write(&git, "base.yaml", &base("127.0.0.1:10"));
     write(&git, "sites/east.yml", &EAST.replace("action: drop", "action: dorp"));
@@ -88,7 +114,10 @@ fn a_pipeline_plans_and_applies() {
     let preview = controller.muster_ok(&["policy", "preview", "-f", &folder, "--prune"]);
     assert!(preview.contains("- remove east"), "{preview}");
     assert!(preview.contains("EASTERN\n  made of base@new"), "{preview}");
-    assert!(preview.contains("SIEMs may see less: destination siem leaves 127.0.0.1:9"), "{preview}");
+    assert!(
+        preview.contains(&format!("SIEMs may see less: destination siem leaves {}", siem.address())),
+        "{preview}"
+    );
     let plan = controller.muster_json(&["policy", "apply", "-f", &folder, "--prune"]);
     let actions: Vec<_> = plan["policies"].as_array().into_iter().flatten().map(|p| &p["action"]).collect();
     assert_eq!(actions, ["update", "remove"], "{plan}");
@@ -96,12 +125,12 @@ fn a_pipeline_plans_and_applies() {
 
     // when somebody looks back: any two revisions, a file against a revision, and back again
     let diff = controller.muster_ok(&["policy", "diff", "base@1", "base@3"]);
-    assert!(diff.contains("\"127.0.0.1:9\" -> \"127.0.0.1:10\""), "{diff}");
+    assert!(diff.contains(&format!("\"{}\" -> \"127.0.0.1:10\"", siem.address())), "{diff}");
     let file = git.join("base.yaml").display().to_string();
     assert_eq!(controller.muster_ok(&["policy", "diff", "base@3", &file]), "");
     let told = controller.muster_ok(&["policy", "revert", "base", "--to", "1"]);
     assert_eq!(told, "base: published as revision 5; selects 1 agent(s)\n");
-    assert_eq!(controller.muster_ok(&["policy", "show", "base"]), base("127.0.0.1:9"));
+    assert_eq!(controller.muster_ok(&["policy", "show", "base"]), base(&siem.address()));
     let told = controller.muster_ok(&["policy", "remove", "base"]);
     assert!(told.contains("removed by revision 6"), "{told}");
 }

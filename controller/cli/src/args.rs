@@ -313,6 +313,9 @@ pub enum PolicyCommand {
         /// As if every policy that is not among the files were removed
         #[arg(long)]
         prune: bool,
+        /// Ask some of the agents what it would do to their recent events
+        #[arg(long)]
+        events: bool,
     },
     /// Publish the text of an older revision again
     Revert {

@@ -1,21 +1,28 @@
 //! Several policies at once: apply, preview; and the schema of a policy document.
 
-use super::auth::Caller;
+use super::auth::{self, Caller};
 use super::error::ApiError;
 use super::policy::{Body, text};
 use super::publish::{Ground, Request, name, publish};
+use super::routes::Access;
 use crate::app::App;
+use crate::audit_log::Outgoing;
+use crate::inspect;
 use crate::policy::impact::Group;
 use crate::policy::plan::{Order, Plan, Read, refusals};
 use crate::policy::{self};
+use crate::store::Batch;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::join_all;
+use jiff::Timestamp;
 use muster_proto::api::{
-    PlanAction, PolicyPlan, PolicyPreview, PolicySetRequest, PolicyText, PreviewGroup, PreviewRefusal,
-    ProposalView,
+    Connection, PlanAction, PolicyPlan, PolicyPreview, PolicySetRequest, PolicyText, PreviewEvents,
+    PreviewGroup, PreviewRefusal, ProposalView, Role,
 };
 use muster_shared::id::AgentId;
 use muster_shared::policy::diff::{diff_effective, narrows};
+use muster_shared::policy::model::EffectivePolicy;
 use muster_shared::policy::schema::document_schema;
 
 /// Largest set of policies, in bytes.
@@ -24,6 +31,10 @@ pub(super) const MAX_SET: usize = 16 * 1024 * 1024;
 const MAX_NAMES: usize = 50;
 /// Most groups that are shown.
 const MAX_GROUPS: usize = 200;
+/// Agents of one group that are asked about their recent events.
+const ASKED_OF_GROUP: usize = 2;
+/// Agents that are asked in all.
+const MAX_ASKED: usize = 10;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -98,7 +109,7 @@ pub(super) async fn apply(
 )]
 pub(super) async fn preview(
     app: web::Data<App>,
-    _: Caller,
+    caller: Caller,
     request: HttpRequest,
     body: Body,
 ) -> Result<web::Json<PolicyPreview>, ApiError> {
@@ -111,12 +122,52 @@ pub(super) async fn preview(
         let documents = vec![PolicyText { text, ..PolicyText::default() }];
         PolicySetRequest { documents, ..PolicySetRequest::default() }
     };
-    blocking(move || {
+    if set.events {
+        // Samples are content of events: not for every viewer, and who looked is written down.
+        auth::may(&caller, Access::Role(Role::Operator))?;
+        let action = Outgoing::by_user(&caller.session.user, caller.from, "policy.preview", "recent events");
+        app.commit(Batch::new(), action).await?;
+    }
+    let at = app.clone();
+    let (mut preview, asked) = blocking(move || {
         let order = order(&set);
-        let ground = Ground::of(&app, &order)?;
-        Ok(web::Json(previewed(&app, &ground, ground.plan(&app, &order))))
+        let ground = Ground::of(&at, &order)?;
+        Ok(previewed(&at, &ground, ground.plan(&at, &order), set.events))
     })
-    .await
+    .await?;
+    let answers = join_all(asked.iter().map(|asked| ask(&app, asked))).await;
+    for (asked, answer) in asked.iter().zip(answers) {
+        if let Some(group) = preview.groups.get_mut(asked.group) {
+            group.events.push(answer);
+        }
+    }
+    Ok(web::Json(preview))
+}
+
+/// An agent that is asked what a policy would do to its recent events.
+struct Asked {
+    /// Its place among the groups.
+    group: usize,
+    agent: AgentId,
+    policy: EffectivePolicy,
+}
+
+/// Asks one agent; that it does not answer spoils nothing for the others.
+async fn ask(app: &App, asked: &Asked) -> PreviewEvents {
+    let (report, problem) = match inspect::preview(app, asked.agent, &asked.policy).await {
+        Ok(report) => (Some(report), String::new()),
+        Err(error) => (None, error.to_string()),
+    };
+    PreviewEvents { agent: name(app, asked.agent), report, problem }
+}
+
+/// The first agents of a group that are connected.
+fn connected(app: &App, agents: &[AgentId]) -> Vec<AgentId> {
+    let now = Timestamp::now();
+    let there = |id: &AgentId| {
+        app.fleet.with(*id, |agent| agent.connection(now) == Connection::Connected).unwrap_or(false)
+    };
+    agents.iter().copied().filter(there).take(ASKED_OF_GROUP).collect()
 }
 
 /// Work that may take long is not done where connections are served.
@@ -129,18 +180,30 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn previewed(app: &App, ground: &Ground, plan: Plan) -> PolicyPreview {
+fn previewed(app: &App, ground: &Ground, plan: Plan, events: bool) -> (PolicyPreview, Vec<Asked>) {
     let Plan { view, groups, .. } = plan;
     let all: u64 = ground.fleet.sets.values().map(|agents| agents.len() as u64).sum();
-    // A document that changes may leave what is merged as it is.
-    let groups: Vec<PreviewGroup> = groups
-        .iter()
-        .map(|group| shown(app, ground, &view, group))
-        .filter(|group| !group.changes.is_empty())
-        .collect();
-    let changed = groups.iter().map(|g| g.count).sum::<u64>();
-    let shown = groups.into_iter().take(MAX_GROUPS).collect();
-    PolicyPreview { plan: view, changed, unchanged: all.saturating_sub(changed), groups: shown }
+    let (mut changed, mut visible, mut asked) = (0, Vec::new(), Vec::new());
+    for group in groups {
+        let shown = shown(app, ground, &view, &group);
+        // A document that changes may leave what is merged as it is.
+        if shown.changes.is_empty() {
+            continue;
+        }
+        changed += shown.count;
+        if visible.len() >= MAX_GROUPS {
+            continue;
+        }
+        if events && shown.refusals.iter().all(|refusal| refusal.count < shown.count) {
+            for agent in connected(app, &group.agents) {
+                asked.push(Asked { group: visible.len(), agent, policy: group.new.clone() });
+            }
+        }
+        visible.push(shown);
+    }
+    asked.truncate(MAX_ASKED);
+    let unchanged = all.saturating_sub(changed);
+    (PolicyPreview { plan: view, changed, unchanged, groups: visible }, asked)
 }
 
 fn shown(app: &App, ground: &Ground, plan: &PolicyPlan, group: &Group) -> PreviewGroup {
@@ -165,5 +228,6 @@ fn shown(app: &App, ground: &Ground, plan: &PolicyPlan, group: &Group) -> Previe
         narrows: narrows(&group.old, &group.new),
         bytes: group.bytes as u64,
         refusals: refused.collect(),
+        events: Vec::new(),
     }
 }

@@ -77,6 +77,7 @@ impl Published {
 pub(super) struct Ground {
     documents: Documents,
     stored: BTreeMap<String, StoredRevision>,
+    signed: BTreeMap<String, usize>,
     /// The fleet.
     pub(super) fleet: FleetFacts,
 }
@@ -91,12 +92,12 @@ impl Ground {
                 stored.insert(name.clone(), found);
             }
         }
-        Ok(Self { documents, stored, fleet: app.fleet.facts() })
+        Ok(Self { documents, stored, signed: app.book.signed_sizes(), fleet: app.fleet.facts() })
     }
 
     /// What an order would do.
     pub(super) fn plan(&self, app: &App, order: &Order) -> Plan {
-        let present = Present { documents: &self.documents, stored: &self.stored };
+        let present = Present { documents: &self.documents, stored: &self.stored, signed: &self.signed };
         plan(order, present, &self.fleet, &|id| name(app, id))
     }
 

@@ -190,6 +190,14 @@ impl PolicyBook {
         live.collect()
     }
 
+    /// What the signed documents in force add to an offer, in bytes, by name.
+    #[must_use]
+    pub fn signed_sizes(&self) -> BTreeMap<String, usize> {
+        let state = self.read();
+        let signed = state.documents.iter().filter_map(|(n, c)| Some((n.clone(), c.signed.as_ref()?)));
+        signed.map(|(name, signed)| (name, signed_size(&signed.text, &signed.signature))).collect()
+    }
+
     /// Every value of the policy that these labels get, with its origin.
     #[must_use]
     pub fn explain(&self, labels: &Labels) -> Vec<ValueOrigin> {
@@ -302,6 +310,12 @@ impl Publication {
             batch.put_json(key(&stored.view.name, stored.view.revision.0), Condition::Absent, stored);
         }
     }
+}
+
+/// What a signed document adds to an offer, in bytes.
+fn signed_size(text: &str, signature: &str) -> usize {
+    let document = SignedDocument { text: text.to_owned(), signature: signature.to_owned() };
+    store::encode(&document).len() + 1
 }
 
 /// Reads and checks a text by itself.

@@ -96,7 +96,7 @@ pub use inspect::{
 pub use page::{Page, PageQuery};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
-    PreviewGroup, PreviewRefusal,
+    PreviewEvents, PreviewGroup, PreviewRefusal,
 };
 pub use policy::{
     ChangeKind, PolicyChange, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyFault, PolicyPublished,

@@ -1,6 +1,6 @@
 //! Policy documents that are published together, and what that would do before it is done.
 
-use super::{PolicyChange, PolicyFault};
+use super::{PolicyChange, PolicyFault, PreviewView};
 use muster_shared::id::Revision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ pub struct PolicySetRequest {
     /// Only say what would be done.
     #[serde(default)]
     pub dry_run: bool,
+    /// For a preview: ask some of the agents that would change what it would do to their recent events.
+    #[serde(default)]
+    pub events: bool,
     /// Present revisions, by name of the policy, that the plan was made from; 0 for none. If one of them is
     /// another by now, nothing is done.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -147,6 +150,23 @@ pub struct PreviewGroup {
     /// Agents that would refuse it, and why; they would run on with the one before.
     #[serde(default)]
     pub refusals: Vec<PreviewRefusal>,
+    /// What it would do to recent events, by the agents that were asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<PreviewEvents>,
+}
+
+/// What an agent says a policy would do to its recent events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PreviewEvents {
+    /// Its name.
+    pub agent: String,
+    /// What it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<PreviewView>,
+    /// Why it says nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub problem: String,
 }
 
 /// Agents that would refuse a policy.

@@ -95,7 +95,9 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
         Command::Policy(command) => match command {
             PolicyCommand::Validate { files, offline } => policy::validate(&files, offline, context).await,
             PolicyCommand::Apply(args) => policy::apply::run(args, context).await,
-            PolicyCommand::Preview { path, prune } => policy::preview::run(&path, prune, context).await,
+            PolicyCommand::Preview { path, prune, events } => {
+                policy::preview::run(&path, prune, events, context).await
+            }
             PolicyCommand::Revert { policy, to } => policy::revert(&policy, to, context).await,
             PolicyCommand::Remove { policy } => policy::remove(&policy, context).await,
             PolicyCommand::Draft(command) => policy::draft::run(command, context).await,

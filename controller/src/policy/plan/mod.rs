@@ -2,7 +2,9 @@
 //! fleet. The same plan is shown by a dry run and a preview, and carried out by publishing.
 
 use super::impact::{Documents, Group, impact, oversize, refusal};
-use super::{Change, Checked, MAX_DOCUMENTS, StoredRevision, check_alone, contradictions, fault};
+use super::{
+    Change, Checked, MAX_DOCUMENTS, StoredRevision, check_alone, contradictions, fault, signed_size,
+};
 use muster_proto::api::{Labels, PlanAction, PlannedPolicy, PolicyFault, PolicyPlan, PolicyText};
 use muster_shared::id::{AgentId, Revision};
 use muster_shared::policy::limits::Limits;
@@ -75,6 +77,8 @@ pub struct Present<'a> {
     pub documents: &'a Documents,
     /// Their stored revisions, at least of those that the order concerns.
     pub stored: &'a BTreeMap<String, StoredRevision>,
+    /// What the signed ones add to an offer, in bytes.
+    pub signed: &'a BTreeMap<String, usize>,
 }
 
 /// What the fleet is like, as far as it matters for policies.
@@ -156,7 +160,7 @@ pub fn plan(order: &Order, present: Present<'_>, fleet: &FleetFacts, names: Name
     let mut groups = Vec::new();
     if view.faults.is_empty() && planned.iter().all(|p| p.view.faults.is_empty()) {
         match impact(present.documents, &candidates, &fleet.sets) {
-            Ok(found) => groups = found,
+            Ok(found) => groups = with_signatures(found, order, present),
             Err(conflict) => view.faults.push(fault("", String::new(), conflict.to_string())),
         }
         judge(&groups, fleet, names, &mut view);
@@ -274,6 +278,22 @@ impl Planned {
             }
         }
     }
+}
+
+/// The groups with the size of what is really offered: signed documents travel with their merge, if all are.
+fn with_signatures(mut groups: Vec<Group>, order: &Order, present: Present<'_>) -> Vec<Group> {
+    let mut sizes = present.signed.clone();
+    for read in &order.documents {
+        sizes.remove(read.name());
+        if let Some(signature) = &read.source.signature {
+            sizes.insert(read.name().to_owned(), signed_size(&read.source.text, signature));
+        }
+    }
+    for group in &mut groups {
+        let all: Option<Vec<usize>> = group.documents.iter().map(|name| sizes.get(name).copied()).collect();
+        group.bytes += all.unwrap_or_default().into_iter().sum::<usize>();
+    }
+    groups
 }
 
 /// The documents that would be in force.

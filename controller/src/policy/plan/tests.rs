@@ -9,6 +9,7 @@ use muster_shared::policy::parse_document;
 struct Book {
     documents: Documents,
     stored: BTreeMap<String, StoredRevision>,
+    signed: BTreeMap<String, usize>,
 }
 
 impl Book {
@@ -37,7 +38,7 @@ impl Book {
     }
 
     fn plan(&self, order: &Order, fleet: &FleetFacts) -> Plan {
-        let present = Present { documents: &self.documents, stored: &self.stored };
+        let present = Present { documents: &self.documents, stored: &self.stored, signed: &self.signed };
         plan(order, present, fleet, &|id| format!("A{}", id.0.as_u128()))
     }
 }
@@ -141,6 +142,9 @@ wLMDjy9FLAuxZ3q4NlEvkgtyhrr0gtTu6KC4KBJdITbbOeAi1zBIYo0v4iTgt8jJpIidRJnp94ABQkJA
     let plan = signed(form);
     assert_eq!((plan.view.valid, actions(&plan)), (true, vec![("base", PlanAction::Update, 9)]));
     assert!(matches!(&plan.changes[0], Change::Put { signature: Some(s), .. } if s == form));
+    let unsigned = book.plan(&order(&[&text.replace("siem", "siem2")]), &fleet()).groups[0].bytes;
+    let travels = signed(form).groups.first().map_or(0, |group| group.bytes);
+    assert!(travels >= unsigned + text.len() + form.len() - 1, "{travels} and {unsigned}");
     let plan = signed("hello");
     assert!(!plan.view.valid && plan.view.policies[0].faults[0].message.contains("no detached minisign"));
 }

@@ -4,8 +4,8 @@ use super::apply::{print_plan, tell};
 use super::{error_line, files, print_changes, warning_line};
 use crate::command::Context;
 use crate::error::CliError;
-use crate::output::{clean, print_json};
-use muster_proto::api::{PolicyPreview, PreviewGroup};
+use crate::output::{clean, count, print_json};
+use muster_proto::api::{PolicyPreview, PolicySetRequest, PreviewEvents, PreviewGroup};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -16,12 +16,14 @@ const MAX_SHOWN: usize = 8;
 pub(in crate::command) async fn run(
     path: &Path,
     prune: bool,
+    events: bool,
     context: &mut Context<'_>,
 ) -> Result<(), CliError> {
     let files = files::read_set(path)?;
     let client = context.client()?;
-    let preview: PolicyPreview =
-        client.post(&["policies", "preview"], &files::request(&files, prune)).await?;
+    let preview: PolicyPreview = client
+        .post(&["policies", "preview"], &PolicySetRequest { events, ..files::request(&files, prune) })
+        .await?;
     let plan = &preview.plan;
     tell(plan, &files, context.err, |policy| &policy.warnings, &[], warning_line)?;
     if context.style.json {
@@ -68,6 +70,37 @@ fn print_group(out: &mut dyn Write, group: &PreviewGroup) -> io::Result<()> {
         let who = listed(&refusal.agents, refusal.count);
         writeln!(out, "  ! {} would refuse it: {}", clean(&who), clean(&refusal.reason))?;
     }
+    for events in &group.events {
+        print_events(out, events)?;
+    }
+    Ok(())
+}
+
+/// What an agent says about its recent events.
+fn print_events(out: &mut dyn Write, events: &PreviewEvents) -> io::Result<()> {
+    let name = clean(&events.agent);
+    let Some(report) = &events.report else {
+        return writeln!(out, "  recent events of {name}: {}", clean(&events.problem));
+    };
+    writeln!(
+        out,
+        "  of the last {} events of {name} it would drop {} that are kept now, keep {} that are dropped now, and send {} \
+         elsewhere",
+        count(report.events),
+        count(report.newly_dropped),
+        count(report.newly_kept),
+        count(report.rerouted)
+    )?;
+    for (rule, number) in &report.dropped_by_rule {
+        writeln!(out, "    - {} by {}", count(*number), clean(rule))?;
+    }
+    for (rule, number) in &report.kept_from_rule {
+        writeln!(out, "    + {} that {} drops now", count(*number), clean(rule))?;
+    }
+    for sample in &report.samples {
+        let event = serde_json::to_string(&sample.event).unwrap_or_default();
+        writeln!(out, "    {} ({}): {}", clean(&sample.change), clean(&sample.rule), clean(&event))?;
+    }
     Ok(())
 }
 
@@ -98,6 +131,11 @@ mod tests {
             }],
             narrows: vec!["rule r drops and is new or changed".to_owned()],
             bytes: 812,
+            events: vec![PreviewEvents {
+                agent: "P01".to_owned(),
+                report: None,
+                problem: "it is switched off there".to_owned(),
+            }],
             refusals: vec![PreviewRefusal {
                 count: 1,
                 agents: vec!["P02".to_owned()],
@@ -113,6 +151,7 @@ mod tests {
   + spec.rules[r]: \"x\"
   ! SIEMs may see less: rule r drops and is new or changed
   ! P02 would refuse it: limits
+  recent events of P01: it is switched off there
 "
         );
     }
