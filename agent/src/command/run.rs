@@ -266,7 +266,7 @@ fn start_uplink(
         Box::new(move || env.telemetry.rates(Timestamp::now().as_microsecond()))
     };
     let controllers = settings.endpoints.iter().map(ToString::to_string).collect();
-    let agent_id = identity.agent.to_string();
+    let agent_id = settings.agent.to_string();
     let inspector = Inspector::new(Arc::clone(env), collector.clone(), agent_id, controllers);
     let uplink = Uplink::new(settings, handler, rates, sink).with_inspect(Rc::new(inspector)).start();
     vitals.push(vital("uplink to the controller", &uplink));

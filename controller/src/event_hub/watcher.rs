@@ -125,7 +125,7 @@ pub async fn run(app: Arc<App>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_proto::api::{Connection, PolicyState, PolicyStatusView, RateWindow};
+    use muster_proto::api::{AgentLife, AgentState, Connection, PolicyState, PolicyStatusView, RateWindow};
     use muster_shared::id::Revision;
 
     fn agent(n: u128, healthy: bool) -> AgentSummary {
@@ -133,7 +133,12 @@ mod tests {
             id: AgentId(uuid::Uuid::from_u128(n)),
             name: format!("P{n}"),
             labels: Default::default(),
+            state: if healthy { AgentState::Healthy } else { AgentState::Failed },
+            since: None,
+            planned_outage: None,
+            flags: Vec::new(),
             connection: Connection::Connected,
+            life: AgentLife::Active,
             last_seen: None,
             healthy,
             reason: String::new(),
