@@ -48,6 +48,11 @@ prove: deps build ## the stories in full size
 bench: release ## how fast and how light; results go to docs/benchmarks.md by hand
 	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench all
 
+.PHONY: bench-fleet
+bench-fleet: release ## a controller with 10,000 agents on the same cores, and the curve over sizes; a quarter of an hour
+	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench fleet --agents 10000
+	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench fleet --agents 1000,3000,18000 --weeks 0
+
 .PHONY: bench-parts
 bench-parts: ## the micro benchmarks of single parts
 	$(CARGO) bench --locked --workspace --benches

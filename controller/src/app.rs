@@ -4,6 +4,7 @@ use crate::audit_log::{AuditLog, Outgoing};
 use crate::config::Config;
 use crate::event_hub::EventHub;
 use crate::fleet::Fleet;
+use crate::gateway::overload::Gates;
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
 use crate::identity::authority::Authority;
@@ -62,6 +63,10 @@ pub struct App {
     pub stopping: AtomicBool,
     /// Live WebSocket sessions.
     pub sessions: AtomicUsize,
+    /// Most of them at a time.
+    pub max_sessions: usize,
+    /// Admission control.
+    pub gates: Gates,
     /// Places for bodies of polls that are being read.
     pub bodies: tokio::sync::Semaphore,
 }

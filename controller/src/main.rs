@@ -150,6 +150,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
             history_bytes: u64::from(arguments.history_mb) * 1024 * 1024,
             certificate_life: DAY * arguments.certificate_days,
             workers: usize::try_from(arguments.workers)?,
+            open_files: raise_open_files(),
             ..Config::new(arguments.data_dir)
         };
         let config = match arguments.certificate_week_seconds {
@@ -174,6 +175,25 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         running.stop().await;
         Ok(())
     })
+}
+
+/// Raises the limit of open files to what the system allows this process, and tells it: each agent that is
+/// connected is one.
+fn raise_open_files() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: maximum, maximum };
+    let now = match setrlimit(Resource::Nofile, wanted) {
+        Ok(()) => maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be raised");
+            current
+        }
+    };
+    // None is "as many as there are".
+    let files = now.unwrap_or(u64::MAX);
+    tracing::info!(files, agents = muster_controller::gateway::max_sessions(files), "limit of open files");
+    files
 }
 
 #[allow(clippy::print_stdout)] // the one thing that belongs on standard output

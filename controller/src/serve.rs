@@ -4,9 +4,10 @@ use crate::app::App;
 use crate::audit_log::{AuditError, AuditLog, Outgoing};
 use crate::config::{Config, FirstStart};
 use crate::event_hub::{self, EventHub};
-use crate::fleet::Fleet;
 use crate::fleet::history::{History, record_each_span};
-use crate::gateway::outbox::Farewell;
+use crate::fleet::{Fleet, effective};
+use crate::gateway::listener::{self, Lanes};
+use crate::gateway::{self, outbox::Farewell, overload::Gates, websocket};
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
 use crate::identity::authority::{Authority, AuthorityError};
@@ -20,29 +21,37 @@ use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
 use crate::store::{Batch, SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
+use actix_http::HttpService;
+use actix_server::{Server, ServerHandle};
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::dev::{Extensions, Server, ServerHandle};
+use actix_web::dev::{AppConfig, Extensions};
 use actix_web::middleware::Compress;
 use actix_web::rt::net::TcpStream;
-use actix_web::{App as HttpApp, HttpServer, web};
+use actix_web::{App as HttpApp, web};
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
-use std::any::Any;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use zeroize::Zeroizing;
 
+/// How often effective configurations that nobody runs are deleted.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// How long connections have to end on shutdown, in seconds.
 const SHUTDOWN_SECONDS: u64 = 5;
-/// New connections a second and thread: agents that return after a restart come in waves.
-const CONNECTION_RATE: usize = 256;
+/// Connections that the system holds until they are accepted; it may allow fewer (`net.core.somaxconn`).
+const BACKLOG: i32 = 4_096;
 /// Head of a request must be in by then.
 const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// How often the files of the company's certificate are looked at.
 const FILES_EVERY: Duration = Duration::from_secs(10);
+/// A client that does not finish its part of closing is left to itself.
+const DISCONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// An idle HTTP connection is kept for this long: a poller of 30 s shall not dial each time.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -95,6 +104,7 @@ pub struct Running {
     watcher: JoinHandle<()>,
     files: JoinHandle<()>,
     history: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
 }
 
 impl Running {
@@ -111,6 +121,7 @@ impl Running {
         self.app.events.close();
         self.files.abort();
         self.history.abort();
+        self.sweeping.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         self.handle.stop(true).await;
         if let Ok(Err(error)) = self.server.await {
@@ -132,6 +143,11 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     file::private_folder(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen)
         .map_err(|source| ServeError::Listen { address: config.listen, source })?;
+    // The standard library asks for 128, which a fleet that returns overruns; then each lost attempt costs
+    // a second or more.
+    socket2::SockRef::from(&listener)
+        .listen(BACKLOG)
+        .map_err(|source| ServeError::Listen { address: config.listen, source })?;
     let addr =
         listener.local_addr().map_err(|source| ServeError::Listen { address: config.listen, source })?;
     let store: SharedStore = Arc::new(SledStore::open(&config.data_dir.join("store"))?);
@@ -149,6 +165,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let watcher = tokio::spawn(event_hub::watcher::run(Arc::clone(&app)));
     let files = tokio::spawn(watch_files(Arc::clone(&app)));
     let history = tokio::spawn(record_each_span(Arc::clone(&app)));
+    let sweeping = tokio::spawn(sweep_texts(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
@@ -167,6 +184,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         watcher,
         files,
         history,
+        sweeping,
     })
 }
 
@@ -195,6 +213,8 @@ fn assemble(
         History::open(&history_folder, config.history_bytes).map_err(failed("made", &history_folder))?;
     Ok(App {
         urls: config.urls(address, host.as_deref()),
+        max_sessions: gateway::max_sessions(config.open_files),
+        gates: Gates::new(config.limits),
         config,
         address,
         authority,
@@ -282,31 +302,61 @@ fn host_name() -> Option<String> {
 }
 
 fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Server, ServeError> {
-    let tls = tls::server_config(Arc::clone(&app.verifier), Arc::clone(&app.certificate))?;
+    let mut tls = tls::server_config(Arc::clone(&app.verifier), Arc::clone(&app.certificate))?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let tls = Arc::new(tls);
     let data = web::Data::from(Arc::clone(app));
     let address = app.address;
-    let server = HttpServer::new(move || {
-        HttpApp::new().app_data(data.clone()).wrap(Compress::default()).configure(crate::http::routes)
-    })
-    .workers(app.config.workers.max(1))
-    .max_connection_rate(CONNECTION_RATE)
-    .client_request_timeout(REQUEST_DEADLINE)
-    .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(SHUTDOWN_SECONDS)
-    .disable_signals()
-    .on_connect(note_connection)
-    .listen_rustls_0_23(listener, tls)
-    .map_err(|source| ServeError::Listen { address, source })?;
+    let service = move || {
+        let agents = data.clone();
+        let routes = HttpApp::new()
+            .app_data(data.clone())
+            .wrap(Compress::default())
+            .configure(crate::http::routes)
+            .into_factory()
+            .map_err(|error| error.error_response());
+        let http = HttpService::build()
+            .client_request_timeout(REQUEST_DEADLINE)
+            .client_disconnect_timeout(DISCONNECT_DEADLINE)
+            .keep_alive(KEEP_ALIVE)
+            .on_connect_ext(note_connection)
+            // WebSockets leave the HTTP server with their stream: its buffers would cost each agent 24 KB.
+            .upgrade(fn_service(move |(request, framed)| {
+                websocket::serve(agents.clone(), request, framed)
+                    .map(Ok::<(), actix_web::Error>)
+                    .boxed_local()
+            }))
+            .finish(map_config(routes, |()| AppConfig::default()));
+        let (tls, lanes) = (Arc::clone(&tls), Rc::<Lanes>::default());
+        fn_service(move |tcp: TcpStream| listener::shake(tcp, Arc::clone(&tls), Rc::clone(&lanes)))
+            .and_then(http.map_err(listener::Refused::Service))
+    };
+    let server = Server::build()
+        .workers(app.config.workers.max(1))
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .listen("controller", listener, service)
+        .map_err(|source| ServeError::Listen { address, source })?;
     Ok(server.run())
 }
 
 /// Attaches what the handshake told to the connection.
-fn note_connection(connection: &dyn Any, data: &mut Extensions) {
-    let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
+fn note_connection(stream: &TlsStream<TcpStream>, data: &mut Extensions) {
     let (socket, session) = stream.get_ref();
     let Ok(address) = socket.peer_addr() else { return };
     let certificate = session.peer_certificates().and_then(<[_]>::first);
     data.insert(ConnectionInfo { address, peer: certificate.and_then(Peer::from_der) });
+}
+
+/// Deletes effective configurations that nobody runs any more, from time to time.
+async fn sweep_texts(app: Arc<App>) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tick.tick().await;
+        if let Err(error) = effective::sweep(&app).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "unused effective configurations stay");
+        }
+    }
 }
 
 /// Looks for a changed certificate of the company's.

@@ -7,6 +7,7 @@
 mod e2e;
 mod entries;
 mod figures;
+mod fleet;
 mod ingest;
 mod machine;
 mod path;
@@ -24,7 +25,7 @@ struct Cli {
     what: What,
 }
 
-#[derive(Subcommand, Clone, Copy, PartialEq, Eq)]
+#[derive(Subcommand, Clone, PartialEq, Eq)]
 enum What {
     /// Decode, filter and format on one core.
     Pipeline,
@@ -44,6 +45,8 @@ enum What {
     },
     /// Size of the program.
     Size,
+    /// A controller with many agents.
+    Fleet(fleet::Fleet),
     /// All of these.
     All,
 }
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<()> {
             e2e::run(1_000_000)?;
             rival::run(1_000_000)?;
         }
+        What::Fleet(ref fleet) => fleet::run(fleet)?,
         What::Pipeline | What::Ingest | What::Size => {}
     }
     if matches!(what, What::Size | What::All) {

@@ -4,6 +4,7 @@
 
 pub mod demo;
 pub mod eventually;
+pub mod load;
 pub mod partition;
 pub mod policies;
 pub mod process;

@@ -296,6 +296,22 @@ impl Controller {
         self.muster_ok(&["policy", "apply", &file.display().to_string(), "--wait", "30s"])
     }
 
+    /// Its data folder.
+    #[must_use]
+    pub fn data_dir(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// The password that the first start made for the admin.
+    ///
+    /// # Panics
+    /// When its file cannot be read.
+    #[must_use]
+    pub fn admin_password(&self) -> String {
+        let file = self.folder.join("admin-password");
+        std::fs::read_to_string(file).expect("the password's file is read").trim().to_owned()
+    }
+
     /// Path of the CA certificate.
     #[must_use]
     pub fn ca_file(&self) -> PathBuf {

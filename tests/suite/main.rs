@@ -13,4 +13,5 @@ mod inspect;
 mod layering;
 mod policy_as_code;
 mod receivers;
+mod scale;
 mod stolen_controller;

@@ -1,5 +1,6 @@
 //! What the controller is told at its start, checked.
 
+use crate::gateway::overload::Limits;
 use crate::identity::tls::CertificateFiles;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -39,6 +40,10 @@ pub struct Config {
     pub history_bytes: u64,
     /// Time between two moments of the history.
     pub history_span: Duration,
+    /// Open files that the process may have.
+    pub open_files: u64,
+    /// How many agents may want what costs much at the same time.
+    pub limits: Limits,
 }
 
 /// What the first start has to show.
@@ -85,6 +90,8 @@ impl Config {
             workers: 2,
             history_bytes: DEFAULT_HISTORY_BYTES,
             history_span: Duration::from_secs(60),
+            open_files: u64::MAX,
+            limits: Limits::default(),
         }
     }
 

@@ -1,9 +1,13 @@
-//! All agents, in memory. Locks are held for pure work only, never while waiting.
+//! All agents, in memory. Locks are held for pure work only, never while waiting: one for each agent, so that
+//! what is worked out for one holds up no other, and one for the map, which is written only when an agent comes
+//! or goes.
 
 use super::agent::Agent;
+use super::effective::Texts;
 use super::link::Link;
 use super::observed::Observed;
 use super::record::{self, AgentRecord, Life};
+use crate::gateway::outbox::Outbox;
 use crate::policy::PolicyBook;
 use crate::policy::assign::Desired;
 use crate::policy::plan::FleetFacts;
@@ -16,15 +20,22 @@ use muster_shared::policy::limits::Limits;
 use muster_shared::policy::merge::selects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+type Agents = BTreeMap<AgentId, Arc<Mutex<Agent>>>;
+
+fn lock(agent: &Mutex<Agent>) -> MutexGuard<'_, Agent> {
+    agent.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Every enrolled agent.
 #[derive(Debug, Default)]
 pub struct Fleet {
-    agents: Mutex<BTreeMap<AgentId, Agent>>,
+    agents: RwLock<Agents>,
     epochs: AtomicU64,
     /// Held over reading, storing and taking over a record, so that two changes do not undo each other.
-    record_writes: tokio::sync::Mutex<()>,
+    record_writes: tokio::sync::RwLock<()>,
+    texts: Texts,
 }
 
 impl Fleet {
@@ -41,123 +52,153 @@ impl Fleet {
             let id = record.id;
             let mut agent = Agent::new(record, observed, desired);
             agent.outage = outages.remove(&id).map(Box::new);
-            agents.insert(id, agent);
+            agents.insert(id, Arc::new(Mutex::new(agent)));
         }
-        Ok(Self { agents: Mutex::new(agents), ..Self::default() })
+        Ok(Self { agents: RwLock::new(agents), ..Self::default() })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AgentId, Agent>> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, Agents> {
+        self.agents.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Agents> {
+        self.agents.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All agents as they are at this moment, by id.
+    fn all(&self) -> Vec<Arc<Mutex<Agent>>> {
+        self.read().values().map(Arc::clone).collect()
+    }
+
+    fn one(&self, id: AgentId) -> Option<Arc<Mutex<Agent>>> {
+        self.read().get(&id).map(Arc::clone)
+    }
+
+    /// What is stored of effective configurations.
+    #[must_use]
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// Works on one agent; `None` if there is no such agent.
     pub fn with<R>(&self, id: AgentId, f: impl FnOnce(&mut Agent) -> R) -> Option<R> {
-        self.lock().get_mut(&id).map(f)
+        self.one(id).map(|agent| f(&mut lock(&agent)))
     }
 
     /// Works on one agent if `epoch` is that of its present connection.
     pub fn with_epoch<R>(&self, id: AgentId, epoch: u64, f: impl FnOnce(&mut Agent) -> R) -> Option<R> {
-        self.lock().get_mut(&id).filter(|a| a.epoch == epoch).map(f)
+        let agent = self.one(id)?;
+        let mut agent = lock(&agent);
+        (agent.epoch == epoch).then(|| f(&mut agent))
     }
 
     /// Works on all agents, by id.
     pub fn each<R>(&self, mut f: impl FnMut(&mut Agent) -> R) -> Vec<R> {
-        self.lock().values_mut().map(&mut f).collect()
+        self.all().iter().map(|agent| f(&mut lock(agent))).collect()
     }
 
-    /// All ids.
+    /// All ids, in their order.
     #[must_use]
     pub fn ids(&self) -> Vec<AgentId> {
-        self.lock().keys().copied().collect()
+        self.read().keys().copied().collect()
     }
 
-    /// Works on these agents under one lock; those that are gone are left out.
+    /// Works on these agents, one after the other; those that are gone are left out.
     pub fn with_each(&self, ids: &[AgentId], mut f: impl FnMut(&mut Agent)) {
-        let mut agents = self.lock();
         for id in ids {
-            if let Some(agent) = agents.get_mut(id) {
-                f(agent);
-            }
+            self.with(*id, &mut f);
         }
     }
 
     /// The number of agents.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.read().len()
     }
 
     /// No agents.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.read().is_empty()
     }
 
     /// The ids of the agents with this id or name.
     #[must_use]
     pub fn find(&self, id_or_name: &str) -> Vec<AgentId> {
-        let agents = self.lock();
         if let Ok(id) = id_or_name.parse::<AgentId>() {
-            return agents.contains_key(&id).then_some(id).into_iter().collect();
+            return self.read().contains_key(&id).then_some(id).into_iter().collect();
         }
-        let named = |a: &&Agent| a.observed.name(a.record.id).eq_ignore_ascii_case(id_or_name);
-        agents.values().filter(named).map(|a| a.record.id).collect()
+        let named = |a: &mut Agent| a.observed.name(a.record.id).eq_ignore_ascii_case(id_or_name);
+        self.each(|agent| named(agent).then_some(agent.record.id)).into_iter().flatten().collect()
     }
 
     /// Other agents of a partition, those apart that were revoked.
     #[must_use]
     pub fn neighbours(&self, partition: &PartitionKey, but: AgentId) -> Vec<AgentId> {
-        let same = |a: &&Agent| {
+        let same = |a: &mut Agent| {
             a.record.id != but
                 && a.record.partition.as_ref() == Some(partition)
                 && !matches!(a.record.life, Life::Revoked(_))
         };
-        self.lock().values().filter(same).map(|a| a.record.id).collect()
+        self.each(|agent| same(agent).then_some(agent.record.id)).into_iter().flatten().collect()
     }
 
     /// Waits for the right to change records.
-    pub async fn record_writes(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.record_writes.lock().await
+    pub async fn record_writes(&self) -> tokio::sync::RwLockWriteGuard<'_, ()> {
+        self.record_writes.write().await
+    }
+
+    /// Waits for the right to note the first use of a certificate: thousands do so at the same time, each for
+    /// its own record, and none while a record is changed otherwise.
+    pub async fn record_uses(&self) -> tokio::sync::RwLockReadGuard<'_, ()> {
+        self.record_writes.read().await
     }
 
     /// Takes over a record that is stored.
     pub fn install(&self, record: AgentRecord, book: &PolicyBook) {
-        let (mut agents, desired) = loop {
-            // Merged outside of the lock, taken over only if no newer policy came meanwhile.
+        loop {
+            // Merged outside of the locks, taken over only if no newer policy came meanwhile.
             let (edition, desired) = book.desired_at(&record.labels);
-            let agents = self.lock();
-            if book.edition() == edition {
-                break (agents, desired);
-            }
-        };
-        match agents.get_mut(&record.id) {
-            Some(agent) => {
+            if let Some(agent) = self.one(record.id) {
+                let mut agent = lock(&agent);
+                if book.edition() != edition {
+                    continue;
+                }
                 let changed = agent.desired.hash != desired.hash;
                 agent.record = record;
                 agent.desired = desired;
                 if changed {
                     agent.outbox.policy_changed();
                 }
+                return;
             }
-            None => {
-                agents.insert(record.id, Agent::new(record, Observed::default(), desired));
+            let mut agents = self.write();
+            // Records are written by one at a time, so nobody else adds the same agent.
+            if book.edition() == edition {
+                let id = record.id;
+                let agent = Agent::new(record, Observed::default(), desired);
+                agents.insert(id, Arc::new(Mutex::new(agent)));
+                return;
             }
         }
     }
 
-    /// Forgets an agent.
-    pub fn remove(&self, id: AgentId) -> Option<Agent> {
-        self.lock().remove(&id)
+    /// Forgets an agent; gives what waits for it.
+    pub fn remove(&self, id: AgentId) -> Option<Arc<Outbox>> {
+        let agent = self.write().remove(&id)?;
+        let outbox = Arc::clone(&lock(&agent).outbox);
+        Some(outbox)
     }
 
     /// Gives every agent what it should run by the present policies. The caller holds
     /// [`PolicyBook::publishing`].
     pub fn reassign(&self, book: &PolicyBook) {
         // Merged once for each set of labels, outside of the lock.
-        let sets: BTreeSet<Labels> = self.lock().values().map(|a| a.record.labels.clone()).collect();
+        let sets: BTreeSet<Labels> = self.each(|a| a.record.labels.clone()).into_iter().collect();
         let merged: BTreeMap<Labels, Arc<Desired>> =
             sets.into_iter().map(|labels| (labels.clone(), book.desired(&labels))).collect();
-        for agent in self.lock().values_mut() {
+        for agent in self.all() {
+            let mut agent = lock(&agent);
             let desired = match merged.get(&agent.record.labels) {
                 Some(desired) => Arc::clone(desired),
                 // Labelled meanwhile.
@@ -175,9 +216,10 @@ impl Fleet {
     /// Has the wanted policy offered again where it was refused, among the agents that `selector` selects;
     /// tells which, for that has to be stored.
     pub fn retry_refused(&self, selector: &Labels) -> Vec<AgentId> {
-        let mut agents = self.lock();
-        let selected = agents.values_mut().filter(|a| selects(selector, &a.record.labels));
-        selected.filter_map(|agent| agent.retry_refused().then_some(agent.record.id)).collect()
+        let retry = |agent: &mut Agent| {
+            (selects(selector, &agent.record.labels) && agent.retry_refused()).then_some(agent.record.id)
+        };
+        self.each(retry).into_iter().flatten().collect()
     }
 
     /// What matters for policies, of all agents.
@@ -186,7 +228,8 @@ impl Fleet {
         let mut sets: BTreeMap<Labels, Vec<AgentId>> = BTreeMap::new();
         let mut limits: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
         let mut secrets: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
-        for agent in self.lock().values() {
+        for agent in self.all() {
+            let agent = lock(&agent);
             let (id, attributes) = (agent.record.id, &agent.observed.attributes);
             match sets.get_mut(&agent.record.labels) {
                 Some(agents) => agents.push(id),
@@ -220,15 +263,10 @@ impl Fleet {
     }
 
     /// Attaches a connection; `None` if there is no such agent.
-    pub fn attach(
-        &self,
-        id: AgentId,
-        epoch: u64,
-        link: Link,
-    ) -> Option<std::sync::Arc<crate::gateway::outbox::Outbox>> {
+    pub fn attach(&self, id: AgentId, epoch: u64, link: Link) -> Option<Arc<Outbox>> {
         self.with(id, |agent| {
             agent.attach(epoch, link);
-            std::sync::Arc::clone(&agent.outbox)
+            Arc::clone(&agent.outbox)
         })
     }
 }

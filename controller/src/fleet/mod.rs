@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod baseline;
+pub mod effective;
 pub mod health;
 pub mod history;
 pub mod inventory;

@@ -1,6 +1,7 @@
 //! What an agent last said of itself; kept over restarts of the controller.
 
 use super::bounded;
+use super::effective::TextId;
 use super::health::{self, Health};
 use jiff::Timestamp;
 use muster_proto::api::ComponentView;
@@ -14,8 +15,6 @@ use std::collections::BTreeMap;
 
 /// Prefix of the keys of what agents said.
 pub const PREFIX: &str = "observed/";
-/// Prefix of the keys of the effective configuration that agents told.
-pub const EFFECTIVE_PREFIX: &str = "effective/";
 /// Attributes kept of one agent.
 const MAX_ATTRIBUTES: usize = 64;
 /// Longest effective configuration that is kept, in bytes.
@@ -42,6 +41,9 @@ pub struct Observed {
     pub refused: Option<Refusal>,
     /// What was offered lately: tells revisions of hashes.
     pub offers: Vec<Offer>,
+    /// What it runs, as it told it: the text is stored apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective: Option<TextId>,
     /// When it was last heard. Stored seldom: with the next change, and when it leaves.
     pub last_seen: Option<Timestamp>,
 }
@@ -99,10 +101,14 @@ impl Observed {
         format!("{PREFIX}{id}")
     }
 
-    /// Key of the effective configuration in the store.
+    /// Whether this has to be stored where `before` is. That an agent is changing over is not: it says so again
+    /// when it comes back, and soon it says how that ended.
     #[must_use]
-    pub fn effective_key(id: AgentId) -> String {
-        format!("{EFFECTIVE_PREFIX}{id}")
+    pub fn is_news_after(&self, mut before: Self) -> bool {
+        if self.config.as_ref().is_some_and(|c| c.word == ConfigWord::Applying) {
+            before.config.clone_from(&self.config);
+        }
+        before != *self
     }
 
     /// Nothing was ever said.

@@ -110,7 +110,8 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
 
 /// Notes the first use of a certificate, which retires the one before.
 async fn first_use(app: &App, peer: &Peer) -> Result<(), ApiError> {
-    let _writes = app.fleet.record_writes().await;
+    // Others may note first uses at the same time; what they write does not depend on each other.
+    let _uses = app.fleet.record_uses().await;
     let Some(record) = app.fleet.with(peer.agent, |a| a.record.clone()) else { return Ok(()) };
     let (next, retired) = record.after_first_use(&peer.serial);
     let mut batch = Batch::new();
@@ -144,8 +145,9 @@ fn admit_token(app: &App, text: &str, now: Timestamp) -> Result<Admission, ApiEr
     record.check(&token, now).map_err(refuse)?;
     // A used-up token lets in those who enrolled with it and may not have heard so; the request then tells
     // whether it is one of them.
-    let unconfirmed = |agent: AgentId| app.fleet.with(agent, |a| !a.record.certificate.used) == Some(true);
-    if record.is_used_up() && !record.enrolled.iter().any(|e| unconfirmed(e.agent)) {
+    let unconfirmed =
+        || app.fleet.each(|a| a.record.token == id && !a.record.certificate.used).contains(&true);
+    if record.is_used_up() && !unconfirmed() {
         return Err(refuse(TokenRefusal::UsedUp { id, uses: record.uses }));
     }
     Ok(Admission::Enrolling { token: id })

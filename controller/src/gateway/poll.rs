@@ -19,6 +19,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
+use muster_proto::opamp::server_error_response::Details;
 use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, ServerToAgent};
 use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
@@ -63,7 +64,7 @@ pub async fn poll(
     };
     let stream = Decompress::from_headers(payload.into_inner(), request.headers());
     let body = body::read(&app.bodies, stream, BODY_DEADLINE).await?;
-    let endpoint = endpoint(&app, &request);
+    let endpoint = endpoint(&app, request.head());
     detached(async move {
         let _turn = turn;
         let claim = match &admission {
@@ -87,8 +88,12 @@ fn read_message(body: &Bytes) -> Result<AgentToServer, ApiError> {
 }
 
 async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, ApiError> {
-    let message = read_message(body)?;
-    let mut reply = process(app, channel, &message).await.into_reply();
+    let mut message = read_message(body)?;
+    let mut reply = process(app, channel, &mut message).await.into_reply();
+    if let Some((text, seconds)) = retry_wish(&reply) {
+        // Over HTTP a status says so: that is what clients heed.
+        return Err(ApiError::unavailable(&text, seconds));
+    }
     if let Some(claim) = &channel.claim {
         add_pending(app, channel, claim, &message, &mut reply);
     }
@@ -106,6 +111,17 @@ async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, A
         frame::encode_plain(&reply, MAX_MESSAGE_BYTES)
     });
     encoded.map_err(|e| ApiError::internal("the answer is too large to be sent", &e))
+}
+
+/// What an answer says that asks for patience: its text, and the seconds.
+fn retry_wish(reply: &ServerToAgent) -> Option<(String, u64)> {
+    let error = reply.error_response.as_ref()?;
+    match &error.details {
+        Some(Details::RetryInfo(info)) => {
+            Some((error.error_message.clone(), info.retry_after_nanoseconds.div_ceil(1_000_000_000)))
+        }
+        None => None,
+    }
 }
 
 fn add_pending(

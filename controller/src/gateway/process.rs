@@ -2,9 +2,11 @@
 
 use super::admission::Admission;
 use super::claim::Claim;
+use super::overload::Full;
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::agent::{CAPABILITIES, Received};
+use crate::fleet::effective::TextId;
 use crate::fleet::observed::{Observed, effective_text};
 use crate::identity::ca::Issued;
 use crate::identity::enrol::{self, Application, EnrolError};
@@ -19,7 +21,6 @@ use muster_proto::opamp::{
 };
 use muster_proto::session::inspect::InspectMessage;
 use muster_shared::id::AgentId;
-use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 
 /// How long an agent shall wait when the controller could not store what it said.
@@ -70,7 +71,16 @@ pub fn warning(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
 }
 
 fn unavailable(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
-    let details = Details::RetryInfo(RetryInfo { retry_after_nanoseconds: RETRY_NANOSECONDS });
+    unavailable_for(uid, text, RETRY_NANOSECONDS)
+}
+
+/// An answer that asks for patience.
+fn overloaded(uid: &[u8], full: Full) -> Verdict {
+    Verdict::Answer(unavailable_for(uid, "many agents want the same at the same time", full.nanoseconds()))
+}
+
+fn unavailable_for(uid: &[u8], text: impl Into<String>, nanoseconds: u64) -> ServerToAgent {
+    let details = Details::RetryInfo(RetryInfo { retry_after_nanoseconds: nanoseconds });
     error(uid, ServerErrorResponseType::Unavailable, text, Some(details))
 }
 
@@ -84,8 +94,8 @@ fn error(
     ServerToAgent { instance_uid: uid.to_vec(), error_response: Some(response), ..ServerToAgent::default() }
 }
 
-/// Handles one message. What it changes is durable before this returns.
-pub async fn process(app: &App, channel: &Channel, message: &AgentToServer) -> Verdict {
+/// Handles one message, and takes out of it what is stored. What it changes is durable before this returns.
+pub async fn process(app: &App, channel: &Channel, message: &mut AgentToServer) -> Verdict {
     let uid = &message.instance_uid;
     let Ok(bytes) = <[u8; 16]>::try_from(uid.as_slice()) else {
         let text = format!("instance_uid has {} bytes instead of 16", uid.len());
@@ -108,9 +118,9 @@ pub async fn process(app: &App, channel: &Channel, message: &AgentToServer) -> V
         }
         Admission::Agent { id } => agent(app, channel, *id, message).await,
         Admission::Renewing { id, expired } => match enrol::request_in(message) {
-            Some(csr) => {
-                Verdict::Answer(renewed(app, channel, *id, csr, Some(*expired), plain(message)).await)
-            }
+            Some(csr) => Verdict::Answer(
+                Box::pin(renewed(app, channel, *id, csr, Some(*expired), plain(message))).await,
+            ),
             None => {
                 let text = format!(
                     "the certificate of agent {id} expired at {expired}: nothing but a certificate request is \
@@ -119,7 +129,7 @@ pub async fn process(app: &App, channel: &Channel, message: &AgentToServer) -> V
                 Verdict::Answer(refusal(uid, text))
             }
         },
-        Admission::Enrolling { token } => enrolling(app, channel, token, sender, message).await,
+        Admission::Enrolling { token } => Box::pin(enrolling(app, channel, token, sender, message)).await,
     }
 }
 
@@ -132,8 +142,14 @@ fn plain(message: &AgentToServer) -> ServerToAgent {
     }
 }
 
-async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServer) -> Verdict {
+async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToServer) -> Verdict {
     let now = Timestamp::now();
+    // A full report is what a fleet has to say when something happened to all of it at once.
+    let _place = match message.agent_description.as_ref().map(|_| app.gates.reporting.enter()) {
+        Some(Err(full)) => return overloaded(&message.instance_uid, full),
+        Some(Ok(place)) => Some(place),
+        None => None,
+    };
     let epoch = channel.claim.as_ref().map_or(0, |c| c.epoch);
     // What decides whether they are needed stands in these parts only.
     let tells = message.agent_description.is_some() || message.connection_settings_status.is_some();
@@ -167,17 +183,22 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &AgentToServe
     {
         app.inspect.hear(id, answer);
     }
-    if let Err(error) = persist(app, id, changed, effective_text(message)).await {
+    let effective = effective_text(message);
+    // While thousands wait for one flush, nothing is kept that was taken already.
+    (message.agent_description, message.health, message.effective_config) = (None, None, None);
+    if let Err(error) = persist(app, id, changed, effective).await {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
         return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));
     }
     match enrol::request_in(message) {
-        Some(csr) => Verdict::Answer(renewed(app, channel, id, csr, None, reply).await),
+        // Rare, and large: apart from what every connection keeps room for.
+        Some(csr) => Verdict::Answer(Box::pin(renewed(app, channel, id, csr, None, reply)).await),
         None => Verdict::Answer(reply),
     }
 }
 
-/// Stores what changed. What could not be stored counts as changed until it is.
+/// Stores what changed, and the effective configuration that came with it. What could not be stored counts as
+/// changed until it is.
 ///
 /// # Errors
 /// If the store fails.
@@ -187,28 +208,34 @@ pub async fn persist(
     changed: bool,
     effective: Option<String>,
 ) -> Result<(), StoreError> {
-    let effective = effective.map(|text| (<[u8; 32]>::from(Sha256::digest(&text)), text));
-    let taken = app.fleet.with(id, |agent| {
-        let effective = effective.filter(|(hash, _)| agent.lacks_effective(hash));
-        (changed.then(|| agent.unstored()), effective)
-    });
-    let Some((observed, effective)) = taken else { return Ok(()) };
+    let texts = app.fleet.texts();
+    let text_id = effective.as_deref().map(TextId::of);
+    let _kept = match text_id {
+        Some(_) => Some(texts.keep().await),
+        None => None,
+    };
     let mut batch = Batch::new();
-    if let Some((_, observed)) = &observed {
-        batch.put_json(Observed::key(id), Condition::Any, observed);
-    }
-    if let Some((_, text)) = &effective {
-        batch.put_json(Observed::effective_key(id), Condition::Any, text);
+    let version = {
+        let unstored = app.fleet.with(id, |agent| {
+            let other = text_id.is_some_and(|text| agent.take_effective(text));
+            (changed || other).then(|| agent.unstored())
+        });
+        let Some(unstored) = unstored else { return Ok(()) };
+        unstored.map(|(version, observed)| {
+            batch.put_json(Observed::key(id), Condition::Any, &observed);
+            version
+        })
+    };
+    if let (Some(text_id), Some(text)) = (text_id, effective) {
+        texts.add_to(&mut batch, text_id, &text);
     }
     app.store.apply(batch).await?;
-    app.fleet.with(id, |agent| {
-        if let Some((version, _)) = observed {
-            agent.persisted(version);
-        }
-        if let Some((hash, _)) = effective {
-            agent.effective_persisted(hash);
-        }
-    });
+    if let Some(text_id) = text_id {
+        texts.note_stored(text_id);
+    }
+    if let Some(version) = version {
+        app.fleet.with(id, |agent| agent.persisted(version));
+    }
     Ok(())
 }
 
@@ -228,6 +255,10 @@ async fn renewed(
     expired: Option<Timestamp>,
     reply: ServerToAgent,
 ) -> ServerToAgent {
+    let _place = match app.gates.enrolling.enter() {
+        Ok(place) => place,
+        Err(full) => return overloaded(id.0.as_bytes(), full).into_reply(),
+    };
     let result = enrol::renew(app, id, csr, channel.from, expired).await;
     with_certificate(app, channel, id, result, reply)
 }
@@ -249,6 +280,10 @@ async fn enrolling(
     }
     let Some(application) = Application::from_message(sender, message) else {
         return Verdict::Answer(plain(message));
+    };
+    let _place = match app.gates.enrolling.enter() {
+        Ok(place) => place,
+        Err(full) => return overloaded(&message.instance_uid, full),
     };
     let result = enrol::enrol(app, token, &application, channel.from).await;
     Verdict::Answer(with_certificate(app, channel, sender, result, plain(message)))

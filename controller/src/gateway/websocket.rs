@@ -2,9 +2,12 @@
 
 use super::MAX_AGENT_MESSAGE_BYTES;
 use super::admission::{Admission, admit};
-use super::claim::{Claim, claim_socket};
+use super::claim::claim_socket;
+use super::liveness::{Due, Liveness};
 use super::outbox::{Farewell, Outbox, Pending};
-use super::process::{Channel, Verdict, persist, persist_last_seen, process, warning};
+use super::overload::{Full, Place};
+use super::process::{Channel, Verdict, persist_last_seen, process, warning};
+use super::socket::{Broken, Heard, Socket};
 use crate::app::App;
 use crate::fleet::agent::CAPABILITIES;
 use crate::fleet::link::Link;
@@ -12,18 +15,26 @@ use crate::http::detached;
 use crate::http::error::ApiError;
 use crate::identity::enrol::pace_offer;
 use crate::identity::peer::ConnectionInfo;
+use actix_codec::{Framed, FramedParts};
+use actix_http::body::{BodySize, BoxBody, MessageBody as _};
+use actix_http::ws::{CloseCode, HandshakeError, handshake_response, verify_handshake};
+use actix_http::{ConnectionType, Request, RequestHead, Response, h1};
+use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
+use actix_web::rt::net::TcpStream;
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
+use bytes::Bytes;
+use futures_util::SinkExt as _;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
-use muster_proto::opamp::{PATH, ServerToAgent};
+use muster_proto::opamp::{AgentToServer, PATH, ServerToAgent};
 use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
-use muster_shared::id::AgentId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::time::Instant;
 
 /// A peer that takes longer to read a message is dead.
 const SEND_DEADLINE: Duration = Duration::from_secs(20);
@@ -31,54 +42,118 @@ const SEND_DEADLINE: Duration = Duration::from_secs(20);
 const ENROL_DEADLINE: Duration = Duration::from_secs(120);
 
 /// URL that the agent dialled, as it will be offered.
-pub(crate) fn endpoint(app: &App, request: &HttpRequest) -> String {
-    let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
-    let host = host.or_else(|| request.uri().authority().map(|a| a.as_str()));
+pub(crate) fn endpoint(app: &App, head: &RequestHead) -> String {
+    let host = head.headers().get(header::HOST).and_then(|h| h.to_str().ok());
+    let host = host.or_else(|| head.uri.authority().map(|a| a.as_str()));
     let host = host.map_or_else(|| app.address.to_string(), str::to_owned);
     format!("wss://{host}{PATH}")
 }
 
-/// Upgrades a request.
+/// Answers a GET that is no upgrade: upgrades do not come this way.
 ///
 /// # Errors
-/// A problem if the agent is not admitted, or the request is no upgrade.
-pub async fn upgrade(
-    app: web::Data<App>,
-    request: HttpRequest,
-    body: web::Payload,
-) -> Result<HttpResponse, ApiError> {
+/// Always.
+pub async fn no_upgrade(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let connection = crate::http::connection(&request)?;
+    let _ = admission(&app, request.head(), &connection).await?;
+    Err(ApiError::not_an_upgrade(&HandshakeError::NoWebsocketUpgrade))
+}
+
+/// Who asks, by certificate or token.
+async fn admission(
+    app: &web::Data<App>,
+    head: &RequestHead,
+    connection: &ConnectionInfo,
+) -> Result<Admission, ApiError> {
+    let authorization = head.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
+    let authorization = authorization.map(str::to_owned);
+    let (app, connection) = (app.clone(), connection.clone());
+    let from = connection.address;
+    let admit = async move { admit(&app, &connection, authorization.as_deref(), Timestamp::now()).await };
+    detached(admit).await.inspect_err(|e| {
+        tracing::warn!(%from, reason = %e, "agent refused");
+    })
+}
+
+/// The stream below a connection.
+pub type Stream = TlsStream<TcpStream>;
+
+/// Serves a connection that asks for an upgrade, to its end.
+pub async fn serve(app: web::Data<App>, request: Request, mut framed: Framed<Stream, h1::Codec>) {
+    let admitted = prepare(&app, &request).await;
+    let (channel, connection, arrival) = match admitted {
+        Ok(admitted) => admitted,
+        Err(error) => return refuse(framed, &error).await,
+    };
+    let accepted = handshake_response(request.head()).finish().drop_body();
+    drop(request);
+    let sent = framed.send((accepted, BodySize::None).into());
+    if !matches!(tokio::time::timeout(SEND_DEADLINE, sent).await, Ok(Ok(()))) {
+        // It is gone before it began; the next connection of this agent finds that out by itself.
+        tracing::debug!(from = %connection.address, "agent went away during the upgrade");
+    }
+    let FramedParts { io, read_buf, .. } = framed.into_parts();
+    let socket = Socket::new(io, &read_buf, MAX_AGENT_MESSAGE_BYTES);
+    drop(read_buf);
+    run(app, channel, connection, arrival, socket).await;
+}
+
+/// Everything that is decided before the upgrade.
+async fn prepare(
+    app: &web::Data<App>,
+    request: &Request,
+) -> Result<(Channel, ConnectionInfo, Option<Place>), ApiError> {
+    let head = request.head();
+    if head.uri.path() != PATH {
+        return Err(ApiError::not_found(format!("WebSockets are taken at {PATH} only")));
+    }
+    let connection = request.conn_data::<ConnectionInfo>().cloned();
+    let connection = connection.ok_or_else(|| ApiError::unauthorised("no-connection", "TLS only"))?;
     if app.is_stopping() {
         return Err(ApiError::unavailable("the controller is shutting down", 2));
     }
     let places = app.sessions.load(Ordering::Relaxed);
-    if places >= super::MAX_SESSIONS {
+    if places >= app.max_sessions {
         return Err(ApiError::unavailable("the controller has as many connections as it can hold", 10));
     }
-    let authorization = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
-    let authorization = authorization.map(str::to_owned);
-    let admission = {
-        let (app, connection) = (app.clone(), connection.clone());
-        let admit = async move { admit(&app, &connection, authorization.as_deref(), Timestamp::now()).await };
-        detached(admit).await
-    };
-    let admission = admission.inspect_err(|e| {
-        tracing::warn!(from = %connection.address, reason = %e, "agent refused");
-    })?;
+    let admission = admission(app, head, &connection).await?;
     // Only what can be upgraded claims the identity.
-    let (response, session, stream) = actix_ws::handle(&request, body).map_err(ApiError::not_an_upgrade)?;
+    verify_handshake(head).map_err(|error| ApiError::not_an_upgrade(&error))?;
+    // A place is held until the first report is answered; who enrols has one while its request is worked on.
+    let arrival = match &admission {
+        Admission::Agent { .. } => Some(app.gates.arriving.enter().map_err(overloaded)?),
+        Admission::Renewing { .. } | Admission::Enrolling { .. } => {
+            let _free = app.gates.enrolling.enter().map_err(overloaded)?;
+            None
+        }
+    };
     let claim = match &admission {
-        Admission::Agent { id } => Some(claim_socket(&app, *id, connection.address).await?),
+        Admission::Agent { id } => Some(claim_socket(app, *id, connection.address).await?),
         Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
     };
-    let channel =
-        Channel { admission, claim, from: connection.address.ip(), endpoint: endpoint(&app, &request) };
-    let stream = stream
-        .max_frame_size(MAX_AGENT_MESSAGE_BYTES)
-        .aggregate_continuations()
-        .max_continuation_size(MAX_AGENT_MESSAGE_BYTES);
-    actix_web::rt::spawn(run(app, channel, connection, session, stream));
-    Ok(response)
+    let channel = Channel { admission, claim, from: connection.address.ip(), endpoint: endpoint(app, head) };
+    Ok((channel, connection, arrival))
+}
+
+/// Answers with a problem and closes.
+async fn refuse(mut framed: Framed<Stream, h1::Codec>, error: &ApiError) {
+    let response: Response<BoxBody> = error.error_response().into();
+    let (mut response, body) = response.into_parts();
+    response.head_mut().set_connection_type(ConnectionType::Close);
+    let body = body.try_into_bytes().unwrap_or_default();
+    let write = async {
+        framed.send((response, BodySize::Sized(body.len() as u64)).into()).await?;
+        framed.send(h1::Message::Chunk(Some(body))).await?;
+        framed.send(h1::Message::Chunk(None)).await?;
+        framed.into_parts().io.shutdown().await
+    };
+    // Who does not read why it is refused does without.
+    let _ = tokio::time::timeout(SEND_DEADLINE, write).await;
+}
+
+/// Told before the upgrade, so that it costs as little as can be.
+fn overloaded(full: Full) -> ApiError {
+    ApiError::unavailable("many agents arrive at the same time", full.retry_after)
 }
 
 /// How a session ended.
@@ -97,16 +172,18 @@ struct Connection {
     app: web::Data<App>,
     channel: Channel,
     uid: Vec<u8>,
-    session: Session,
+    socket: Socket<Stream>,
     probes: Vec<tokio::sync::oneshot::Sender<()>>,
+    /// Held until its first report is answered.
+    arrival: Option<Place>,
 }
 
 async fn run(
     app: web::Data<App>,
     channel: Channel,
     connection: ConnectionInfo,
-    session: Session,
-    stream: AggregatedMessageStream,
+    arrival: Option<Place>,
+    socket: Socket<Stream>,
 ) {
     app.sessions.fetch_add(1, Ordering::Relaxed);
     let agent = match &channel.admission {
@@ -115,15 +192,14 @@ async fn run(
     };
     let claim = channel.claim.clone();
     let uid = agent.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default();
-    let mut link = Connection { app: app.clone(), channel, uid, session, probes: Vec::new() };
+    let mut link = Connection { app: app.clone(), channel, uid, socket, probes: Vec::new(), arrival };
     tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, "agent connected");
-    let end = link.serve(stream).await;
+    let end = link.serve().await;
     tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, ?end, "agent disconnected");
-    let Connection { session, .. } = link;
+    let Connection { socket, .. } = link;
     if let End::Close(code, why) = end {
         // A peer that does not take the close frame is gone: nothing is lost.
-        let reason = CloseReason { code, description: Some(why.to_owned()) };
-        let _ = tokio::time::timeout(SEND_DEADLINE, session.close(Some(reason))).await;
+        let _ = tokio::time::timeout(SEND_DEADLINE, socket.close(code, why)).await;
     }
     if let (Some(id), Some(claim)) = (agent, claim) {
         let at = Timestamp::now();
@@ -136,33 +212,45 @@ async fn run(
 }
 
 impl Connection {
-    async fn serve(&mut self, mut stream: AggregatedMessageStream) -> End {
+    async fn serve(&mut self) -> End {
         let outbox =
             self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox));
         let heartbeat = Duration::from_secs(self.app.config.heartbeat_seconds.max(1));
-        let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + heartbeat, heartbeat);
-        let silence = match self.channel.claim {
-            Some(_) => heartbeat * 3 + Duration::from_secs(10),
-            None => ENROL_DEADLINE,
+        let began = Instant::now();
+        let mut liveness = match self.channel.claim {
+            Some(_) => Liveness::of_agent(heartbeat, began),
+            None => Liveness::of_stranger(heartbeat, ENROL_DEADLINE, began),
         };
-        let mut deadline = tokio::time::Instant::now() + silence;
+        let wake = tokio::time::sleep_until(liveness.next());
+        tokio::pin!(wake);
         loop {
             let step = tokio::select! {
-                frame = stream.recv() => {
-                    // A new agent has its time in all, an enrolled one from its last sign of life.
-                    if self.channel.claim.is_some() {
-                        deadline = tokio::time::Instant::now() + silence;
-                    }
+                heard = self.socket.hear() => {
+                    liveness.heard(Instant::now());
                     self.alive();
-                    match frame {
-                        None => Err(End::Gone),
-                        Some(Ok(frame)) => self.hear(frame).await,
-                        Some(Err(error)) => Err(protocol_end(&error)),
+                    match heard {
+                        Ok(heard) => self.hear(heard).await,
+                        Err(Broken::Lost) => Err(End::Gone),
+                        Err(Broken::TooBig) => Err(End::Close(CloseCode::Size, TOO_BIG)),
+                        Err(Broken::Protocol(_)) => {
+                            Err(End::Close(CloseCode::Protocol, "this is no WebSocket frame"))
+                        }
                     }
                 }
                 () = outbox.changed() => self.speak(outbox.take()).await,
-                _ = ping.tick() => self.ping().await,
-                () = tokio::time::sleep_until(deadline) => Err(End::Dead),
+                () = &mut wake => {
+                    let due = liveness.due(Instant::now());
+                    wake.as_mut().reset(liveness.next());
+                    match due {
+                        Due::Nothing => Ok(()),
+                        Due::Ask => {
+                            // One that says nothing holds up nobody who does.
+                            self.arrival = None;
+                            self.ping().await
+                        }
+                        Due::End => Err(End::Dead),
+                    }
+                }
             };
             if let Err(end) = step {
                 return end;
@@ -177,21 +265,19 @@ impl Connection {
         }
     }
 
-    async fn hear(&mut self, frame: AggregatedMessage) -> Result<(), End> {
-        match frame {
-            AggregatedMessage::Binary(bytes) => self.message(&bytes).await,
-            AggregatedMessage::Text(_) => {
-                Err(End::Close(CloseCode::Unsupported, "OpAMP messages are binary frames"))
-            }
-            AggregatedMessage::Ping(payload) => {
-                let pong = self.session.pong(&payload);
+    async fn hear(&mut self, heard: Heard) -> Result<(), End> {
+        match heard {
+            Heard::Binary(bytes) => self.message(bytes).await,
+            Heard::Text => Err(End::Close(CloseCode::Unsupported, "OpAMP messages are binary frames")),
+            Heard::Ping(payload) => {
+                let pong = self.socket.pong(payload);
                 sent(tokio::time::timeout(SEND_DEADLINE, pong).await)
             }
-            AggregatedMessage::Pong(_) => {
+            Heard::Pong => {
                 self.note_pong();
                 Ok(())
             }
-            AggregatedMessage::Close(_) => Err(End::Close(CloseCode::Normal, "")),
+            Heard::Close => Err(End::Close(CloseCode::Normal, "")),
         }
     }
 
@@ -208,17 +294,20 @@ impl Connection {
         }
     }
 
-    async fn message(&mut self, bytes: &[u8]) -> Result<(), End> {
-        let message = match frame::decode(bytes, MAX_AGENT_MESSAGE_BYTES) {
+    async fn message(&mut self, bytes: Bytes) -> Result<(), End> {
+        let decoded = frame::decode(&bytes, MAX_AGENT_MESSAGE_BYTES);
+        drop(bytes);
+        let mut message: AgentToServer = match decoded {
             Ok(message) => message,
             Err(FrameError::TooBig { .. }) => return Err(End::Close(CloseCode::Size, TOO_BIG)),
             Err(FrameError::Header | FrameError::Body(_)) => {
                 return Err(End::Close(CloseCode::Protocol, "this is no OpAMP message"));
             }
         };
-        let verdict = process(&self.app, &self.channel, &message).await;
+        let verdict = process(&self.app, &self.channel, &mut message).await;
         let refused = matches!(verdict, Verdict::Refuse(_));
         self.send(&verdict.into_reply()).await?;
+        self.arrival = None;
         if refused {
             return Err(End::Close(CloseCode::Policy, "refused; the reason was sent before"));
         }
@@ -231,7 +320,7 @@ impl Connection {
     async fn send(&mut self, reply: &ServerToAgent) -> Result<(), End> {
         match frame::encode(reply, MAX_MESSAGE_BYTES) {
             Ok(bytes) => {
-                let send = self.session.binary(bytes);
+                let send = self.socket.binary(bytes);
                 sent(tokio::time::timeout(SEND_DEADLINE, send).await)
             }
             Err(error) if reply.remote_config.is_some() => {
@@ -248,7 +337,7 @@ impl Connection {
     }
 
     async fn ping(&mut self) -> Result<(), End> {
-        let ping = self.session.ping(b"");
+        let ping = self.socket.ping();
         sent(tokio::time::timeout(SEND_DEADLINE, ping).await)
     }
 
@@ -274,7 +363,9 @@ impl Connection {
         if policy
             && let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim)
         {
-            news.remote_config = offer_now(&self.app, *id, claim).await;
+            let now = Timestamp::now();
+            news.remote_config =
+                self.app.fleet.with_epoch(*id, claim.epoch, |agent| agent.offer(now)).flatten();
         }
         if settings {
             let (app, endpoint) = (&self.app, &self.channel.endpoint);
@@ -303,47 +394,12 @@ impl Connection {
     }
 }
 
-/// The wanted policy if it is to be offered; what was offered is durable before it is sent.
-async fn offer_now(app: &App, id: AgentId, claim: &Claim) -> Option<muster_proto::opamp::AgentRemoteConfig> {
-    let now = Timestamp::now();
-    let offer = app.fleet.with_epoch(id, claim.epoch, |agent| {
-        let offer = agent.offer(now)?;
-        agent.note_change();
-        Some(offer)
-    })??;
-    match persist(app, id, true, None).await {
-        Ok(()) => Some(offer),
-        Err(error) => {
-            tracing::error!(agent_id = %id, %error, "policy not offered: it could not be noted");
-            None
-        }
-    }
-}
-
 const TOO_BIG: &str = "the message is larger than 1 MiB";
 
-fn protocol_end(error: &ProtocolError) -> End {
-    match error {
-        ProtocolError::Overflow => End::Close(CloseCode::Size, TOO_BIG),
-        // This is how the stream tells that fragments together are too large; a peer that went away without
-        // a word has the same kind of error around an error of the payload.
-        ProtocolError::Io(e) if e.kind() == std::io::ErrorKind::Other && !is_lost(e) => {
-            End::Close(CloseCode::Size, TOO_BIG)
-        }
-        ProtocolError::Io(_) => End::Gone,
-        _ => End::Close(CloseCode::Protocol, "this is no WebSocket frame"), // foreign enum
-    }
-}
-
-/// The connection was lost, not misused.
-fn is_lost(error: &std::io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<actix_web::error::PayloadError>())
-}
-
-fn sent<T>(result: Result<Result<T, actix_ws::Closed>, tokio::time::error::Elapsed>) -> Result<(), End> {
+fn sent<T>(result: Result<std::io::Result<T>, tokio::time::error::Elapsed>) -> Result<(), End> {
     match result {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(actix_ws::Closed)) => Err(End::Gone),
+        Ok(Err(_)) => Err(End::Gone),
         Err(_) => Err(End::Dead),
     }
 }

@@ -4,10 +4,11 @@ use super::auth::Caller;
 use super::error::ApiError;
 use crate::app::App;
 use crate::audit_log::Outgoing;
+use crate::fleet::effective;
 use crate::fleet::observed::Observed;
 use crate::fleet::{AgentRecord, roll_up, view};
 use crate::identity::life::{self, Actor, Change};
-use crate::store::{self, Batch, Condition};
+use crate::store::{Batch, Condition};
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use muster_proto::api::{
@@ -72,8 +73,11 @@ pub(super) async fn list(
     query: web::Query<PageQuery>,
 ) -> Result<web::Json<Page<AgentSummary>>, ApiError> {
     let now = Timestamp::now();
-    let agents = app.fleet.each(|agent| (agent.record.id.to_string(), view::summary(agent, now)));
-    Ok(web::Json(super::page(agents, &query)?))
+    let ids = app.fleet.ids().into_iter().map(|id| (id.to_string(), id));
+    // Only what is on the page is worked out; who was removed meanwhile is not on it.
+    let Page { items, next } = super::page(ids, &query)?;
+    let line = |id| app.fleet.with(id, |agent| view::summary(agent, now));
+    Ok(web::Json(Page { items: items.into_iter().filter_map(line).collect(), next }))
 }
 
 #[utoipa::path(
@@ -266,7 +270,11 @@ pub(super) async fn policy(
     agent: web::Path<String>,
 ) -> Result<web::Json<AgentPolicyView>, ApiError> {
     let id = find(&app, &agent)?;
-    let effective = store::get_json::<String>(&*app.store, &Observed::effective_key(id))?;
+    let told = app.fleet.with(id, |agent| agent.observed.effective).ok_or_else(|| gone(id))?;
+    let effective = match told {
+        Some(told) => effective::text(&*app.store, told)?,
+        None => None,
+    };
     let now = Timestamp::now();
     let labels = app.fleet.with(id, |agent| agent.record.labels.clone()).ok_or_else(|| gone(id))?;
     let values = app.book.explain(&labels);

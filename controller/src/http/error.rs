@@ -146,8 +146,7 @@ impl ApiError {
     }
 
     /// 400 to a request that should have been a WebSocket upgrade.
-    #[allow(clippy::needless_pass_by_value)] // is used as a function of map_err
-    pub fn not_an_upgrade(error: actix_web::Error) -> Self {
+    pub fn not_an_upgrade(error: &actix_http::ws::HandshakeError) -> Self {
         let detail = format!("this path takes WebSocket upgrades and OpAMP polls (POST): {error}");
         Self::bad_request("not-an-upgrade", detail)
     }

@@ -52,7 +52,7 @@ const MAX_PAGE: u32 = 1_000;
 /// All routes.
 pub fn routes(config: &mut web::ServiceConfig) {
     let opamp = web::resource(PATH)
-        .route(web::get().to(crate::gateway::websocket::upgrade))
+        .route(web::get().to(crate::gateway::websocket::no_upgrade))
         .route(web::post().to(crate::gateway::poll::poll));
     let json = web::JsonConfig::default().limit(MAX_JSON).error_handler(|error, _| bad_json(&error).into());
     let query = web::QueryConfig::default().error_handler(|error, _| {

@@ -109,7 +109,7 @@ pub(super) async fn create(
         created_by: caller.session.user.clone(),
         expires_at: now + life,
         uses,
-        enrolled: Vec::new(),
+        used: 0,
         labels: request.labels,
         urls,
         note: request.note,
@@ -135,9 +135,9 @@ fn make_room(app: &App, now: Timestamp) -> Result<Batch, ApiError> {
     let tokens = store::scan_json::<TokenRecord>(&*app.store, PREFIX)?;
     let mut batch = Batch::new();
     let mut left = tokens.len();
-    for (key, token) in tokens {
+    for (_, token) in tokens {
         if now.duration_since(token.expires_at) > KEEP_EXPIRED {
-            batch.delete(key, Condition::Any);
+            add_deletion(app, &mut batch, &token.id)?;
             left -= 1;
         }
     }
@@ -145,6 +145,15 @@ fn make_room(app: &App, now: Timestamp) -> Result<Batch, ApiError> {
         return Err(ApiError::conflict("too-many-tokens", "there are too many tokens; delete some"));
     }
     Ok(batch)
+}
+
+/// Deletes a token, and what is stored of its uses.
+fn add_deletion(app: &App, batch: &mut Batch, id: &str) -> Result<(), ApiError> {
+    batch.delete(TokenRecord::key(id), Condition::Any);
+    for (key, _) in app.store.scan(&TokenRecord::use_prefix(id), None, usize::MAX)? {
+        batch.delete(key, Condition::Any);
+    }
+    Ok(())
 }
 
 #[utoipa::path(
@@ -185,7 +194,7 @@ pub(super) async fn delete(
         return Err(ApiError::not_found("there is no such token; see `muster token list`"));
     }
     let mut batch = Batch::new();
-    batch.delete(key, Condition::Any);
+    add_deletion(&app, &mut batch, &id)?;
     let action = Outgoing::by_user(&caller.session.user, caller.from, "token.delete", id.as_str());
     app.commit(batch, action).await?;
     Ok(HttpResponse::NoContent().finish())

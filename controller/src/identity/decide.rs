@@ -1,7 +1,7 @@
 //! Whether an agent that asks to enrol gets a certificate, waits for a person, or is refused: pure.
 
 use super::pending::{PendingRecord, Verdict};
-use super::token::{TokenRecord, TokenRefusal};
+use super::token::{Enrolled, TokenRecord, TokenRefusal};
 use crate::fleet::AgentRecord;
 use crate::fleet::record::Life;
 use jiff::Timestamp;
@@ -24,6 +24,8 @@ pub struct Applicant {
 pub struct Ground<'a> {
     /// The token presented.
     pub token: &'a TokenRecord,
+    /// What is stored of its use by this agent.
+    pub used_before: Option<&'a Enrolled>,
     /// How many wait with that token.
     pub token_waiting: usize,
     /// The agent with that id.
@@ -114,7 +116,7 @@ pub fn decide(applicant: &Applicant, ground: Ground<'_>) -> Result<Decision, Ref
         Some(Verdict::Waiting) | None => false,
     };
     check_partition(token, applicant)?;
-    token.used_by(applicant.agent, key)?;
+    token.used_by(ground.used_before, key)?;
     let repeats = known.is_some_and(|k| !k.certificate.used && k.owns_key(key) && k.life == Life::Active);
     if repeats {
         return Ok(Decision::Issue { replaces: false, shares: false });
@@ -130,7 +132,7 @@ pub fn decide(applicant: &Applicant, ground: Ground<'_>) -> Result<Decision, Ref
         return Ok(Decision::Issue { replaces: false, shares: false });
     }
     // Those who wait hold places of the token, so that one token does not fill the list.
-    if pending.is_none() && token.enrolled.len() + ground.token_waiting >= token.uses as usize {
+    if pending.is_none() && token.used as usize + ground.token_waiting >= token.uses as usize {
         return Err(TokenRefusal::UsedUp { id: token.id.clone(), uses: token.uses }.into());
     }
     Ok(Decision::Wait(reasons))
@@ -177,7 +179,6 @@ fn reasons(
 mod tests {
     use super::*;
     use crate::fleet::record::{Certificate, Hold};
-    use crate::identity::token::Enrolled;
     use muster_proto::api::Labels;
 
     fn id(n: u128) -> AgentId {
@@ -196,7 +197,7 @@ mod tests {
             created_by: "admin".to_owned(),
             expires_at: Timestamp::UNIX_EPOCH,
             uses: 1,
-            enrolled: vec![],
+            used: 0,
             labels: Labels::new(),
             urls: vec![],
             note: String::new(),
@@ -250,6 +251,7 @@ mod tests {
     /// A case: how it differs from a new agent with a plain token, and what comes of it.
     struct Case {
         token: TokenRecord,
+        before: Option<Enrolled>,
         key: &'static str,
         partition: Option<PartitionKey>,
         known: Option<AgentRecord>,
@@ -264,6 +266,7 @@ mod tests {
         fn default() -> Self {
             Self {
                 token: token(),
+                before: None,
                 key: "new",
                 partition: Some(key("78A-3")),
                 known: None,
@@ -283,6 +286,7 @@ mod tests {
             &applicant,
             Ground {
                 token: &case.token,
+                used_before: case.before.as_ref(),
                 token_waiting: case.waiting,
                 known: case.known.as_ref(),
                 neighbours: &case.neighbours,
@@ -303,10 +307,8 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             reason: "unknown host".to_owned(),
         };
-        let used = |by: u128, with: &str| TokenRecord {
-            enrolled: vec![Enrolled { agent: id(by), key_sha256: with.to_owned() }],
-            ..token()
-        };
+        let used = || TokenRecord { used: 1, ..token() };
+        let before = || Some(Enrolled { key_sha256: "old".to_owned() });
         let d = Case::default;
         let cases = [
             ("new", d(), "issue"),
@@ -358,15 +360,27 @@ mod tests {
                 Case { token: TokenRecord { approve: true, ..names("78A-3") }, ..d() },
                 "wait: its token asks",
             ),
-            ("used up", Case { token: used(9, "x"), ..d() }, "no: enrolment token t is used up"),
+            ("used up", Case { token: used(), ..d() }, "no: enrolment token t is used up"),
             (
                 "did not hear the answer",
-                Case { token: used(1, "old"), key: "old", known: Some(agent(false, Life::Active)), ..d() },
+                Case {
+                    token: used(),
+                    before: before(),
+                    key: "old",
+                    known: Some(agent(false, Life::Active)),
+                    ..d()
+                },
                 "issue",
             ),
             (
                 "replays a token that it used long ago",
-                Case { token: used(1, "old"), key: "old", known: Some(agent(true, Life::Active)), ..d() },
+                Case {
+                    token: used(),
+                    before: before(),
+                    key: "old",
+                    known: Some(agent(true, Life::Active)),
+                    ..d()
+                },
                 "no: enrolment token t is used up",
             ),
             (

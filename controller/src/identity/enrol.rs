@@ -4,7 +4,7 @@ use super::authority::Trust;
 use super::ca::{Ca, CaError, CheckedRequest, Issued};
 use super::decide::{Applicant, Decision, Ground, Refusal, decide};
 use super::pending::{PendingRecord, Verdict};
-use super::token::{TokenRecord, TokenRefusal};
+use super::token::{Enrolled, TokenRecord, TokenRefusal};
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::AgentRecord;
@@ -131,6 +131,8 @@ pub async fn enrol(
     if now >= token.expires_at {
         return Err(Refusal::Token(TokenRefusal::Expired { id: token.id, at: token.expires_at }).into());
     }
+    let use_key = TokenRecord::use_key(&token.id, agent);
+    let before = store::get_json::<Enrolled>(&*app.store, &use_key)?;
     let known = app.fleet.with(agent, |a| a.record.clone());
     let pending = app.pending.get(&request.key_sha256);
     let partition = application.partition.clone();
@@ -138,6 +140,7 @@ pub async fn enrol(
     let neighbours = applicant.partition.as_ref().map(|p| app.fleet.neighbours(p, agent)).unwrap_or_default();
     let ground = Ground {
         token: &token,
+        used_before: before.as_ref(),
         token_waiting: app.pending.waiting_with(&token.id),
         known: known.as_ref(),
         neighbours: &neighbours,
@@ -159,11 +162,12 @@ pub async fn enrol(
     if let Some(issued) = told {
         return Ok(issued);
     }
-    let used = token.used_by(agent, &request.key_sha256).map_err(Refusal::Token)?;
+    let used = token.used_by(before.as_ref(), &request.key_sha256).map_err(Refusal::Token)?;
     let issued = app.authority.issuing().issue(&request, agent, app.config.certificate_life, now)?;
     let mut batch = Batch::new();
     let record = enrolled(app, &token, &applicant, known, &issued, replaces, shares, now);
     batch.put_json(&token_key, Condition::Equals(token_bytes), &used);
+    batch.put_json(use_key, Condition::Any, &Enrolled { key_sha256: request.key_sha256.clone() });
     put_key(app, &mut batch, agent, &request)?;
     batch.put_json(AgentRecord::key(agent), Condition::Any, &record);
     batch.delete(PendingRecord::key(&request.key_sha256), Condition::Any);

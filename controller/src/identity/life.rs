@@ -259,7 +259,6 @@ pub async fn remove(
     let mut batch = Batch::new();
     batch.delete(AgentRecord::key(id), Condition::Any);
     batch.delete(Observed::key(id), Condition::Any);
-    batch.delete(Observed::effective_key(id), Condition::Any);
     batch.delete(crate::fleet::outage::key(id), Condition::Any);
     for key in record.keys() {
         batch.delete(AgentRecord::owner_key(key), Condition::Any);
@@ -279,8 +278,8 @@ pub async fn remove(
     );
     let entry = Outgoing::by_user(actor.name, actor.from, action, id.to_string());
     app.commit(batch, entry.detail(detail.trim_start_matches("; "))).await?;
-    if let Some(agent) = app.fleet.remove(id) {
-        agent.outbox.end(Farewell::Removed);
+    if let Some(outbox) = app.fleet.remove(id) {
+        outbox.end(Farewell::Removed);
     }
     tracing::info!(agent_id = %id, action, by = actor.name, "agent removed");
     Ok(())

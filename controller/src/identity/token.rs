@@ -27,8 +27,10 @@ pub struct TokenRecord {
     pub expires_at: Timestamp,
     /// How many agents may enrol with it.
     pub uses: u32,
-    /// Which agents did, with the hash of their key; at most `uses`.
-    pub enrolled: Vec<Enrolled>,
+    /// How many did. Who it was is stored under [`TokenRecord::use_key`], so that a token of thousands stays
+    /// small.
+    #[serde(default)]
+    pub used: u32,
     /// Labels that its agents get.
     pub labels: Labels,
     /// URLs that it carries.
@@ -46,11 +48,9 @@ pub struct TokenRecord {
     pub authority: Option<String>,
 }
 
-/// A use of a token.
+/// A use of a token by one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
-    /// The agent.
-    pub agent: AgentId,
     /// SHA-256 of its public key in hex.
     pub key_sha256: String,
 }
@@ -102,6 +102,18 @@ impl TokenRecord {
         format!("{PREFIX}{id}")
     }
 
+    /// Prefix of the keys in the store of all uses of a token.
+    #[must_use]
+    pub fn use_prefix(id: &str) -> String {
+        format!("token-use/{id}/")
+    }
+
+    /// Key in the store of the use by an agent.
+    #[must_use]
+    pub fn use_key(id: &str, agent: AgentId) -> String {
+        format!("{}{agent}", Self::use_prefix(id))
+    }
+
     /// Checks secret and expiry.
     ///
     /// # Errors
@@ -117,27 +129,26 @@ impl TokenRecord {
         Ok(())
     }
 
-    /// The token after this agent enrolled with it. An agent that repeats its request with the same key
-    /// (it never saw the answer) does not use it twice.
+    /// The token after an agent with this key enrolled with it, where `before` is what is stored of an earlier
+    /// use by the same agent. An agent that repeats its request with the same key (it never saw the answer) does
+    /// not use it twice.
     ///
     /// # Errors
     /// If it is used up.
-    pub fn used_by(&self, agent: AgentId, key_sha256: &str) -> Result<Self, TokenRefusal> {
-        let mut next = self.clone();
-        if next.enrolled.iter().any(|e| e.agent == agent && e.key_sha256 == key_sha256) {
-            return Ok(next);
+    pub fn used_by(&self, before: Option<&Enrolled>, key_sha256: &str) -> Result<Self, TokenRefusal> {
+        if before.is_some_and(|use_| use_.key_sha256 == key_sha256) {
+            return Ok(self.clone());
         }
-        if next.is_used_up() {
+        if self.is_used_up() {
             return Err(TokenRefusal::UsedUp { id: self.id.clone(), uses: self.uses });
         }
-        next.enrolled.push(Enrolled { agent, key_sha256: key_sha256.to_owned() });
-        Ok(next)
+        Ok(Self { used: self.used + 1, ..self.clone() })
     }
 
     /// As many agents as it allows enrolled with it.
     #[must_use]
     pub fn is_used_up(&self) -> bool {
-        self.enrolled.len() >= self.uses as usize
+        self.used >= self.uses
     }
 
     /// What may be shown, given the keys of the authorities in use: a token that pins another one is void.
@@ -156,7 +167,7 @@ impl TokenRecord {
             created_by: self.created_by.clone(),
             expires_at: self.expires_at,
             uses: self.uses,
-            used: u32::try_from(self.enrolled.len()).unwrap_or(u32::MAX),
+            used: self.used,
             labels: self.labels.clone(),
             urls: self.urls.clone(),
             note: self.note.clone(),
@@ -187,7 +198,7 @@ mod tests {
             created_by: "admin".to_owned(),
             expires_at: at(100),
             uses: 1,
-            enrolled: vec![],
+            used: 0,
             labels: Labels::new(),
             urls: vec![],
             note: String::new(),
@@ -203,12 +214,12 @@ mod tests {
         let wrong = EnrolmentToken { secret: [2; 32], ..token };
         assert_eq!(record.check(&wrong, at(0)), Err(TokenRefusal::Unknown));
 
-        let (a, b) = (AgentId(uuid::Uuid::from_u128(1)), AgentId(uuid::Uuid::from_u128(2)));
-        let used = record.used_by(a, "k").unwrap();
+        let used = record.used_by(None, "k").unwrap();
         assert!(used.is_used_up());
-        assert_eq!(used.used_by(a, "k"), Ok(used.clone()));
+        let first = Enrolled { key_sha256: "k".to_owned() };
+        assert_eq!(used.used_by(Some(&first), "k"), Ok(used.clone()));
         let refusal = TokenRefusal::UsedUp { id: record.id.clone(), uses: 1 };
-        assert_eq!(used.used_by(a, "other key"), Err(refusal.clone()));
-        assert_eq!(used.used_by(b, "k"), Err(refusal));
+        assert_eq!(used.used_by(Some(&first), "other key"), Err(refusal.clone()));
+        assert_eq!(used.used_by(None, "k"), Err(refusal));
     }
 }

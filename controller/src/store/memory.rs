@@ -30,7 +30,7 @@ impl MemoryStore {
             };
         }
         drop(map);
-        self.watchers.nudge(batch);
+        self.watchers.nudge(batch.keys());
         Ok(())
     }
 }

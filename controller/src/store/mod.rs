@@ -5,6 +5,7 @@
 //! before that. Watches are nudges without content: whoever is nudged reads what is there now.
 //! Refuses: events, rate history, logs; those belong in segment files.
 
+mod group;
 mod memory;
 mod sled;
 
@@ -76,6 +77,11 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// It holds whatever is stored.
+    fn is_any(&self) -> bool {
+        matches!(self, Self::Any)
+    }
+
     fn holds(&self, present: Option<&[u8]>) -> bool {
         match self {
             Self::Any => true,
@@ -140,6 +146,10 @@ impl Batch {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.writes.is_empty()
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> + Clone {
+        self.writes.iter().map(|w| w.key.as_str())
     }
 
     fn check_sizes(&self) -> Result<(), StoreError> {
@@ -236,9 +246,9 @@ impl Watchers {
         receiver
     }
 
-    fn nudge(&self, batch: &Batch) {
+    fn nudge<'a>(&self, keys: impl Iterator<Item = &'a str> + Clone) {
         for (prefix, sender) in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            if batch.writes.iter().any(|w| w.key.starts_with(prefix.as_str())) {
+            if keys.clone().any(|key| key.starts_with(prefix.as_str())) {
                 sender.send_modify(|n| *n += 1);
             }
         }

@@ -1,38 +1,51 @@
-//! The embedded store: sled, flushed in groups before any answer.
+//! The embedded store: sled, written and flushed by one thread, in groups, before any answer.
 //!
-//! sled buffers writes in the process, so a write that returned is not yet safe from `kill -9`. A single
-//! flusher thread flushes for everybody who waits: under load one flush serves many batches.
+//! sled buffers writes in the process, so a write that returned is not yet safe from `kill -9`. The thread
+//! takes all batches that wait, writes them as one and flushes once: under load one flush serves thousands of
+//! agents, and nobody who serves connections waits for the disk.
 
+use super::group::Group;
 use super::{Batch, Pair, Store, StoreError, Watchers};
 use futures_util::future::{BoxFuture, FutureExt};
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Cache of sled in bytes: the state is small, and 2 MiB holds 11 MiB resident in all.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Batches that may wait for one flush; whoever comes then waits until it has begun, which takes no longer
-/// than the flush before.
+/// Batches that may wait to be written; whoever comes then waits for a place.
 const MAX_WAITING: usize = 4_096;
+/// Bytes that are written at once, about.
+const MAX_GROUP_BYTES: usize = 8 * 1024 * 1024;
 
-/// Asks the flusher for a flush; answered when it is done.
-type Waiter = oneshot::Sender<Result<(), ::sled::Error>>;
+/// Asks the thread for something.
+enum Request {
+    /// Write a batch, and tell who waits for it.
+    Write { batch: Batch, done: oneshot::Sender<Result<(), StoreError>> },
+    /// Write what waits, and end.
+    Close,
+}
 
 /// The store in a folder.
 pub struct SledStore {
     tree: ::sled::Db,
-    /// Held while a batch is checked and written, and while a snapshot is taken.
-    writer: Mutex<()>,
-    watchers: Watchers,
-    flusher: Mutex<Option<Flusher>>,
+    shared: Arc<Shared>,
+    writer: Mutex<Option<Writer>>,
 }
 
-struct Flusher {
-    requests: SyncSender<Waiter>,
+/// What the writing thread shares with readers.
+#[derive(Default)]
+struct Shared {
+    /// Held while a group is written, and while a snapshot is taken.
+    writing: Mutex<()>,
+    watchers: Watchers,
+}
+
+struct Writer {
+    requests: mpsc::Sender<Request>,
     thread: JoinHandle<()>,
 }
 
@@ -53,57 +66,75 @@ impl SledStore {
             .flush_every_ms(Some(500))
             .open()
             .map_err(io("opened"))?;
-        let (requests, received) = sync_channel(MAX_WAITING);
-        let flushed = tree.clone();
+        let (requests, received) = mpsc::channel(MAX_WAITING);
+        let shared = Arc::<Shared>::default();
         let thread = std::thread::Builder::new()
-            .name("store-flush".to_owned())
-            .spawn(move || flush_loop(&flushed, &received))
+            .name("store".to_owned())
+            .spawn({
+                let (tree, shared) = (tree.clone(), Arc::clone(&shared));
+                move || write_loop(&tree, &shared, received)
+            })
             .map_err(|e| StoreError::Io { tried: "opened", source: e.into() })?;
-        Ok(Self {
-            tree,
-            writer: Mutex::new(()),
-            watchers: Watchers::default(),
-            flusher: Mutex::new(Some(Flusher { requests, thread })),
-        })
+        Ok(Self { tree, shared, writer: Mutex::new(Some(Writer { requests, thread })) })
     }
 
-    fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        batch.check_sizes()?;
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut writes = ::sled::Batch::default();
-        for w in &batch.writes {
-            let present = self.tree.get(&w.key).map_err(io("read"))?;
-            if !w.condition.holds(present.as_deref()) {
-                return Err(StoreError::Conflict { key: w.key.clone() });
-            }
-            match &w.value {
-                Some(value) => writes.insert(w.key.as_bytes(), value.as_slice()),
-                None => writes.remove(w.key.as_bytes()),
-            }
-        }
-        self.tree.apply_batch(writes).map_err(io("written"))
-    }
-
-    fn request_flush(&self) -> Result<oneshot::Receiver<Result<(), ::sled::Error>>, StoreError> {
-        let (done, wait) = oneshot::channel();
-        let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
-        let flusher = flusher.as_ref().ok_or(StoreError::Closed)?;
-        flusher.requests.send(done).map_err(|_| StoreError::Closed)?;
-        Ok(wait)
+    fn requests(&self) -> Result<mpsc::Sender<Request>, StoreError> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.as_ref().map(|w| w.requests.clone()).ok_or(StoreError::Closed)
     }
 }
 
-/// Flushes once for all who asked meanwhile; ends when the store is closed.
-fn flush_loop(tree: &::sled::Db, requests: &Receiver<Waiter>) {
-    while let Ok(first) = requests.recv() {
-        let mut waiting = vec![first];
-        waiting.extend(requests.try_iter());
-        let result = tree.flush().map(|_| ());
-        for waiter in waiting {
-            // A waiter that went away (its client hung up) needs no answer.
-            let _ = waiter.send(result.clone());
+/// Writes what waits, group by group; ends when the store is closed.
+fn write_loop(tree: &::sled::Db, shared: &Shared, mut requests: mpsc::Receiver<Request>) {
+    let stored = |key: &str| tree.get(key).map_err(io("read"));
+    while let Some(first) = requests.blocking_recv() {
+        let mut group = Group::default();
+        let mut waiting = Vec::new();
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Write { batch, done } => match group.add(batch, stored) {
+                    Ok(()) => waiting.push(done),
+                    Err(error) => answer(done, Err(error)),
+                },
+                Request::Close => requests.close(),
+            }
+            next = if group.bytes() < MAX_GROUP_BYTES { requests.try_recv().ok() } else { None };
+        }
+        if waiting.is_empty() {
+            continue;
+        }
+        let result = write(tree, shared, &group);
+        if result.is_ok() {
+            shared.watchers.nudge(group.keys());
+        }
+        for done in waiting {
+            answer(done, result.clone().map_err(io("written")));
         }
     }
+}
+
+/// Whoever went away (its client hung up) needs no answer.
+fn answer(done: oneshot::Sender<Result<(), StoreError>>, result: Result<(), StoreError>) {
+    let _ = done.send(result);
+}
+
+fn write(tree: &::sled::Db, shared: &Shared, group: &Group) -> Result<(), ::sled::Error> {
+    if group.is_empty() {
+        return Ok(());
+    }
+    let mut writes = ::sled::Batch::default();
+    for (key, value) in group.writes() {
+        match value {
+            Some(value) => writes.insert(key.as_bytes(), value),
+            None => writes.remove(key.as_bytes()),
+        }
+    }
+    {
+        let _writing = shared.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        tree.apply_batch(writes)?;
+    }
+    tree.flush().map(|_| ())
 }
 
 impl Store for SledStore {
@@ -132,32 +163,32 @@ impl Store for SledStore {
             if batch.is_empty() {
                 return Ok(());
             }
-            let wait = {
-                self.write(&batch)?;
-                self.request_flush()?
-            };
-            wait.await.map_err(|_| StoreError::Closed)?.map_err(io("written"))?;
-            self.watchers.nudge(&batch);
-            Ok(())
+            let requests = self.requests()?;
+            let (done, wait) = oneshot::channel();
+            requests.send(Request::Write { batch, done }).await.map_err(|_| StoreError::Closed)?;
+            wait.await.map_err(|_| StoreError::Closed)?
         }
         .boxed()
     }
 
     fn snapshot(&self) -> Result<Vec<Pair>, StoreError> {
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.shared.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.scan("", None, usize::MAX)
     }
 
     fn watch(&self, prefix: &str) -> watch::Receiver<u64> {
-        self.watchers.watch(prefix)
+        self.shared.watchers.watch(prefix)
     }
 
     fn close(&self) {
-        let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Flusher { requests, thread }) = flusher {
-            drop(requests);
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Writer { requests, thread }) = writer {
+            // The thread makes room; a task that waits for a place must not be needed for that.
+            while matches!(requests.try_send(Request::Close), Err(mpsc::error::TrySendError::Full(_))) {
+                std::thread::yield_now();
+            }
             if thread.join().is_err() {
-                tracing::error!("the store's flusher panicked");
+                tracing::error!("the store's thread panicked");
             }
             if let Err(error) = self.tree.flush() {
                 tracing::error!(%error, "the store could not be flushed on closing");

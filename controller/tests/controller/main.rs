@@ -8,6 +8,7 @@ mod enrolment;
 mod identity;
 mod inspect;
 mod kill;
+mod overload;
 mod policy;
 mod policy_set;
 mod polling;

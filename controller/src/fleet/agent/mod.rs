@@ -1,5 +1,6 @@
 //! One agent in memory, and what the controller answers to its messages: functions of values and the time.
 
+use super::effective::TextId;
 use super::link::{self, Link};
 use super::observed::{ConfigWord, Observed};
 use super::rates::RateTracker;
@@ -66,8 +67,6 @@ pub struct Agent {
     version: u64,
     /// The version that is stored.
     stored: u64,
-    /// SHA-256 of the effective configuration that is stored.
-    effective_stored: Option<[u8; 32]>,
     sequence: Option<u64>,
     steps_back: u32,
     boots: Vec<String>,
@@ -109,7 +108,6 @@ impl Agent {
             poll_turn: Arc::new(tokio::sync::Semaphore::new(1)),
             version: 0,
             stored: 0,
-            effective_stored: None,
             sequence: None,
             steps_back: 0,
             boots: Vec::new(),
@@ -135,10 +133,10 @@ impl Agent {
     pub fn receive(&mut self, message: &AgentToServer, now: Timestamp) -> Received {
         self.last_seen = Some(now);
         let gap = self.follow_sequence(message.sequence_num);
-        let before = carries_state(message).then(|| self.observed.clone());
+        let before = self.carries_state(message).then(|| self.observed.clone());
         self.observed.take(message, now);
         self.follow_boots(message);
-        let mut changed = before.is_some_and(|b| b != self.observed);
+        let changed = before.is_some_and(|before| self.observed.is_news_after(before));
         if let Some(Ok(RatesMessage::Report(report))) =
             message.custom_message.as_ref().map(RatesMessage::from_custom)
         {
@@ -158,15 +156,22 @@ impl Agent {
             let capabilities = [rates::CAPABILITY, inspect::CAPABILITY].map(str::to_owned).to_vec();
             reply.custom_capabilities = Some(CustomCapabilities { capabilities });
         }
-        let offer = self.offer(now);
-        changed |= offer.is_some();
-        reply.remote_config = offer;
+        // That it was offered is stored with what the agent makes of it.
+        reply.remote_config = self.offer(now);
         if changed {
             self.observed.last_seen = Some(now);
             self.version += 1;
         }
         let suspicion = self.suspicion();
         Received { reply, changed: self.version != self.stored, suspicion }
+    }
+
+    /// The message may change what is stored.
+    fn carries_state(&self, message: &AgentToServer) -> bool {
+        message.agent_description.is_some()
+            || message.health.is_some()
+            || message.remote_config_status.is_some()
+            || (message.capabilities != 0 && message.capabilities != self.observed.capabilities)
     }
 
     /// What has to be stored, with its version.
@@ -180,20 +185,15 @@ impl Agent {
         self.stored = self.stored.max(version);
     }
 
-    /// True if this effective configuration is not the stored one.
-    #[must_use]
-    pub fn lacks_effective(&self, sha256: &[u8; 32]) -> bool {
-        self.effective_stored.as_ref() != Some(sha256)
-    }
-
-    /// This effective configuration is stored.
-    pub fn effective_persisted(&mut self, sha256: [u8; 32]) {
-        self.effective_stored = Some(sha256);
-    }
-
-    /// An offer made outside of an answer has to be stored too.
-    pub fn note_change(&mut self) {
-        self.version += 1;
+    /// Notes the effective configuration that it told; true if it is another one than before, which has to be
+    /// stored.
+    pub fn take_effective(&mut self, text: TextId) -> bool {
+        let other = self.observed.effective != Some(text);
+        if other {
+            self.observed.effective = Some(text);
+            self.version += 1;
+        }
+        other
     }
 
     /// Forgets that the wanted policy was refused, so that it is offered again; true if it was.
@@ -379,14 +379,6 @@ impl Agent {
 /// How far a clock that shows `theirs` is ahead of `now`.
 fn skew(theirs: u64, now: Timestamp) -> Option<i64> {
     i64::try_from(theirs).ok().filter(|t| *t > 0).map(|theirs| theirs.saturating_sub(now.as_millisecond()))
-}
-
-/// The message may change what is stored.
-fn carries_state(message: &AgentToServer) -> bool {
-    message.agent_description.is_some()
-        || message.health.is_some()
-        || message.remote_config_status.is_some()
-        || message.capabilities != 0
 }
 
 /// Nothing was left out of the message.
