@@ -1,6 +1,7 @@
 //! All agents, in memory. Locks are held for pure work only, never while waiting.
 
 use super::agent::Agent;
+use super::configs::{ConfigBook, StoredConfig};
 use super::link::Link;
 use super::observed::Observed;
 use super::record::{self, AgentRecord, Life};
@@ -13,7 +14,6 @@ use muster_proto::opamp::attribute;
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
 use muster_shared::policy::limits::Limits;
-use muster_shared::policy::merge::selects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,8 @@ pub struct Fleet {
     epochs: AtomicU64,
     /// Held over reading, storing and taking over a record, so that two changes do not undo each other.
     record_writes: tokio::sync::Mutex<()>,
+    /// What foreign agents should run. Locked after `agents` where both are.
+    configs: Mutex<ConfigBook>,
 }
 
 impl Fleet {
@@ -35,15 +37,19 @@ impl Fleet {
     pub fn load(store: &dyn Store, book: &PolicyBook) -> Result<Self, StoreError> {
         let mut agents = BTreeMap::new();
         let mut outages = super::outage::load(store)?;
+        let configs = ConfigBook::load(store)?;
         for (_, record) in store::scan_json::<AgentRecord>(store, record::PREFIX)? {
             let observed = store::get_json(store, &Observed::key(record.id))?.unwrap_or_default();
-            let desired = book.desired(&record.labels);
+            let desired = match record.foreign {
+                Some(_) => configs.desired(&record),
+                None => book.desired(&record.labels),
+            };
             let id = record.id;
             let mut agent = Agent::new(record, observed, desired);
             agent.outage = outages.remove(&id).map(Box::new);
             agents.insert(id, agent);
         }
-        Ok(Self { agents: Mutex::new(agents), ..Self::default() })
+        Ok(Self { agents: Mutex::new(agents), configs: Mutex::new(configs), ..Self::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<AgentId, Agent>> {
@@ -126,6 +132,10 @@ impl Fleet {
             // Merged outside of the lock, taken over only if no newer policy came meanwhile.
             let (edition, desired) = book.desired_at(&record.labels);
             let agents = self.lock();
+            if record.foreign.is_some() {
+                let desired = self.configs().desired(&record);
+                break (agents, desired);
+            }
             if book.edition() == edition {
                 break (agents, desired);
             }
@@ -157,7 +167,7 @@ impl Fleet {
         let sets: BTreeSet<Labels> = self.lock().values().map(|a| a.record.labels.clone()).collect();
         let merged: BTreeMap<Labels, Arc<Desired>> =
             sets.into_iter().map(|labels| (labels.clone(), book.desired(&labels))).collect();
-        for agent in self.lock().values_mut() {
+        for agent in self.lock().values_mut().filter(|a| a.record.foreign.is_none()) {
             let desired = match merged.get(&agent.record.labels) {
                 Some(desired) => Arc::clone(desired),
                 // Labelled meanwhile.
@@ -172,11 +182,45 @@ impl Fleet {
         }
     }
 
+    fn configs(&self) -> MutexGuard<'_, ConfigBook> {
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over a configuration of foreign agents that is stored, or forgets one that is removed; tells the
+    /// agents. Who refused the same before is offered it again; tells which those are, for that has to be
+    /// stored. The caller holds [`Fleet::record_writes`].
+    pub fn set_config(&self, stored: &StoredConfig, removed: bool) -> Vec<AgentId> {
+        let mut agents = self.lock();
+        let mut configs = self.configs();
+        if removed {
+            configs.remove(&stored.target)
+        } else {
+            configs.set(stored)
+        }
+        let mut again = Vec::new();
+        for agent in agents.values_mut().filter(|a| a.record.foreign.is_some()) {
+            let desired = configs.desired(&agent.record);
+            let (changed, same) = (agent.desired.hash != desired.hash, Arc::ptr_eq(&agent.desired, &desired));
+            agent.desired = desired;
+            if changed {
+                agent.outbox.policy_changed();
+            } else if !same && agent.retry_refused() {
+                again.push(agent.record.id);
+            }
+        }
+        again
+    }
+
+    /// Forgets the configuration of an agent that is being removed.
+    pub fn forget_config(&self, agent: AgentId) {
+        self.configs().remove(&muster_proto::api::ConfigTarget::Agent(agent));
+    }
+
     /// Has the wanted policy offered again where it was refused, among the agents that `selector` selects;
     /// tells which, for that has to be stored.
     pub fn retry_refused(&self, selector: &Labels) -> Vec<AgentId> {
         let mut agents = self.lock();
-        let selected = agents.values_mut().filter(|a| selects(selector, &a.record.labels));
+        let selected = agents.values_mut().filter(|a| a.record.is_selected(selector));
         selected.filter_map(|agent| agent.retry_refused().then_some(agent.record.id)).collect()
     }
 
@@ -186,7 +230,8 @@ impl Fleet {
         let mut sets: BTreeMap<Labels, Vec<AgentId>> = BTreeMap::new();
         let mut limits: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
         let mut secrets: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
-        for agent in self.lock().values() {
+        // Policies are not for foreign agents.
+        for agent in self.lock().values().filter(|a| a.record.foreign.is_none()) {
             let (id, attributes) = (agent.record.id, &agent.observed.attributes);
             match sets.get_mut(&agent.record.labels) {
                 Some(agents) => agents.push(id),

@@ -6,12 +6,13 @@ use crate::fleet::link::Link;
 use crate::fleet::record::{Life, Standing};
 use crate::gateway::outbox::Farewell;
 use crate::http::error::ApiError;
+use crate::identity::foreign::{self, ForeignRefusal};
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::token::{TokenRecord, TokenRefusal};
 use crate::store::{self, Batch, Condition};
 use jiff::{SignedDuration, Timestamp};
-use muster_proto::session::EnrolmentToken;
 use muster_proto::session::token::PREFIX;
+use muster_proto::session::{EnrolmentToken, ForeignToken, foreign_token};
 use muster_shared::id::AgentId;
 
 /// What a connection may do.
@@ -34,6 +35,13 @@ pub enum Admission {
         /// Id of the token.
         token: String,
     },
+    /// It is a foreign OpAMP agent with its token.
+    Foreign {
+        /// Id of the token.
+        token: String,
+        /// The agent that the token is bound to; none before its first message.
+        agent: Option<AgentId>,
+    },
 }
 
 /// Decides by certificate first, by token where there is none.
@@ -49,6 +57,7 @@ pub async fn admit(
     match (&connection.peer, authorization.and_then(bearer)) {
         // An agent that enrols anew may still present its old certificate: the token says what it wants.
         (_, Some(text)) if text.starts_with(PREFIX) => admit_token(app, text, now),
+        (_, Some(text)) if text.starts_with(foreign_token::PREFIX) => admit_foreign(app, text, now),
         (Some(peer), _) => admit_peer(app, peer, now).await,
         (None, _) => Err(ApiError::unauthorised(
             "no-credential",
@@ -56,6 +65,16 @@ pub async fn admit(
              (`muster token create`, then `muster-agent enrol`)",
         )),
     }
+}
+
+fn admit_foreign(app: &App, text: &str, now: Timestamp) -> Result<Admission, ApiError> {
+    let token =
+        ForeignToken::parse(text).map_err(|e| ApiError::unauthorised("token-malformed", e.to_string()))?;
+    let id = token.id.to_string();
+    let refuse = |refusal: ForeignRefusal| ApiError::unauthorised(refusal.code(), refusal.to_string());
+    let record = foreign::stored(app, &id)?.ok_or_else(|| refuse(ForeignRefusal::Unknown))?;
+    record.check(&token, now).map_err(refuse)?;
+    Ok(Admission::Foreign { token: id, agent: record.agent })
 }
 
 fn bearer(header: &str) -> Option<&str> {

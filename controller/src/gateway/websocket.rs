@@ -3,8 +3,9 @@
 use super::MAX_AGENT_MESSAGE_BYTES;
 use super::admission::{Admission, admit};
 use super::claim::{Claim, claim_socket};
+use super::foreign::{self, By};
 use super::outbox::{Farewell, Outbox, Pending};
-use super::process::{Channel, Verdict, persist, persist_last_seen, process, warning};
+use super::process::{Channel, Verdict, persist, persist_last_seen, process, restart_command, warning};
 use crate::app::App;
 use crate::fleet::agent::CAPABILITIES;
 use crate::fleet::link::Link;
@@ -17,10 +18,11 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use actix_ws::{AggregatedMessage, AggregatedMessageStream, CloseCode, CloseReason, ProtocolError, Session};
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
-use muster_proto::opamp::{PATH, ServerToAgent};
+use muster_proto::opamp::{DEFAULT_HEARTBEAT_SECONDS, PATH, ServerToAgent};
 use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
 use muster_shared::id::AgentId;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -31,11 +33,11 @@ const SEND_DEADLINE: Duration = Duration::from_secs(20);
 const ENROL_DEADLINE: Duration = Duration::from_secs(120);
 
 /// URL that the agent dialled, as it will be offered.
-pub(crate) fn endpoint(app: &App, request: &HttpRequest) -> String {
+pub(crate) fn endpoint(app: &App, request: &HttpRequest, scheme: &str) -> String {
     let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok());
     let host = host.or_else(|| request.uri().authority().map(|a| a.as_str()));
     let host = host.map_or_else(|| app.address.to_string(), str::to_owned);
-    format!("wss://{host}{PATH}")
+    format!("{scheme}://{host}{PATH}")
 }
 
 /// Upgrades a request.
@@ -68,11 +70,15 @@ pub async fn upgrade(
     // Only what can be upgraded claims the identity.
     let (response, session, stream) = actix_ws::handle(&request, body).map_err(ApiError::not_an_upgrade)?;
     let claim = match &admission {
-        Admission::Agent { id } => Some(claim_socket(&app, *id, connection.address).await?),
-        Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+        Admission::Agent { id } | Admission::Foreign { agent: Some(id), .. } => {
+            Some(claim_socket(&app, *id, connection.address).await?)
+        }
+        Admission::Renewing { .. } | Admission::Enrolling { .. } | Admission::Foreign { agent: None, .. } => {
+            None
+        }
     };
-    let channel =
-        Channel { admission, claim, from: connection.address.ip(), endpoint: endpoint(&app, &request) };
+    let endpoint = endpoint(&app, &request, "wss");
+    let channel = Channel { admission, claim, from: connection.address.ip(), endpoint };
     let stream = stream
         .max_frame_size(MAX_AGENT_MESSAGE_BYTES)
         .aggregate_continuations()
@@ -96,7 +102,7 @@ enum End {
 struct Connection {
     app: web::Data<App>,
     channel: Channel,
-    uid: Vec<u8>,
+    address: SocketAddr,
     session: Session,
     probes: Vec<tokio::sync::oneshot::Sender<()>>,
 }
@@ -109,17 +115,14 @@ async fn run(
     stream: AggregatedMessageStream,
 ) {
     app.sessions.fetch_add(1, Ordering::Relaxed);
-    let agent = match &channel.admission {
-        Admission::Agent { id } => Some(*id),
-        Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
-    };
-    let claim = channel.claim.clone();
-    let uid = agent.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default();
-    let mut link = Connection { app: app.clone(), channel, uid, session, probes: Vec::new() };
+    let agent = channel.agent();
+    let address = connection.address;
+    let mut link = Connection { app: app.clone(), channel, address, session, probes: Vec::new() };
     tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, "agent connected");
     let end = link.serve(stream).await;
+    let agent = link.channel.agent();
     tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, ?end, "agent disconnected");
-    let Connection { session, .. } = link;
+    let Connection { session, channel: Channel { claim, .. }, .. } = link;
     if let End::Close(code, why) = end {
         // A peer that does not take the close frame is gone: nothing is lost.
         let reason = CloseReason { code, description: Some(why.to_owned()) };
@@ -137,16 +140,19 @@ async fn run(
 
 impl Connection {
     async fn serve(&mut self, mut stream: AggregatedMessageStream) -> End {
-        let outbox =
-            self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox));
+        let mut outbox = self.outbox();
         let heartbeat = Duration::from_secs(self.app.config.heartbeat_seconds.max(1));
         let mut ping = tokio::time::interval_at(tokio::time::Instant::now() + heartbeat, heartbeat);
-        let silence = match self.channel.claim {
-            Some(_) => heartbeat * 3 + Duration::from_secs(10),
-            None => ENROL_DEADLINE,
-        };
+        let mut claimed = self.channel.claim.is_some();
+        let mut silence = self.silence(heartbeat);
         let mut deadline = tokio::time::Instant::now() + silence;
         loop {
+            if self.channel.claim.is_some() && !claimed {
+                // The first message of a foreign agent made it known.
+                claimed = true;
+                outbox = self.outbox();
+                silence = self.silence(heartbeat);
+            }
             let step = tokio::select! {
                 frame = stream.recv() => {
                     // A new agent has its time in all, an enrolled one from its last sign of life.
@@ -168,6 +174,24 @@ impl Connection {
                 return end;
             }
         }
+    }
+
+    fn outbox(&self) -> Arc<Outbox> {
+        self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox))
+    }
+
+    /// How long nothing may be heard. Foreign agents have a pace of their own; their sockets answer pings.
+    fn silence(&self, heartbeat: Duration) -> Duration {
+        let default = Duration::from_secs(DEFAULT_HEARTBEAT_SECONDS);
+        match (&self.channel.claim, &self.channel.admission) {
+            (None, _) => ENROL_DEADLINE,
+            (Some(_), Admission::Foreign { .. }) => heartbeat.max(default) * 3 + Duration::from_secs(10),
+            (Some(_), _) => heartbeat * 3 + Duration::from_secs(10),
+        }
+    }
+
+    fn uid(&self) -> Vec<u8> {
+        self.channel.agent().map(|id| id.0.as_bytes().to_vec()).unwrap_or_default()
     }
 
     fn alive(&mut self) {
@@ -198,8 +222,8 @@ impl Connection {
     /// An agent that has no heartbeats is alive as long as its socket answers.
     fn note_pong(&self) {
         use muster_proto::opamp::capability::AgentCapabilities;
-        if let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim) {
-            self.app.fleet.with_epoch(*id, claim.epoch, |agent| {
+        if let (Some(id), Some(claim)) = (self.channel.agent(), &self.channel.claim) {
+            self.app.fleet.with_epoch(id, claim.epoch, |agent| {
                 let capabilities = AgentCapabilities(agent.observed.capabilities);
                 if agent.last_seen.is_some() && !capabilities.has(AgentCapabilities::REPORTS_HEARTBEAT) {
                     agent.last_seen = Some(Timestamp::now());
@@ -216,7 +240,11 @@ impl Connection {
                 return Err(End::Close(CloseCode::Protocol, "this is no OpAMP message"));
             }
         };
-        let verdict = process(&self.app, &self.channel, &message).await;
+        let settled = foreign::settle(&self.app, &mut self.channel, By::Socket, self.address, &message).await;
+        let verdict = match settled {
+            Some(verdict) => verdict,
+            None => process(&self.app, &self.channel, &message).await,
+        };
         let refused = matches!(verdict, Verdict::Refuse(_));
         self.send(&verdict.into_reply()).await?;
         if refused {
@@ -254,7 +282,7 @@ impl Connection {
 
     /// Sends what waits.
     async fn speak(&mut self, pending: Pending) -> Result<(), End> {
-        let Pending { policy, settings, watch, asks, warning: text, probes, farewell } = pending;
+        let Pending { policy, settings, watch, asks, restart, warning: text, probes, farewell } = pending;
         if !probes.is_empty() {
             // Those who asked before and gave up are forgotten, so that this does not grow.
             self.probes.retain(|p| !p.is_closed());
@@ -262,19 +290,17 @@ impl Connection {
             self.ping().await?;
         }
         if let Some(text) = text {
-            let uid = self.uid.clone();
+            let uid = self.uid();
             self.send(&warning(&uid, text)).await?;
         }
         let mut news = ServerToAgent {
-            instance_uid: self.uid.clone(),
+            instance_uid: self.uid(),
             capabilities: CAPABILITIES.0,
             custom_message: watch.map(|w| RatesMessage::Watch(w).to_custom()),
             ..ServerToAgent::default()
         };
-        if policy
-            && let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim)
-        {
-            news.remote_config = offer_now(&self.app, *id, claim).await;
+        if policy && let (Some(id), Some(claim)) = (self.channel.agent(), &self.channel.claim) {
+            news.remote_config = offer_now(&self.app, id, claim).await;
         }
         if settings {
             let (app, endpoint) = (&self.app, &self.channel.endpoint);
@@ -287,11 +313,14 @@ impl Connection {
         }
         for ask in asks {
             let question = ServerToAgent {
-                instance_uid: self.uid.clone(),
+                instance_uid: self.uid(),
                 custom_message: Some(InspectMessage::Request(ask).to_custom()),
                 ..ServerToAgent::default()
             };
             self.send(&question).await?;
+        }
+        if restart {
+            self.send(&restart_command(&self.uid())).await?;
         }
         match farewell {
             None => Ok(()),

@@ -4,6 +4,7 @@ use super::auth::Caller;
 use super::error::ApiError;
 use crate::app::App;
 use crate::audit_log::Outgoing;
+use crate::fleet::configs::StoredConfig;
 use crate::fleet::observed::Observed;
 use crate::fleet::{AgentRecord, roll_up, view};
 use crate::identity::life::{self, Actor, Change};

@@ -42,6 +42,10 @@ pub enum RollOverError {
 
 /// Whether an agent is done with the authority whose key has this hash: pure.
 fn is_done(record: &AgentRecord, authority: &str) -> bool {
+    // A foreign agent has no certificate.
+    if record.foreign.is_some() {
+        return true;
+    }
     match record.life {
         // It has nothing to lose.
         Life::Revoked(_) => true,
