@@ -84,7 +84,8 @@ deps: ## what the tests need beside Rust and Node.js (Debian packages when root)
 	@$(MAKE) --no-print-directory foreign-clients
 
 .PHONY: foreign-clients
-foreign-clients: ## programs of others that the tests use: Mapepire clients, schemathesis
+foreign-clients: ## programs of others that the tests use: Mapepire and OpAMP clients, schemathesis
+	@tests/foreign/install.sh
 	tests/schemathesis/install.sh
 	@if [ -x tests/ibmi-sim/foreign/install.sh ]; then tests/ibmi-sim/foreign/install.sh; fi
 

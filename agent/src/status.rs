@@ -202,6 +202,7 @@ impl Status {
                 Some(Cursor::Journal(j)) => {
                     format!("{}/{} {}", j.receiver.library, j.receiver.name, j.sequence)
                 }
+                Some(Cursor::ControllerAudit(log)) => format!("entry {}", log.sequence),
                 None => "not started".to_owned(),
             };
             writeln!(out, "cursor      {} -> {}: {place}", c.key.source, c.key.destination)?;

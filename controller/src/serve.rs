@@ -194,6 +194,8 @@ fn assemble(
     store: SharedStore,
     now: Timestamp,
 ) -> Result<App, ServeError> {
+    // Some agents read 0 as "no heartbeats at all".
+    let config = Config { heartbeat_seconds: config.heartbeat_seconds.max(1), ..config };
     let authority = Authority::load(&config.data_dir, &*store, now)?;
     let trust = authority.trust();
     let verifier = Arc::new(AgentVerifier::new(&trust)?);

@@ -25,12 +25,43 @@ pub struct JournalCursor {
     pub sequence: u64,
 }
 
+/// A bookmark in a log whose entries are numbered without a hole and chained by hashes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LogCursor {
+    /// Number of the last entry that was handed over; 0 means "before the first".
+    pub sequence: u64,
+    /// Hash of that entry in hex; empty before the first.
+    pub hash: CompactString,
+}
+
 /// Position in a source, one variant per kind of source. Later sources add variants.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cursor {
     /// A journal read through DISPLAY_JOURNAL.
     Journal(JournalCursor),
+    /// The controller's audit log.
+    ControllerAudit(LogCursor),
+}
+
+impl Cursor {
+    /// The place in a journal, if it is one.
+    #[must_use]
+    pub fn journal(&self) -> Option<&JournalCursor> {
+        match self {
+            Self::Journal(cursor) => Some(cursor),
+            Self::ControllerAudit(_) => None,
+        }
+    }
+
+    /// The place in the controller's audit log, if it is one.
+    #[must_use]
+    pub fn log(&self) -> Option<&LogCursor> {
+        match self {
+            Self::Journal(_) => None,
+            Self::ControllerAudit(cursor) => Some(cursor),
+        }
+    }
 }
 
 /// Key under which a cursor is kept: which object of which kind is read, and for which destination.

@@ -70,7 +70,7 @@ async fn drain(source: &mut AuditJournal, cursor: &mut Cursor) -> Result<Told, S
     loop {
         match source.read(cursor, None, true).await? {
             Read::Entries { entries, last, .. } => {
-                let Cursor::Journal(place) = &last;
+                let place = last.journal().expect("a journal");
                 let receiver = place.receiver.name.to_string();
                 let stats = entries.visit(&mut |entry| {
                     told.seen.push((
@@ -90,6 +90,7 @@ async fn drain(source: &mut AuditJournal, cursor: &mut Cursor) -> Result<Told, S
                 *cursor = next;
             }
             Read::Moved(next) => *cursor = next,
+            Read::Records { .. } => panic!("a journal is read as entries"),
             Read::Idle => return Ok(told),
         }
     }
@@ -158,7 +159,7 @@ async fn a_receiver_pruned_past_the_cursor_is_one_gap_with_the_exact_range() {
     sim.append_mix(20);
     let mut first = source(&sim, "now");
     let mut cursor = start(&mut first).await;
-    let Cursor::Journal(place) = cursor.clone();
+    let place = cursor.journal().cloned().expect("a journal");
     drop(first);
     sim.append_mix(20);
     sim.roll_over();
@@ -233,7 +234,7 @@ async fn a_receiver_deleted_while_it_is_read_is_a_gap_from_there_on() {
         panic!("entries expected");
     };
     cursor = last;
-    let Cursor::Journal(place) = cursor.clone();
+    let place = cursor.journal().cloned().expect("a journal");
     sim.prune_oldest().expect("a receiver to delete");
     let told = drain(&mut source, &mut cursor).await.expect("entries");
     assert_eq!(told.seen, put(&sim));
@@ -270,7 +271,7 @@ async fn a_read_stops_at_its_bound() {
     let mut source = source(&sim, "oldest");
     sim.append_mix(20);
     let from = start(&mut source).await;
-    let Cursor::Journal(mut bound) = from.clone();
+    let mut bound = from.journal().cloned().expect("a journal");
     bound.sequence = put(&sim)[9].1;
     let until = Cursor::Journal(bound);
     let Read::Entries { entries, last, .. } = source.read(&from, Some(&until), true).await.expect("entries")
@@ -539,7 +540,7 @@ async fn the_facts_of_the_partition_are_read() {
 async fn a_reply_that_was_left_unread_is_still_taken_and_each_reply_is_a_sign_of_life() {
     let sim = partition(|_| {}).await;
     sim.append_mix(5_000);
-    let Cursor::Journal(place) = start(&mut source(&sim, "oldest")).await;
+    let place = start(&mut source(&sim, "oldest")).await.journal().cloned().expect("a journal");
     let receiver = [place.receiver.library.to_string(), place.receiver.name.to_string()].map(Param::Text);
     let params = [&receiver[..], &[Param::Int(1)], &receiver[..]].concat();
     let settings = Settings::new(&AuditJournalSpec::default()).expect("the defaults");

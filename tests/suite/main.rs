@@ -1,12 +1,15 @@
 //! Stories of the whole system.
 
+mod agent_restart;
 mod api_schema;
 mod audit_source;
 mod bad_input;
+mod controller_audit;
 mod crash;
 mod destinations;
 mod examples;
 mod fleet;
+mod foreign_opamp;
 mod formats;
 mod identity;
 mod inspect;

@@ -6,6 +6,7 @@ use crate::destination::{
     Announce, Destination, DestinationActor, DestinationConfig, DestinationParts, HeartbeatFacts,
     HeartbeatSource, STOP_LIMIT, SetLanes, Stats, Stop,
 };
+use crate::enrol::Identity;
 use crate::health::HealthBook;
 use crate::host::facts::{self, Facts};
 use crate::host::mapepire::Mapepire;
@@ -14,6 +15,7 @@ use crate::lane::Lane;
 use crate::pipeline::{Output, Pipeline};
 use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask, Store};
 use crate::source::audit_journal::{AuditJournal, Settings};
+use crate::source::controller_audit::{self, ControllerAudit, Controllers};
 use crate::source::{Source, SourceError};
 use crate::state::{CursorKeeper, Flush, GapBook, Loaded};
 use crate::supervisor::{Factory, Progress, Running};
@@ -23,7 +25,7 @@ use arc_swap::ArcSwap;
 use muster_shared::format::FormatContext;
 use muster_shared::partition::Partition;
 use muster_shared::policy::CompiledPolicy;
-use muster_shared::policy::model::{AuditJournalSpec, SourceSpec};
+use muster_shared::policy::model::{AuditJournalSpec, ControllerAuditSpec, SourceSpec};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,12 +88,21 @@ impl HeartbeatSource for Environment {
 pub(super) fn source_key(spec: &SourceSpec) -> String {
     match spec {
         SourceSpec::AuditJournal(spec) => format!("audit_journal:{}", spec.journal.to_uppercase()),
+        SourceSpec::ControllerAudit(_) => controller_audit::KEY.to_owned(),
     }
 }
 
 /// Checks a source's settings without connecting.
-pub(super) fn check_source(spec: &AuditJournalSpec) -> Result<(), String> {
-    Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
+pub(super) fn check_source(env: &Environment, spec: &SourceSpec) -> Result<(), String> {
+    match spec {
+        SourceSpec::AuditJournal(spec) => Settings::new(spec).map(|_| ()).map_err(|error| error.to_string()),
+        SourceSpec::ControllerAudit(_) if !Identity::exists(&env.config.state_dir) => {
+            Err("the controller's audit log can be read by enrolled agents only".to_owned())
+        }
+        SourceSpec::ControllerAudit(spec) => {
+            controller_audit::Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
+        }
+    }
 }
 
 /// A destination that runs.
@@ -218,12 +229,11 @@ impl SourceHandle {
             let progress = Progress::new();
             let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
             current.store(Arc::new(ended.clone()));
-            let SourceSpec::AuditJournal(journal) = spec.clone();
             let seed = TaskSeed {
                 env: Arc::clone(&env),
                 name: name.clone(),
                 key: source_key(&spec),
-                journal,
+                spec: spec.clone(),
                 slots: slots.clone(),
                 wake: Arc::clone(&wake),
                 policy: Arc::clone(&policy),
@@ -261,7 +271,7 @@ struct TaskSeed {
     env: Arc<Environment>,
     name: String,
     key: String,
-    journal: AuditJournalSpec,
+    spec: SourceSpec,
     slots: Vec<LaneSlot>,
     wake: Arc<Notify>,
     policy: Arc<ArcSwap<CompiledPolicy>>,
@@ -274,11 +284,16 @@ struct TaskSeed {
 impl TaskSeed {
     fn task(self) -> SourceTask {
         let counters = self.env.telemetry.source(&self.name);
+        let pace = Pace::of(&self.spec);
+        let gate = match self.spec {
+            SourceSpec::AuditJournal(_) => Some(Arc::clone(&self.env.gate)),
+            SourceSpec::ControllerAudit(_) => None,
+        };
         let recipe = Arc::new(Recipe {
             env: Arc::clone(&self.env),
             name: self.name.clone(),
             key: self.key,
-            journal: self.journal.clone(),
+            spec: self.spec,
             policy: Arc::clone(&self.policy),
             configs: self.configs,
             progress: self.progress.clone(),
@@ -298,7 +313,7 @@ impl TaskSeed {
             name: self.name,
             connect,
             store,
-            gate: Arc::clone(&self.env.gate),
+            gate,
             gaps: Arc::clone(&self.env.gaps),
             lanes: self.slots,
             wake: self.wake,
@@ -308,10 +323,47 @@ impl TaskSeed {
             progress: self.progress,
             stop: self.stop,
             ended: self.ended,
-            poll_interval: Duration::from_millis(self.journal.poll_interval_ms),
-            batch_rows: self.journal.batch_rows as usize,
+            poll_interval: pace.poll_interval,
+            batch_rows: pace.batch_rows,
         }
     }
+}
+
+/// How often a source is asked for how much.
+struct Pace {
+    poll_interval: Duration,
+    batch_rows: usize,
+}
+
+impl Pace {
+    fn of(spec: &SourceSpec) -> Self {
+        match spec {
+            SourceSpec::AuditJournal(journal) => Self {
+                poll_interval: Duration::from_millis(journal.poll_interval_ms),
+                batch_rows: journal.batch_rows as usize,
+            },
+            SourceSpec::ControllerAudit(log) => Self {
+                poll_interval: Duration::from_millis(log.poll_interval_ms),
+                batch_rows: controller_audit::PAGE as usize,
+            },
+        }
+    }
+}
+
+/// The source that reads the audit log of the agent's controller.
+fn open_controller_audit(
+    config: &Config,
+    spec: &ControllerAuditSpec,
+) -> Result<Box<dyn Source>, SourceError> {
+    let setup = |error: &dyn std::fmt::Display| {
+        SourceError::Setup(format!("the controller's audit log cannot be read: {error}"))
+    };
+    let settings = controller_audit::Settings::new(spec).map_err(|error| setup(&error))?;
+    let identity = Identity::load(&config.state_dir).map_err(|error| setup(&error))?;
+    let authority = identity.authority().map_err(|error| setup(&error))?;
+    let controllers =
+        Controllers::new(&config.state_dir, config.proxy.clone()).map_err(|error| setup(&error))?;
+    Ok(Box::new(ControllerAudit::new(settings, Box::new(controllers), &authority)))
 }
 
 /// Connects to the partition and reads its facts.
@@ -346,7 +398,7 @@ struct Recipe {
     env: Arc<Environment>,
     name: String,
     key: String,
-    journal: AuditJournalSpec,
+    spec: SourceSpec,
     policy: Arc<ArcSwap<CompiledPolicy>>,
     configs: Arc<Vec<DestinationConfig>>,
     progress: Progress,
@@ -354,12 +406,19 @@ struct Recipe {
 
 impl Recipe {
     async fn connect(&self) -> Result<Connected, SourceError> {
-        let book = &self.env.facts;
-        let last = book.known().then(|| book.get());
-        let (source, facts) =
-            open_source(&self.env.config, &self.journal, last.as_deref(), self.progress.clone()).await?;
-        book.learn(facts.partition);
-        self.env.outage.connected(jiff::Timestamp::now().as_microsecond());
+        let (source, assumed) = match &self.spec {
+            SourceSpec::AuditJournal(journal) => {
+                let book = &self.env.facts;
+                let last = book.known().then(|| book.get());
+                let progress = self.progress.clone();
+                let (source, facts) =
+                    open_source(&self.env.config, journal, last.as_deref(), progress).await?;
+                book.learn(facts.partition);
+                self.env.outage.connected(jiff::Timestamp::now().as_microsecond());
+                (source, facts.assumed)
+            }
+            SourceSpec::ControllerAudit(log) => (open_controller_audit(&self.env.config, log)?, None),
+        };
         let context = self.env.format_context();
         let outputs: Result<Vec<Output>, _> =
             self.configs.iter().map(|config| Output::new(config, &context)).collect();
@@ -377,6 +436,6 @@ impl Recipe {
             true => pipeline.watched(self.env.inspect.source(&self.name)),
             false => pipeline,
         };
-        Ok(Connected { source, pipeline, assumed: facts.assumed })
+        Ok(Connected { source, pipeline, assumed })
     }
 }

@@ -57,8 +57,8 @@ pub fn prepare(env: &Environment, change: &PolicyChange) -> Result<Prepared, Str
         Output::new(&config, &context).map_err(|error| format!("destination {name}: {error}"))?;
         destinations.insert(name.clone(), config);
     }
-    for (name, SourceSpec::AuditJournal(spec)) in &policy.spec.sources {
-        launch::check_source(spec).map_err(|error| format!("source {name}: {error}"))?;
+    for (name, spec) in &policy.spec.sources {
+        launch::check_source(env, spec).map_err(|error| format!("source {name}: {error}"))?;
     }
     Ok(Prepared { policy, compiled: Arc::clone(&change.compiled), destinations })
 }

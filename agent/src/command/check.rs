@@ -6,7 +6,7 @@ use crate::destination::DestinationConfig;
 use crate::destination::transport::connect;
 use crate::enrol::Identity;
 use crate::policy::store::PolicyStore;
-use muster_shared::policy::model::{EffectivePolicy, PolicySpec, SourceSpec};
+use muster_shared::policy::model::{AuditJournalSpec, EffectivePolicy, PolicySpec, SourceSpec};
 use std::path::Path;
 use std::time::Duration;
 
@@ -52,16 +52,19 @@ pub fn policy_in_force(config: &Config) -> Option<PolicySpec> {
     serde_json::from_slice::<EffectivePolicy>(&stored.body).ok().map(|policy| policy.spec)
 }
 
+fn journal(source: &SourceSpec) -> Option<AuditJournalSpec> {
+    match source {
+        SourceSpec::AuditJournal(spec) => Some(spec.clone()),
+        // The uplink tells whether the controller is there.
+        SourceSpec::ControllerAudit(_) => None,
+    }
+}
+
 async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
     let mut well = true;
-    let journals: Vec<_> = spec
-        .map(|spec| spec.sources.values().map(|SourceSpec::AuditJournal(spec)| spec.clone()).collect())
-        .unwrap_or_default();
-    let journals = if journals.is_empty() {
-        vec![muster_shared::policy::model::AuditJournalSpec::default()]
-    } else {
-        journals
-    };
+    let journals: Vec<_> =
+        spec.map(|spec| spec.sources.values().filter_map(journal).collect()).unwrap_or_default();
+    let journals = if journals.is_empty() { vec![AuditJournalSpec::default()] } else { journals };
     for journal in journals {
         let checked = tokio::time::timeout(LIMIT, connect_source_once(config, &journal)).await;
         let what = format!("partition {}:{}, journal {}", config.host, config.port, journal.journal);

@@ -16,6 +16,7 @@ use crate::state::{CursorKeeper, CursorStore, GapBook, StateDir};
 use crate::status::Status;
 use crate::telemetry::Telemetry;
 use crate::uplink::actor::{Uplink, UplinkSettings};
+use crate::uplink::connection::ConnectionFile;
 use crate::uplink::transport::Deadlines;
 use crate::uplink::{DescribePartition, Disconnect, GetUplinkState, PolicyHandler, ReportHealth};
 use actix::prelude::*;
@@ -28,6 +29,7 @@ use std::rc::Rc;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
@@ -50,25 +52,48 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
 pub fn run(config: Config) -> anyhow::Result<()> {
     make_state_dir(&config.state_dir)?;
     let identity = identity(&config)?;
+    let program = std::env::current_exe();
     let system = System::new();
-    system.block_on(async move {
+    let end = system.block_on(async move {
         let agent = Agent::start(config, identity).await?;
         let dead = tokio::select! {
             signal = stop_signal() => {
                 info!(signal, "stopping");
-                None
+                Ok(End::Stopped)
             }
-            part = first_dead(&agent.vitals) => Some(part),
+            () = agent.restart.notified() => Ok(End::Restart),
+            part = first_dead(&agent.vitals) => Err(part),
         };
         agent.stop().await;
         match dead {
-            None => Ok(()),
-            Some(part) => {
+            Ok(end) => Ok(end),
+            Err(part) => {
                 error!(part, "a vital part of the agent ended unexpectedly, so the agent ends");
                 bail!("the {part} ended unexpectedly; the service manager should start the agent again, see its log")
             }
         }
-    })
+    })?;
+    match end {
+        End::Stopped => Ok(()),
+        End::Restart => Err(begin_anew(program.context("the path of this program cannot be told")?)),
+    }
+}
+
+/// How the agent ended.
+enum End {
+    /// It was asked to.
+    Stopped,
+    /// The controller wants it to begin anew.
+    Restart,
+}
+
+/// Puts a new run of the program in place of this one: the process stays, so no service manager notices. Comes
+/// back only if that fails.
+fn begin_anew(program: std::path::PathBuf) -> anyhow::Error {
+    use std::os::unix::process::CommandExt as _;
+    info!(program = %program.display(), "beginning anew");
+    let failed = std::process::Command::new(&program).args(std::env::args_os().skip(1)).exec();
+    anyhow::Error::new(failed).context(format!("{} cannot be started again", program.display()))
 }
 
 /// Identity of an enrolled agent; None for a stand-alone one.
@@ -131,6 +156,8 @@ struct Agent {
     collector: Addr<Collector>,
     uplink: Option<Addr<Uplink>>,
     arbiters: [Arbiter; 2],
+    /// Notified when the controller wants a restart.
+    restart: Arc<Notify>,
     /// Holds the lock on the state directory.
     _state: StateDir,
 }
@@ -175,15 +202,18 @@ impl Agent {
         info!(version = VERSION, state_dir = %env.config.state_dir.display(), "agent starts");
         let mut vitals = vec![vital("collector", &collector), vital("keeper of cursors", &env.keeper)];
         let agent_id = identity.as_ref().map(|identity| identity.agent.to_string()).unwrap_or_default();
+        let restart = Arc::new(Notify::new());
         let uplink = match identity {
-            Some(identity) => Some(start_uplink(&env, &collector, identity, &mut vitals)?),
+            Some(identity) => {
+                Some(start_uplink(&env, &collector, identity, Arc::clone(&restart), &mut vitals)?)
+            }
             None => {
                 start_local(&env, &collector).await?;
                 None
             }
         };
         actix::spawn(write_status(Arc::clone(&env), collector.clone(), uplink.clone(), agent_id));
-        Ok(Self { vitals, env, collector, uplink, arbiters, _state: state })
+        Ok(Self { vitals, env, collector, uplink, arbiters, restart, _state: state })
     }
 
     /// Sources, then destinations, then the goodbye to the controller.
@@ -241,6 +271,7 @@ fn start_uplink(
     env: &Arc<Environment>,
     collector: &Addr<Collector>,
     identity: Identity,
+    restart: Arc<Notify>,
     vitals: &mut Vec<Vital>,
 ) -> anyhow::Result<Addr<Uplink>> {
     let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
@@ -249,6 +280,7 @@ fn start_uplink(
     let keeper = PolicyKeeper::new(store, Guards::of(&env.config), supervisor, Rc::clone(&sink)).start();
     vitals.push(vital("keeper of the policy", &keeper));
     let handler: Rc<dyn PolicyHandler> = Rc::new(keeper);
+    let connection = ConnectionFile::new(&env.config.state_dir);
     let settings = UplinkSettings {
         agent: identity.agent,
         boot: Uuid::new_v4(),
@@ -260,6 +292,9 @@ fn start_uplink(
         keys: KeyRing::open(&env.config.state_dir, identity)?,
         heartbeat: HEARTBEAT,
         deadlines: Deadlines::default(),
+        kept: connection.load(),
+        keeper: Rc::new(connection),
+        restart,
     };
     let rates = {
         let env = Arc::clone(env);

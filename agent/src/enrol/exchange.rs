@@ -46,6 +46,8 @@ pub(super) struct Exchange<'a> {
 pub(super) enum Answer {
     /// A certificate.
     Issued(Box<TlsCertificate>),
+    /// The controller gives the agent another id; the request has to be made anew for it.
+    Renamed(AgentId),
     /// The controller listens and keeps silent on the request.
     Unanswered,
     /// No, or nobody there.
@@ -56,6 +58,7 @@ pub(super) enum Answer {
 #[derive(Debug, PartialEq)]
 enum Heard {
     Issued(Box<TlsCertificate>),
+    Renamed(AgentId),
     Failed(Failure),
     Nothing,
 }
@@ -116,8 +119,9 @@ impl Exchange<'_> {
                     Some(LinkEvent::Opened) => {}
                     Some(LinkEvent::Message(message)) => match hear(&message) {
                         Heard::Issued(issued) => return Answer::Issued(issued),
+                        Heard::Renamed(id) if id != self.agent => return Answer::Renamed(id),
                         Heard::Failed(failure) => return Answer::Failed(failure),
-                        Heard::Nothing => {
+                        Heard::Renamed(_) | Heard::Nothing => {
                             if !std::mem::replace(&mut waiting.told, true) {
                                 (self.on_waiting)();
                             }
@@ -170,6 +174,10 @@ fn hear(message: &ServerToAgent) -> Heard {
             }
         });
     }
+    let identification = message.agent_identification.as_ref();
+    if let Some(id) = identification.and_then(|i| Uuid::from_slice(&i.new_instance_uid).ok()) {
+        return Heard::Renamed(AgentId(id));
+    }
     let certificate = message
         .connection_settings
         .as_ref()
@@ -185,7 +193,9 @@ fn hear(message: &ServerToAgent) -> Heard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_proto::opamp::{ConnectionSettingsOffers, OpAmpConnectionSettings, ServerErrorResponse};
+    use muster_proto::opamp::{
+        AgentIdentification, ConnectionSettingsOffers, OpAmpConnectionSettings, ServerErrorResponse,
+    };
 
     fn offer(certificate: Option<TlsCertificate>) -> ServerToAgent {
         ServerToAgent {
@@ -203,6 +213,11 @@ mod tests {
         ServerToAgent { error_response: Some(error), ..Default::default() }
     }
 
+    fn identified(new_instance_uid: Vec<u8>) -> ServerToAgent {
+        let agent_identification = Some(AgentIdentification { new_instance_uid });
+        ServerToAgent { agent_identification, ..Default::default() }
+    }
+
     #[test]
     fn messages() {
         let issued = TlsCertificate { cert: vec![1], ..Default::default() };
@@ -211,6 +226,8 @@ mod tests {
             ("heartbeat only", offer(None), Heard::Nothing),
             ("empty certificate", offer(Some(TlsCertificate::default())), Heard::Nothing),
             ("certificate", offer(Some(issued.clone())), Heard::Issued(Box::new(issued))),
+            ("another id", identified(vec![9; 16]), Heard::Renamed(AgentId(Uuid::from_bytes([9; 16])))),
+            ("an id of wrong length", identified(vec![9; 26]), Heard::Nothing),
             (
                 "no",
                 error(ServerErrorResponseType::BadRequest, "key is known"),

@@ -7,6 +7,7 @@
 use crate::uplink::endpoint::{Endpoint, EndpointError};
 use crate::uplink::tls::{self, TlsError};
 use jiff::Timestamp;
+use muster_proto::session::fingerprint::spki_sha256;
 use muster_shared::id::AgentId;
 use rustls::ClientConfig;
 use std::fs::{self, File, OpenOptions};
@@ -15,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 use zeroize::Zeroizing;
 
 const IDENTITY: &str = "identity";
@@ -150,6 +152,18 @@ impl Identity {
         tls::mutual(&self.ca_pem, &self.cert_pem, &self.key_pem)
     }
 
+    /// Names the controller's authority: the front of the hash of its public key, in hex.
+    ///
+    /// # Errors
+    /// When its certificate is damaged.
+    pub fn authority(&self) -> Result<String, TlsError> {
+        let chain = tls::certificates(&self.ca_pem, "the controller's CA file")?;
+        let der = chain.first().map(|der| der.as_ref()).unwrap_or_default();
+        let key = X509Certificate::from_der(der).map(|(_, ca)| spki_sha256(ca.public_key().raw));
+        // A certificate that TLS could not use is named by nothing; it fails there.
+        Ok(faster_hex::hex_string(&key.unwrap_or_default()[..8]))
+    }
+
     /// When the certificate expires; `None` if it cannot be read.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {
@@ -190,6 +204,24 @@ impl PendingKey {
         sync_folder(&folder)?;
         sync_folder(state_dir)?;
         Ok(Self { agent, key_pem })
+    }
+
+    /// Keeps another id for the same key.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn rename(&self, state_dir: &Path) -> Result<(), IdentityError> {
+        let folder = state_dir.join(PENDING);
+        let new = folder.join("agent-id.new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(io_error("removing", &new)(error));
+            }
+            Ok(()) | Err(_) => {}
+        }
+        write(&new, &format!("{}\n", self.agent))?;
+        rename(&new, &folder.join("agent-id"))?;
+        sync_folder(&folder)
     }
 
     /// Forgets the pending key, after its identity was stored or refused for good.
@@ -346,6 +378,11 @@ mod tests {
         let again = PendingKey::load_or_make(dir.path(), None, make("b")).unwrap();
         assert_eq!((again.agent, again.key_pem.as_str()), (first.agent, "a"));
         assert_eq!(first.agent.0.get_version_num(), 7);
+        let renamed = PendingKey { agent: AgentId(Uuid::from_u128(8)), ..again };
+        renamed.rename(dir.path()).unwrap();
+        renamed.rename(dir.path()).unwrap();
+        let again = PendingKey::load_or_make(dir.path(), None, make("b")).unwrap();
+        assert_eq!((again.agent, again.key_pem.as_str()), (renamed.agent, "a"), "the key stays");
         PendingKey::forget(dir.path()).unwrap();
         let keep = AgentId(Uuid::from_u128(9));
         let next = PendingKey::load_or_make(dir.path(), Some(keep), make("c")).unwrap();

@@ -17,6 +17,7 @@ pub use exchange::certificate_request;
 pub use identity::Identity;
 pub use keyring::KeyRing;
 
+use crate::uplink::connection::ConnectionFile;
 use crate::uplink::describe::AgentFacts;
 use crate::uplink::endpoint::{Endpoint, EndpointError};
 use crate::uplink::failure::Failure;
@@ -148,7 +149,7 @@ pub async fn enrol(
     };
     let endpoints = Endpoint::parse_all(&token.urls)?;
     let fresh = KeyPair::generate().map_err(|error| EnrolError::Key(error.to_string()))?;
-    let pending = PendingKey::load_or_make(state_dir, keep, || Zeroizing::new(fresh.serialize_pem()))?;
+    let mut pending = PendingKey::load_or_make(state_dir, keep, || Zeroizing::new(fresh.serialize_pem()))?;
     let key = KeyPair::from_pem(&pending.key_pem).map_err(|error| EnrolError::Key(error.to_string()))?;
     let fingerprint = key_fingerprint(&key.subject_public_key_info());
     info!(agent_id = %pending.agent, key_fingerprint = fingerprint, "enrolling");
@@ -166,7 +167,24 @@ pub async fn enrol(
         patience: options.patience,
         on_waiting: &|| (options.on_waiting)(&fingerprint),
     };
-    let (controller, issued) = ask_in_turn(&exchange, &endpoints, &fingerprint).await?;
+    let (controller, issued) = match ask_in_turn(&exchange, &endpoints, &fingerprint).await? {
+        Reply::Issued(controller, issued) => (controller, issued),
+        Reply::Renamed(id) => {
+            // The id that the controller gives is the agent's from now on: kept before it is used.
+            info!(agent_id = %id, "the controller gives this agent another id");
+            pending = PendingKey { agent: id, ..pending };
+            pending.rename(state_dir)?;
+            let csr = certificate_request(id, &key).map_err(|error| EnrolError::Key(error.to_string()))?;
+            let exchange = Exchange { agent: id, csr, ..exchange };
+            match ask_in_turn(&exchange, &endpoints, &fingerprint).await? {
+                Reply::Issued(controller, issued) => (controller, issued),
+                Reply::Renamed(_) => {
+                    let reason = "it gives the agent one id after the other".to_owned();
+                    return Err(EnrolError::Refused { reason, fingerprint });
+                }
+            }
+        }
+    };
     let (cert_pem, ca_pem) = check_certificate(&issued, &pin, &key, now).map_err(EnrolError::Certificate)?;
     let urls = token.urls.clone();
     let identity = Identity { agent: pending.agent, key_pem: pending.key_pem, cert_pem, ca_pem, urls };
@@ -175,7 +193,19 @@ pub async fn enrol(
     // A renewal of the identity before this one.
     KeyRing::forget(state_dir)?;
     PendingKey::forget(state_dir)?;
+    // Addresses that the controller before had set are not those of this enrolment.
+    if let Err(error) = ConnectionFile::new(state_dir).forget() {
+        warn!(%error, "connection settings of the enrolment before cannot be removed");
+    }
     Ok(Enrolled { agent: identity.agent, fingerprint, expires: identity.expires(), controller })
+}
+
+/// What a controller said.
+enum Reply {
+    /// Which one, and the certificate.
+    Issued(String, TlsCertificate),
+    /// The agent gets another id.
+    Renamed(AgentId),
 }
 
 /// Asks one controller after the other until one issues or refuses.
@@ -183,11 +213,12 @@ async fn ask_in_turn(
     exchange: &Exchange<'_>,
     endpoints: &[Endpoint],
     fingerprint: &str,
-) -> Result<(String, TlsCertificate), EnrolError> {
+) -> Result<Reply, EnrolError> {
     let mut failures = Vec::new();
     for endpoint in endpoints {
         match exchange.ask(endpoint).await {
-            Answer::Issued(issued) => return Ok((endpoint.to_string(), *issued)),
+            Answer::Issued(issued) => return Ok(Reply::Issued(endpoint.to_string(), *issued)),
+            Answer::Renamed(id) => return Ok(Reply::Renamed(id)),
             Answer::Unanswered => {
                 return Err(EnrolError::Unanswered {
                     seconds: exchange.patience.as_secs(),

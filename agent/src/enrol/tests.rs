@@ -106,6 +106,38 @@ async fn a_token_becomes_an_identity_over_http() {
     enrol_with(TransportKind::Http, true).await;
 }
 
+/// The controller gives another id: it is kept before it is used, and the request is made anew for it.
+#[actix_rt::test]
+async fn an_id_that_the_controller_gives_is_the_agents_from_then_on() {
+    for kind in [TransportKind::Websocket, TransportKind::Http] {
+        let authority = Authority::new();
+        let mut server = Server::start(&authority, kind).await;
+        let dir = tempfile::tempdir().unwrap();
+        let token = token(&server, &authority);
+        let given = Uuid::now_v7();
+        let state = dir.path().to_owned();
+        let serve = async {
+            let arrival = server.message().await;
+            assert_ne!(arrival.message.instance_uid, given.as_bytes());
+            let new_instance_uid = given.as_bytes().to_vec();
+            let agent_identification = Some(muster_proto::opamp::AgentIdentification { new_instance_uid });
+            arrival.say(ServerToAgent { agent_identification, ..Default::default() }).await;
+            let arrival = server.message().await;
+            assert_eq!(arrival.message.instance_uid, given.as_bytes());
+            let description = arrival.message.agent_description.as_ref().unwrap();
+            let named = attribute::find(description, attribute::SERVICE_INSTANCE_ID);
+            assert_eq!(named, Some(given.to_string().as_str()));
+            let kept = std::fs::read_to_string(state.join("enrolment.pending/agent-id")).unwrap();
+            assert_eq!(kept.trim(), given.to_string());
+            arrival.say(issue(authority.sign(&csr(&arrival)), authority.ca_pem())).await;
+        };
+        let options = options(kind);
+        let (enrolled, ()) = futures_util::join!(enrol(&token, dir.path(), &options, now()), serve);
+        assert_eq!(enrolled.unwrap().agent, AgentId(given));
+        assert_eq!(Identity::load(dir.path()).unwrap().agent, AgentId(given));
+    }
+}
+
 #[actix_rt::test]
 async fn the_ca_of_the_handshake_serves_where_none_is_sent() {
     enrol_with(TransportKind::Websocket, false).await;

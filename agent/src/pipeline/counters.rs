@@ -26,13 +26,15 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one entry.
-    pub fn entry(&mut self, entry: &JournalEntry<'_>, decoded: &Decoded, verdict: Verdict) {
+    /// Counts one record of a source that has no entry types.
+    pub fn record(&mut self, bytes: usize, time_us: i64, verdict: Verdict) {
         self.received += 1;
-        self.bytes += entry.data.len() as u64;
-        self.newest_us = self.newest_us.max(entry.time_us);
-        self.unknown += u64::from(!decoded.known_type);
-        self.short += u64::from(decoded.short);
+        self.bytes += bytes as u64;
+        self.newest_us = self.newest_us.max(time_us);
+        self.verdict(verdict);
+    }
+
+    fn verdict(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::Keep { .. } => self.kept += 1,
             Verdict::Drop { rule } => {
@@ -42,10 +44,22 @@ impl Tally {
                     self.by_rule.resize(rule + 1, 0);
                 }
                 self.by_rule[rule] += 1;
-                match self.by_type.iter_mut().find(|(entry_type, _)| *entry_type == entry.entry_type) {
-                    Some((_, count)) => *count += 1,
-                    None => self.by_type.push((entry.entry_type, 1)),
-                }
+            }
+        }
+    }
+
+    /// Counts one entry.
+    pub fn entry(&mut self, entry: &JournalEntry<'_>, decoded: &Decoded, verdict: Verdict) {
+        self.received += 1;
+        self.bytes += entry.data.len() as u64;
+        self.newest_us = self.newest_us.max(entry.time_us);
+        self.unknown += u64::from(!decoded.known_type);
+        self.short += u64::from(decoded.short);
+        self.verdict(verdict);
+        if let Verdict::Drop { .. } = verdict {
+            match self.by_type.iter_mut().find(|(entry_type, _)| *entry_type == entry.entry_type) {
+                Some((_, count)) => *count += 1,
+                None => self.by_type.push((entry.entry_type, 1)),
             }
         }
     }

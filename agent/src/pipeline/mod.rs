@@ -17,6 +17,7 @@ use crate::inspect::{Look, SourceWatch};
 use crate::lane::Lane;
 use crate::source::Gap;
 use crate::source::audit_journal::EntryBatch;
+use crate::source::record::RecordBatch;
 use muster_ibmi::audit::{AuditDecoder, JournalEntry};
 use muster_shared::cursor::{Cursor, JournalCursor, ReceiverId};
 use muster_shared::event::{AgentEvent, Event, EventKind, field};
@@ -108,7 +109,8 @@ impl Pipeline {
     /// Turns a batch into one delivery per target. `last` is the cursor after the batch. Bad rows
     /// are decoded as far as they go and counted.
     pub fn process(&mut self, entries: &EntryBatch, last: &Cursor, targets: &[Target]) -> Vec<Delivery> {
-        let Cursor::Journal(last_entry) = last;
+        // Entries of a journal come with a place in one.
+        let Some(last_entry) = last.journal() else { return Self::moved(last, targets) };
         self.set_prefix(&last_entry.receiver);
         let receiver = &last_entry.receiver;
         let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
@@ -144,6 +146,51 @@ impl Pipeline {
         // Releases what it holds of the watch.
         drop(step);
         self.counters.counted_up_to(receiver.attached_us, last_entry.sequence);
+        for (delivery, target) in deliveries.iter_mut().zip(targets) {
+            push_mark(delivery, last.clone());
+            delivery.newest_us = delivery.newest_us.max(newest_us);
+            let counts = self.outputs[target.destination].take_counts();
+            target.lane.count_truncated(counts.truncated);
+        }
+        deliveries
+    }
+
+    /// Turns records into one delivery per target. `last` is the cursor after them.
+    pub fn process_records(
+        &mut self,
+        records: &dyn RecordBatch,
+        last: &Cursor,
+        targets: &[Target],
+    ) -> Vec<Delivery> {
+        let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
+        let mut tally = self.counters.tally();
+        let counted = self.counters.high_water().map_or(0, |(_, sequence)| sequence);
+        let mut newest_us = 0;
+        let mut sequence = counted;
+        for index in 0..records.count() {
+            self.event.clear();
+            let facts = records.fill(index, &mut self.event);
+            let verdict = self.policy.evaluate(&mut self.event, &self.source_name);
+            newest_us = newest_us.max(self.event.time_us);
+            sequence = sequence.max(facts.sequence);
+            if facts.sequence > counted {
+                tally.record(facts.bytes, self.event.time_us, verdict);
+            }
+            if let Verdict::Keep { destinations } = verdict {
+                for (target, delivery) in targets.iter().zip(&mut deliveries) {
+                    if destinations & (1 << target.destination) != 0 {
+                        self.outputs[target.destination].write(&self.event, delivery);
+                    }
+                }
+            }
+            for delivery in &mut deliveries {
+                push_mark(delivery, facts.cursor.clone());
+            }
+        }
+        // The next journal entry sets its own prefix again.
+        self.prefix_of = None;
+        self.counters.add(&tally);
+        self.counters.counted_up_to(0, sequence);
         for (delivery, target) in deliveries.iter_mut().zip(targets) {
             push_mark(delivery, last.clone());
             delivery.newest_us = delivery.newest_us.max(newest_us);

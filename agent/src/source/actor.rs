@@ -108,8 +108,8 @@ pub struct SourceTask {
     pub connect: Connect,
     /// Makes first positions durable.
     pub store: Store,
-    /// Asked before each sign-on.
-    pub gate: Arc<SignOnGate>,
+    /// Asked before each sign-on to the partition; none for a source that reads something else.
+    pub gate: Option<Arc<SignOnGate>>,
     /// The lanes.
     pub lanes: Vec<LaneSlot>,
     /// Wakes the loop when a lane changes; shared by the lanes.
@@ -221,7 +221,9 @@ impl Loop {
 
     /// Connects, when no rejected sign-on of this or another source has to be waited out.
     async fn connect(&mut self) -> Result<Connected, Stop> {
-        let gate = Arc::clone(&self.task.gate);
+        let Some(gate) = self.task.gate.clone() else {
+            return (self.task.connect)().await.map_err(Stop::Failed);
+        };
         let _turn = gate.enter(now_ms).await.map_err(Stop::Closed)?;
         let result = (self.task.connect)().await;
         match &result {
@@ -240,9 +242,10 @@ impl Loop {
     fn wait_after(&self, error: &SourceError, backoff: &mut Reconnect) -> Duration {
         match error {
             SourceError::Host(host) => match host.failure() {
-                Failure::SignOn => {
-                    self.task.gate.rejected(&host.to_string(), now_ms(), rand::random::<f64>())
-                }
+                Failure::SignOn => match &self.task.gate {
+                    Some(gate) => gate.rejected(&host.to_string(), now_ms(), rand::random::<f64>()),
+                    None => SETUP_RETRY,
+                },
                 Failure::Other => backoff.failed(Failure::Other, rand::random::<f64>()),
             },
             SourceError::Setup(_) | SourceError::Reply(_) => SETUP_RETRY,
@@ -369,6 +372,20 @@ impl Loop {
                 self.deliver(deliveries, members, &last).await;
                 self.looked(members, bound, false);
                 self.pause(members, turn::pause(rows, self.task.batch_rows, full, self.task.poll_interval));
+                self.report_healthy();
+            }
+            Read::Records { records, last, full, trouble } => {
+                let count = records.count();
+                let deliveries = connected.pipeline.process_records(&*records, &last, targets);
+                drop(records);
+                self.deliver(deliveries, members, &last).await;
+                self.looked(members, bound, !full);
+                self.pause(members, turn::pause(count, self.task.batch_rows, full, self.task.poll_interval));
+                if let Some(trouble) = trouble {
+                    warn!(source = self.task.name, trouble, "something is wrong with what was read");
+                    let until = jiff::Timestamp::now().as_microsecond().saturating_add(GAP_SHOWN_US);
+                    self.gap_until = Some((until, trouble));
+                }
                 self.report_healthy();
             }
             Read::Gap { gap, next } => {

@@ -5,12 +5,15 @@
 
 pub mod actor;
 pub mod audit_journal;
+pub mod controller_audit;
+pub mod record;
 pub mod turn;
 
 use crate::host::HostError;
 use futures_util::future::LocalBoxFuture;
 use muster_ibmi::audit::JournalEntry;
 use muster_shared::cursor::Cursor;
+use record::RecordBatch;
 
 /// Something went wrong while reading.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,17 @@ pub enum Read {
         last: Cursor,
         /// Whether the partition has more right now.
         full: bool,
+    },
+    /// Records that become events one by one; `last` is the cursor after them. `full`: more are waiting.
+    Records {
+        /// The records.
+        records: Box<dyn RecordBatch>,
+        /// Cursor after the last record.
+        last: Cursor,
+        /// Whether the source has more right now.
+        full: bool,
+        /// What is wrong with what was read, for the health of the source.
+        trouble: Option<String>,
     },
     /// Entries were lost; reading goes on at `next`. Reported as an event to every destination before
     /// anything later, and repeated until the destination has it, since it is tied to the cursor.

@@ -81,12 +81,17 @@ fn positions(lanes: &[LaneView], test: impl Fn(&LaneView) -> bool) -> Vec<usize>
 fn is_ahead(a: &Cursor, b: &Cursor) -> bool {
     match (a, b) {
         (Cursor::Journal(a), Cursor::Journal(b)) => a.receiver == b.receiver && a.sequence > b.sequence,
+        (Cursor::ControllerAudit(a), Cursor::ControllerAudit(b)) => a.sequence > b.sequence,
+        // The lanes of one source are of one kind.
+        (Cursor::Journal(_), Cursor::ControllerAudit(_))
+        | (Cursor::ControllerAudit(_), Cursor::Journal(_)) => false,
     }
 }
 
 fn sequence(cursor: &Cursor) -> u64 {
     match cursor {
         Cursor::Journal(cursor) => cursor.sequence,
+        Cursor::ControllerAudit(cursor) => cursor.sequence,
     }
 }
 

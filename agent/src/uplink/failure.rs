@@ -32,6 +32,9 @@ pub enum Failure {
         /// What it says.
         text: String,
     },
+    /// The controller finds a report too large: the same must not be sent again.
+    #[error("{0}")]
+    TooLarge(String),
     /// The peer does not speak as it should.
     #[error("{0}")]
     Protocol(String),
@@ -63,7 +66,7 @@ pub fn status(url: &str, code: u16, retry_after: Option<&str>, body: &[u8], now:
             retry_after: retry_after.and_then(|value| parse_retry_after(value, now)),
             text: format!("controller at {url} is busy: {said}"),
         },
-        413 => Failure::Protocol(format!("controller at {url} finds the agent's report too large: {said}")),
+        413 => Failure::TooLarge(format!("controller at {url} finds the agent's report too large: {said}")),
         _ => Failure::Protocol(format!(
             "controller at {url} answers HTTP {code} ({said}): is this the address of a Muster controller?"
         )),
@@ -238,10 +241,9 @@ mod tests {
         );
         let busy = |retry: Option<&str>| match status(URL, 503, retry, b"", now()) {
             Failure::Busy { retry_after, .. } => retry_after,
-            Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Refused(_) | Failure::Protocol(_) => {
-                panic!("503 is busy")
-            }
+            other => panic!("503 is busy, not {other:?}"),
         };
+        assert!(matches!(status(URL, 413, None, b"", now()), Failure::TooLarge(_)));
         assert_eq!(busy(Some("7")), Some(Duration::from_secs(7)));
         assert_eq!(busy(Some("99999999")), Some(Duration::from_secs(3_600)));
         assert_eq!(busy(Some("soon")), None);

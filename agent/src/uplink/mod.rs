@@ -6,9 +6,11 @@
 //!
 //! Promises: collection never waits for the controller; a lost connection is tried for ever, with waits
 //! that spread a fleet; the controller is trusted only through the authority of the enrolment. Refuses:
-//! commands and settings that the agent has not declared.
+//! another identity than that of its certificate, and settings that would weaken it or that it has not
+//! declared.
 
 pub mod actor;
+pub mod connection;
 pub mod describe;
 pub mod endpoint;
 pub mod failure;

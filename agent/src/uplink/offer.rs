@@ -1,16 +1,22 @@
 //! Judges offered connection settings: pure.
 //!
-//! Taken is the heartbeat interval. Refused is what would weaken the agent or lead it away: verification
-//! switched off, a private key made elsewhere, the system's authorities, an address that is not one of those it
-//! enrolled with. A certificate is looked at by whoever asked for one, authorities by whoever trusts the present
-//! ones.
+//! Taken are the heartbeat interval and another address of the controller, which is tried before it is kept
+//! and must show a certificate of the authorities that the agent trusts. Refused is what would weaken the
+//! agent: verification switched off, a private key made elsewhere, the system's authorities, a way through a
+//! proxy, and headers. A certificate is looked at by whoever asked for one, authorities by whoever trusts the
+//! present ones.
 
 use super::endpoint::Endpoint;
 use muster_proto::opamp::ConnectionSettingsOffers;
 
+/// Longest address that is looked at, in bytes.
+const MAX_ADDRESS: usize = 512;
+
 /// What an offer that is not refused holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Judged {
+    /// An address that is not known yet, to be tried.
+    pub address: Option<Endpoint>,
     /// Heartbeat interval in seconds; 0 for unchanged.
     pub heartbeat_seconds: u64,
     /// There is a certificate in it.
@@ -19,7 +25,8 @@ pub struct Judged {
     pub authorities: Option<String>,
 }
 
-/// Takes what may be taken of an offer, or says why it is refused.
+/// Takes what may be taken of an offer, or says why it is refused. `known` are the addresses that need not be
+/// tried.
 ///
 /// # Errors
 /// The reason, for the controller and its operator.
@@ -56,15 +63,14 @@ pub fn judge(offer: &ConnectionSettingsOffers, known: &[Endpoint]) -> Result<Jud
     {
         return Err("the agent takes neither a proxy nor headers from the controller".to_owned());
     }
-    if !settings.destination_endpoint.is_empty() {
-        let same = Endpoint::parse(&settings.destination_endpoint).is_ok_and(|url| known.contains(&url));
-        if !same {
-            return Err(
-                "the address is none of those that the agent enrolled with; enrol it again".to_owned()
-            );
-        }
-    }
+    // An offer without an address is read as "the same": some controllers send only what changed.
+    let address = match settings.destination_endpoint.as_str() {
+        "" => None,
+        text if text.len() > MAX_ADDRESS => return Err("the address is too long".to_owned()),
+        text => Some(Endpoint::parse(text).map_err(|error| error.to_string())?),
+    };
     Ok(Judged {
+        address: address.filter(|address| !known.contains(address)),
         heartbeat_seconds: settings.heartbeat_interval_seconds,
         certificate: certificate.is_some_and(|certificate| !certificate.cert.is_empty()),
         authorities: settings
@@ -108,10 +114,18 @@ mod tests {
         let headers = Headers { headers: vec![Header::default()] };
         let metrics = Some(TelemetryConnectionSettings::default());
         let cases = [
-            ("nothing", ConnectionSettingsOffers::default(), Ok((0, false))),
-            ("same address", endpoint("wss://c/v1/opamp"), Ok((15, false))),
-            ("other address", endpoint("https://d:4320"), Err("none of those")),
-            ("no address", endpoint("ftp://c"), Err("none of those")),
+            ("nothing", ConnectionSettingsOffers::default(), Ok((None, 0, false))),
+            ("same address", endpoint("wss://c/v1/opamp"), Ok((None, 15, false))),
+            ("other address", endpoint("https://d:4320"), Ok((Some("https://d:4320/v1/opamp"), 15, false))),
+            ("unencrypted", endpoint("ws://c"), Err("must begin with https")),
+            ("no address", endpoint("ftp://c"), Err("must begin with https")),
+            ("with a password", endpoint("https://u:p@c"), Err("scheme, host, port and path only")),
+            ("endless", endpoint(&format!("https://{}", "d".repeat(600))), Err("too long")),
+            (
+                "proxy",
+                offer(OpAmpConnectionSettings { proxy: Some(Default::default()), ..Default::default() }),
+                Err("neither a proxy"),
+            ),
             (
                 "no verification",
                 with_tls(TlsConnectionSettings { insecure_skip_verify: true, ..Default::default() }),
@@ -155,8 +169,10 @@ mod tests {
         ];
         for (name, offer, expected) in cases {
             match (judge(&offer, &known), expected) {
-                (Ok(judged), Ok(expected)) => {
-                    assert_eq!((judged.heartbeat_seconds, judged.certificate), expected, "{name}");
+                (Ok(judged), Ok((address, seconds, certificate))) => {
+                    let got = judged.address.as_ref().map(ToString::to_string);
+                    let got = (got.as_deref(), judged.heartbeat_seconds, judged.certificate);
+                    assert_eq!(got, (address, seconds, certificate), "{name}");
                 }
                 (Err(reason), Err(part)) => assert!(reason.contains(part), "{name}: {reason}"),
                 (got, expected) => panic!("{name}: {got:?}, expected {expected:?}"),

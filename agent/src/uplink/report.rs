@@ -4,11 +4,19 @@
 //! "report full state", hold all parts. A part that is set again to what it was is not sent again, so
 //! that agent and controller never answer each other in a loop.
 
-use muster_proto::opamp::capability::AgentCapabilities;
+use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities};
 use muster_proto::opamp::{
-    AgentDescription, AgentDisconnect, AgentToServer, ComponentHealth, ConnectionSettingsRequest,
-    ConnectionSettingsStatus, CustomCapabilities, CustomMessage, EffectiveConfig, RemoteConfigStatus,
+    AgentConfigFile, AgentConfigMap, AgentDescription, AgentDisconnect, AgentToServer, ComponentHealth,
+    ConnectionSettingsRequest, ConnectionSettingsStatus, CustomCapabilities, CustomMessage, EffectiveConfig,
+    RemoteConfigStatus,
 };
+use prost::Message as _;
+
+/// Largest report in bytes: what a controller of ours takes. Larger ones are slimmed before they are sent.
+pub const MAX_REPORT_BYTES: usize = 1024 * 1024;
+
+/// Components that a slimmed report names, the unhealthy ones first.
+const SLIM_COMPONENTS: usize = 20;
 
 /// Parts that can be left out while unchanged.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -68,13 +76,39 @@ pub struct Reporter {
     sequence: u64,
     parts: Parts,
     unsent: Unsent,
+    /// The server finds whole reports too large.
+    slim: bool,
+    /// What the server can do, once it told.
+    server: Option<ServerCapabilities>,
 }
 
 impl Reporter {
     /// A reporter of the agent `uid`, with everything still to be said.
     #[must_use]
     pub fn new(uid: [u8; 16], capabilities: AgentCapabilities, parts: Parts) -> Self {
-        Self { uid: uid.to_vec(), capabilities, sequence: 0, parts, unsent: Unsent::ALL }
+        Self {
+            uid: uid.to_vec(),
+            capabilities,
+            sequence: 0,
+            parts,
+            unsent: Unsent::ALL,
+            slim: false,
+            server: None,
+        }
+    }
+
+    /// The server found a report too large: it must not be sent again as it was, so all that follow are slim.
+    pub fn slim(&mut self) {
+        self.slim = true;
+    }
+
+    /// The server told what it can do: what it cannot take is not sent.
+    pub fn set_server(&mut self, capabilities: ServerCapabilities) {
+        self.server = Some(capabilities);
+    }
+
+    fn server_takes(&self, capability: ServerCapabilities) -> bool {
+        self.server.is_none_or(|server| server.has(capability))
     }
 
     /// The agent's uid.
@@ -87,11 +121,6 @@ impl Reporter {
     #[must_use]
     pub fn parts(&self) -> &Parts {
         &self.parts
-    }
-
-    /// Takes another uid, as the server assigned it.
-    pub fn set_uid(&mut self, uid: [u8; 16]) {
-        self.uid = uid.to_vec();
     }
 
     /// Sets who the agent is.
@@ -134,7 +163,8 @@ impl Reporter {
     #[must_use]
     pub fn has_news(&self) -> bool {
         let present = Unsent {
-            effective_config: self.parts.effective_config.is_some(),
+            effective_config: self.parts.effective_config.is_some()
+                && self.server_takes(ServerCapabilities::ACCEPTS_EFFECTIVE_CONFIG),
             health: self.parts.health.is_some(),
             connection_settings_status: self.parts.connection_settings_status.is_some(),
             ..Unsent::ALL
@@ -150,9 +180,10 @@ impl Reporter {
     /// The next message: what is unsent, and the extras. Takes the next sequence number.
     #[must_use = "a sequence number that is taken and not sent makes the server ask for everything"]
     pub fn next(&mut self, extras: Extras) -> AgentToServer {
-        let unsent = std::mem::take(&mut self.unsent);
+        let mut unsent = std::mem::take(&mut self.unsent);
+        unsent.effective_config &= self.server_takes(ServerCapabilities::ACCEPTS_EFFECTIVE_CONFIG);
         let parts = &self.parts;
-        let message = AgentToServer {
+        let mut message = AgentToServer {
             instance_uid: self.uid.clone(),
             sequence_num: self.sequence,
             capabilities: self.capabilities.0,
@@ -173,7 +204,28 @@ impl Reporter {
             flags: 0,
         };
         self.sequence = self.sequence.wrapping_add(1);
+        // One more for the header of a WebSocket.
+        if self.slim || message.encoded_len() >= MAX_REPORT_BYTES {
+            slim(&mut message);
+        }
         message
+    }
+}
+
+/// Leaves out what makes a report large: the effective configuration and most components.
+fn slim(message: &mut AgentToServer) {
+    if let Some(config) = &mut message.effective_config {
+        let note = AgentConfigFile {
+            body: b"left out: the report would be too large".to_vec(),
+            content_type: "text/plain".to_owned(),
+        };
+        config.config_map = Some(AgentConfigMap { config_map: [(String::new(), note)].into() });
+    }
+    if let Some(health) = &mut message.health {
+        let mut components: Vec<_> = std::mem::take(&mut health.component_health_map).into_iter().collect();
+        components.sort_by(|(a, x), (b, y)| (x.healthy, a).cmp(&(y.healthy, b)));
+        components.truncate(SLIM_COMPONENTS);
+        health.component_health_map = components.into_iter().collect();
     }
 }
 
@@ -187,8 +239,7 @@ fn replace<T: PartialEq>(place: &mut T, value: T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_proto::opamp::{AgentConfigFile, AgentConfigMap, RemoteConfigStatuses, attribute};
-    use prost::Message;
+    use muster_proto::opamp::{RemoteConfigStatuses, attribute};
 
     const UID: [u8; 16] = 0x019b_8d7a_2da8_7657_b52d_492a_9de3_3319_u128.to_be_bytes();
 
@@ -273,6 +324,50 @@ mod tests {
         reporter.set_description(AgentDescription::default());
         assert_eq!(reporter.next(Extras::default()).agent_description, Some(AgentDescription::default()));
         assert!(!reporter.has_news());
+    }
+
+    #[test]
+    fn what_the_server_cannot_take_is_not_sent() {
+        let mut reporter = reporter();
+        let config = EffectiveConfig { config_map: Some(AgentConfigMap::default()) };
+        reporter.set_effective_config(config.clone());
+        assert_eq!(reporter.next(Extras::default()).effective_config, Some(config), "it has not told yet");
+        reporter.set_server(ServerCapabilities::ACCEPTS_STATUS);
+        reporter.set_effective_config(EffectiveConfig::default());
+        assert!(!reporter.has_news());
+        reporter.say_all_again();
+        assert_eq!(reporter.next(Extras::default()).effective_config, None);
+    }
+
+    #[test]
+    fn a_report_that_is_too_large_is_slimmed_and_never_sent_again_as_it_was() {
+        let large = || EffectiveConfig {
+            config_map: Some(AgentConfigMap {
+                config_map: [(
+                    String::new(),
+                    AgentConfigFile { body: vec![b'x'; MAX_REPORT_BYTES], content_type: String::new() },
+                )]
+                .into(),
+            }),
+        };
+        let mut reporter = reporter();
+        let children = (0..100).map(|n| (format!("source/{n:03}"), health(n != 50)));
+        let tree = ComponentHealth { component_health_map: children.collect(), ..health(false) };
+        reporter.set_health(tree);
+        assert_eq!(reporter.next(Extras::default()).health.unwrap().component_health_map.len(), 100);
+        reporter.set_effective_config(large());
+        reporter.say_all_again();
+        let report = reporter.next(Extras::default());
+        assert!(report.encoded_len() < 10_000);
+        let components = report.health.unwrap().component_health_map;
+        assert_eq!(components.len(), SLIM_COMPONENTS);
+        assert!(components.contains_key("source/050"), "the unhealthy one stays");
+        // Refused by a server with a lower limit.
+        reporter.slim();
+        reporter.set_effective_config(EffectiveConfig { config_map: Some(AgentConfigMap::default()) });
+        let report = reporter.next(Extras::default());
+        let map = report.effective_config.unwrap().config_map.unwrap().config_map;
+        assert_eq!(map[""].body, b"left out: the report would be too large");
     }
 
     #[test]

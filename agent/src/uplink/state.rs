@@ -129,11 +129,19 @@ impl State {
                 let stable = around.now.saturating_sub(since) >= STABLE_AFTER;
                 match failure {
                     Failure::Busy { .. } | Failure::Refused(_) => lost(url, attempt, failure, around),
-                    Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Protocol(_) if stable => {
+                    Failure::Unreachable(_)
+                    | Failure::Untrusted(_)
+                    | Failure::Protocol(_)
+                    | Failure::TooLarge(_)
+                        if stable =>
+                    {
                         let until = around.now + RECONNECT_WITHIN.mul_f64(around.jitter);
                         (Self::BackingOff { url, attempt: 0, until, failure }, Step::WakeAt(until))
                     }
-                    Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Protocol(_) => {
+                    Failure::Unreachable(_)
+                    | Failure::Untrusted(_)
+                    | Failure::Protocol(_)
+                    | Failure::TooLarge(_) => {
                         let round = attempt / count(around.urls);
                         back_off(
                             url,
@@ -184,7 +192,11 @@ fn lost(url: usize, attempt: u32, failure: Failure, around: Surroundings) -> (St
     let failed = attempt.saturating_add(1);
     let round_over = failed.is_multiple_of(count(around.urls));
     match failure {
-        Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Protocol(_) | Failure::Refused(_)
+        Failure::Unreachable(_)
+        | Failure::Untrusted(_)
+        | Failure::Protocol(_)
+        | Failure::TooLarge(_)
+        | Failure::Refused(_)
             if !round_over =>
         {
             connect(next, failed)
@@ -192,6 +204,7 @@ fn lost(url: usize, attempt: u32, failure: Failure, around: Surroundings) -> (St
         Failure::Unreachable(_)
         | Failure::Untrusted(_)
         | Failure::Protocol(_)
+        | Failure::TooLarge(_)
         | Failure::Refused(_)
         | Failure::Busy { .. } => {
             let round = (failed / count(around.urls)).saturating_sub(1);
@@ -220,7 +233,9 @@ pub fn wait(failure: &Failure, round: u32, jitter: f64) -> Duration {
     let grown = FIRST_WAIT.as_secs_f64() * GROWTH.powi(i32::try_from(round.min(64)).unwrap_or(64));
     let own = grown.min(LONGEST_WAIT.as_secs_f64());
     match failure {
-        Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Protocol(_) => share(own, jitter),
+        Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Protocol(_) | Failure::TooLarge(_) => {
+            share(own, jitter)
+        }
         Failure::Refused(_) => share(own.max(REFUSED_WAIT.as_secs_f64()), jitter),
         Failure::Busy { retry_after, .. } => match retry_after {
             Some(asked) => share(own, jitter).max(asked.mul_f64(1.0 + jitter / 2.0)),
@@ -411,5 +426,55 @@ mod tests {
             assert!(wait(&busy(Some(secs(1))), 20, jitter) >= secs(30), "own wait is longer");
         }
         assert_eq!(wait(&busy(None), 0, 0.5), FIRST_WAIT);
+    }
+
+    fn failures() -> impl proptest::strategy::Strategy<Value = Failure> {
+        use proptest::prelude::*;
+        prop_oneof![
+            Just(gone()),
+            Just(refused()),
+            Just(Failure::TooLarge(String::new())),
+            Just(busy(None)),
+            (0_u64..4_000).prop_map(|asked| busy(Some(secs(asked)))),
+        ]
+    }
+
+    proptest::proptest! {
+        /// However long the outage and whatever the controller asked, two agents with different luck wait
+        /// differently: no cap is applied after the jitter.
+        #[test]
+        fn jitter_is_never_clamped_away(
+            failure in failures(),
+            round in 0_u32..u32::MAX,
+            luck in 0.0_f64..0.98,
+            more in 0.01_f64..0.02,
+        ) {
+            let (one, other) = (wait(&failure, round, luck), wait(&failure, round, luck + more));
+            proptest::prop_assert!(other > one, "{one:?} {other:?}");
+            // And nobody waits much longer than the longest wait or what was asked for.
+            let asked = match failure {
+                Failure::Busy { retry_after: Some(asked), .. } => asked,
+                _ => Duration::ZERO, // the others ask for nothing
+            };
+            proptest::prop_assert!(other <= LONGEST_WAIT.max(REFUSED_WAIT).max(asked).mul_f64(1.5));
+        }
+
+        /// A connection that dies young does not start the waits anew, however often it comes up.
+        #[test]
+        fn short_lived_connections_do_not_reset_the_backoff(
+            attempt in 0_u32..10_000,
+            urls in 1_usize..5,
+            lived in 0_u64..10_000,
+            failure in failures(),
+        ) {
+            let around = Surroundings { now: secs(1_000), jitter: 0.5, urls };
+            let since = around.now - Duration::from_millis(lived).min(STABLE_AFTER - Duration::from_millis(1));
+            let (next, _) = State::Active { url: 0, attempt, since }.step(Event::Lost(failure), around);
+            let counted = match next {
+                State::BackingOff { attempt, .. } | State::Connecting { attempt, .. } => attempt,
+                State::Stopped | State::Greeting { .. } | State::Active { .. } => 0,
+            };
+            proptest::prop_assert_eq!(counted, attempt + 1);
+        }
     }
 }

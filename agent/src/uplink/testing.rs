@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -120,6 +120,10 @@ impl Authority {
 /// What the test does with a connection or request.
 pub(crate) enum Answer {
     Message(Box<ServerToAgent>),
+    /// These bytes as they are: a binary frame, or the body of a response.
+    Bytes(Vec<u8>),
+    /// Over HTTP: these bytes compressed.
+    Gzip(Vec<u8>),
     /// A text frame, which OpAMP does not know.
     Text,
     Close(u16),
@@ -128,9 +132,12 @@ pub(crate) enum Answer {
 }
 
 /// A message that arrived, and where its answer goes. Over a WebSocket further answers may follow.
+#[derive(Clone)]
 pub(crate) struct Arrival {
     pub(crate) message: AgentToServer,
     pub(crate) bearer: Option<String>,
+    /// It came compressed.
+    pub(crate) gzip: bool,
     answers: mpsc::Sender<Answer>,
 }
 
@@ -163,6 +170,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     seen: mpsc::Receiver<Seen>,
     refusal: Arc<Mutex<Refusal>>,
+    drop_all: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -180,9 +188,21 @@ impl Server {
         let (report, seen) = mpsc::channel(16);
         let refusal = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&refusal);
+        let drop_all: Arc<Notify> = Arc::default();
+        let dropping = Arc::clone(&drop_all);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
-            while let Ok((socket, _)) = listener.accept().await {
+            loop {
+                let socket = tokio::select! {
+                    accepted = listener.accept() => match accepted {
+                        Ok((socket, _)) => socket,
+                        Err(_) => return,
+                    },
+                    () = dropping.notified() => {
+                        connections.abort_all();
+                        continue;
+                    }
+                };
                 let (tls, report, refusal) = (tls.clone(), report.clone(), Arc::clone(&shared));
                 connections.spawn(async move {
                     match tls.accept(socket).into_fallible().await {
@@ -196,7 +216,18 @@ impl Server {
                 });
             }
         });
-        Self { url, seen, refusal, task }
+        Self { url, seen, refusal, drop_all, task }
+    }
+
+    /// Drops all connections without a word.
+    pub(crate) fn drop_connections(&self) {
+        self.drop_all.notify_one();
+    }
+
+    /// Nothing but ends of connections is waiting now.
+    pub(crate) fn only_ends(&mut self) -> bool {
+        std::iter::from_fn(|| self.seen.try_recv().ok())
+            .all(|seen| matches!(seen, Seen::GoodClose | Seen::Gone))
     }
 
     pub(crate) fn refuse(&self, refusal: Refusal) {
@@ -249,7 +280,9 @@ async fn websocket(stream: TlsStream<TcpStream>, report: &mpsc::Sender<Seen>, re
             got = socket.next() => match got {
                 Some(Ok(Message::Binary(bytes))) => {
                     let message = frame::decode(&bytes, frame::MAX_MESSAGE_BYTES).unwrap();
-                    let arrival = Arrival { message, bearer: bearer.clone(), answers: answers.clone() };
+                    assert_eq!(bytes.first(), Some(&0), "trap 1: the header byte is sent");
+                    let arrival =
+                        Arrival { message, bearer: bearer.clone(), gzip: false, answers: answers.clone() };
                     if report.send(Seen::Message(Box::new(arrival))).await.is_err() {
                         return;
                     }
@@ -265,11 +298,12 @@ async fn websocket(stream: TlsStream<TcpStream>, report: &mpsc::Sender<Seen>, re
                     Answer::Message(message) => {
                         Message::Binary(frame::encode(&*message, frame::MAX_MESSAGE_BYTES).unwrap().into())
                     }
+                    Answer::Bytes(bytes) => Message::Binary(bytes.into()),
                     Answer::Text => Message::Text("hello".into()),
                     Answer::Close(code) => {
                         Message::Close(Some(CloseFrame { code: code.into(), reason: "agent revoked".into() }))
                     }
-                    Answer::Status(..) => panic!("no status inside a WebSocket"),
+                    Answer::Status(..) | Answer::Gzip(_) => panic!("not inside a WebSocket"),
                 };
                 if socket.send(message).await.is_err() {
                     return;
@@ -289,23 +323,34 @@ async fn http_requests(
         assert!(head.starts_with("POST /v1/opamp HTTP/1.1"), "{head}");
         assert_eq!(field(&head, "content-type").as_deref(), Some("application/x-protobuf"));
         let refused = *refusal.lock().unwrap();
+        let mut encoding = "";
+        let gzip = field(&head, "content-encoding").as_deref() == Some("gzip");
+        assert_eq!(field(&head, "accept-encoding").as_deref(), Some("gzip"));
+        let body = if gzip { inflated(&body) } else { body };
         let (status, retry_after, out) = match refused {
             Some((status, retry_after, text)) => (status, retry_after, text.as_bytes().to_vec()),
             None => {
                 let message = AgentToServer::decode(body.as_slice()).unwrap();
+                let uid = uuid::Uuid::from_slice(&message.instance_uid).unwrap().to_string();
+                assert_eq!(field(&head, "opamp-instance-uid"), Some(uid));
                 let (answers, mut to_send) = mpsc::channel(1);
-                let arrival = Arrival { message, bearer: field(&head, "authorization"), answers };
+                let arrival = Arrival { message, bearer: field(&head, "authorization"), gzip, answers };
                 if report.send(Seen::Message(Box::new(arrival))).await.is_err() {
                     return;
                 }
                 match to_send.recv().await {
                     Some(Answer::Message(message)) => (200, None, message.encode_to_vec()),
+                    Some(Answer::Bytes(bytes)) => (200, None, bytes),
+                    Some(Answer::Gzip(bytes)) => {
+                        encoding = "Content-Encoding: gzip\r\n";
+                        (200, None, bytes)
+                    }
                     Some(Answer::Status(status, retry_after)) => (status, retry_after, Vec::new()),
                     Some(Answer::Text | Answer::Close(_)) | None => return,
                 }
             }
         };
-        let mut head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n", out.len());
+        let mut head = format!("HTTP/1.1 {status} X\r\n{encoding}Content-Length: {}\r\n", out.len());
         if let Some(retry_after) = retry_after {
             head.push_str(&format!("Retry-After: {retry_after}\r\n"));
         }
@@ -314,6 +359,19 @@ async fn http_requests(
             return;
         }
     }
+}
+
+fn inflated(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(body), &mut out).unwrap();
+    out
+}
+
+/// Bytes as gzip.
+pub(crate) fn deflated(body: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::Write::write_all(&mut encoder, body).unwrap();
+    encoder.finish().unwrap()
 }
 
 async fn request(stream: &mut TlsStream<TcpStream>, input: &mut Vec<u8>) -> Option<(String, Vec<u8>)> {

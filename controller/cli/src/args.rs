@@ -194,6 +194,9 @@ pub struct TokenCreateArgs {
     /// One line for people
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub note: String,
+    /// A token for another OpAMP agent than Muster's own: its credential for good, for one agent
+    #[arg(long, conflicts_with_all = ["uses", "urls"])]
+    pub foreign: bool,
     /// Write the token's text to this new file, readable by you only, instead of printing it
     #[arg(long, value_name = "FILE")]
     pub output_file: Option<PathBuf>,
@@ -234,6 +237,13 @@ pub enum AgentsCommand {
     Maintenance(MaintenanceArgs),
     /// Fetch what is needed to find out what is wrong with an agent: no passwords, no keys, no content of events
     Diagnostics(DiagnosticsArgs),
+    /// Have an agent restart; it loses nothing by that
+    Restart {
+        /// Name or id of the agent
+        agent: String,
+    },
+    /// Configuration files of other OpAMP agents than Muster's own: show, set or remove
+    Config(ConfigArgs),
     /// Remove an agent: it is disconnected and its certificate refused; to come back it must enrol anew
     Remove {
         /// Name or id of the agent
@@ -280,6 +290,30 @@ pub enum CaCommand {
         #[arg(long, requires = "finish")]
         force: bool,
     },
+}
+
+/// `agents config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// Name or id of the agent (default: list what is set for whom)
+    #[arg(conflicts_with = "selector")]
+    pub agent: Option<String>,
+    /// For all foreign agents with this label instead; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub selector: Vec<(String, String)>,
+    /// For all foreign agents instead
+    #[arg(long, conflicts_with_all = ["agent", "selector"])]
+    pub all: bool,
+    /// Set this file, or NAME=FILE to choose its name in the configuration; may be repeated. All files together
+    /// are the configuration
+    #[arg(long = "file", short, value_name = "FILE|NAME=FILE", conflicts_with = "remove")]
+    pub files: Vec<String>,
+    /// MIME type of the files (default: by their ending)
+    #[arg(long, value_name = "TYPE", requires = "files")]
+    pub content_type: Option<String>,
+    /// Remove the configuration; agents go on with it until they are given another
+    #[arg(long)]
+    pub remove: bool,
 }
 
 /// One change to an agent's labels.

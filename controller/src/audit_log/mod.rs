@@ -15,7 +15,7 @@ use crate::event_hub::EventHub;
 use crate::identity::file::{FileError, failed};
 use crate::store::{self, Batch, Condition, SharedStore, StoreError};
 use jiff::Timestamp;
-use muster_proto::api::AuditEntry;
+use muster_proto::api::{AgentAuditPage, AuditEntry};
 use muster_shared::id::AgentId;
 use segment::{Line, Reader, SEGMENT_BYTES, Segments};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,9 @@ const RECENT: usize = 1_000;
 const MAX_DETAIL: usize = 4_096;
 /// Largest value before or after, as JSON; a larger one is named by its size only.
 const MAX_VALUE: usize = 16 * 1024;
+
+/// About the size of a page for an agent, in bytes.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// An entry on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -250,6 +253,32 @@ impl AuditLog {
             sequence = this;
         }
         Ok((sequence > after).then_some((text, sequence)))
+    }
+
+    /// At most `limit` lines after the sequence `after`, and where the log ends; fewer when they are long. Blocks
+    /// on the disk.
+    ///
+    /// # Errors
+    /// If a segment cannot be read.
+    pub fn following(&self, after: u64, limit: usize) -> Result<AgentAuditPage, AuditError> {
+        let (last, hash) = {
+            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            (writer.segments.last, writer.segments.hash.clone())
+        };
+        let mut page = AgentAuditPage { lines: Vec::new(), newest: last, newest_hash: hash };
+        let (mut after, mut bytes) = (after.min(last), 0);
+        while page.lines.len() < limit && bytes < PAGE_BYTES {
+            let Some((text, sequence)) = self.export(after, last)? else { break };
+            for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+                if page.lines.len() == limit || bytes >= PAGE_BYTES {
+                    break;
+                }
+                bytes += line.len();
+                page.lines.push(String::from_utf8_lossy(line).into_owned());
+            }
+            after = sequence;
+        }
+        Ok(page)
     }
 }
 

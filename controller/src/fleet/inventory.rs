@@ -3,6 +3,7 @@
 //! or goes.
 
 use super::agent::Agent;
+use super::configs::{ConfigBook, StoredConfig};
 use super::effective::Texts;
 use super::link::Link;
 use super::observed::Observed;
@@ -17,7 +18,6 @@ use muster_proto::opamp::attribute;
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
 use muster_shared::policy::limits::Limits;
-use muster_shared::policy::merge::selects;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -36,6 +36,8 @@ pub struct Fleet {
     /// Held over reading, storing and taking over a record, so that two changes do not undo each other.
     record_writes: tokio::sync::RwLock<()>,
     texts: Texts,
+    /// What foreign agents should run. Locked before agents where both are.
+    configs: Mutex<ConfigBook>,
 }
 
 impl Fleet {
@@ -46,15 +48,19 @@ impl Fleet {
     pub fn load(store: &dyn Store, book: &PolicyBook) -> Result<Self, StoreError> {
         let mut agents = BTreeMap::new();
         let mut outages = super::outage::load(store)?;
+        let configs = ConfigBook::load(store)?;
         for (_, record) in store::scan_json::<AgentRecord>(store, record::PREFIX)? {
             let observed = store::get_json(store, &Observed::key(record.id))?.unwrap_or_default();
-            let desired = book.desired(&record.labels);
+            let desired = match record.foreign {
+                Some(_) => configs.desired(&record),
+                None => book.desired(&record.labels),
+            };
             let id = record.id;
             let mut agent = Agent::new(record, observed, desired);
             agent.outage = outages.remove(&id).map(Box::new);
             agents.insert(id, Arc::new(Mutex::new(agent)));
         }
-        Ok(Self { agents: RwLock::new(agents), ..Self::default() })
+        Ok(Self { agents: RwLock::new(agents), configs: Mutex::new(configs), ..Self::default() })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Agents> {
@@ -158,7 +164,10 @@ impl Fleet {
     pub fn install(&self, record: AgentRecord, book: &PolicyBook) {
         loop {
             // Merged outside of the locks, taken over only if no newer policy came meanwhile.
-            let (edition, desired) = book.desired_at(&record.labels);
+            let (edition, desired) = match record.foreign {
+                Some(_) => (book.edition(), self.configs().desired(&record)),
+                None => book.desired_at(&record.labels),
+            };
             if let Some(agent) = self.one(record.id) {
                 let mut agent = lock(&agent);
                 if book.edition() != edition {
@@ -199,6 +208,9 @@ impl Fleet {
             sets.into_iter().map(|labels| (labels.clone(), book.desired(&labels))).collect();
         for agent in self.all() {
             let mut agent = lock(&agent);
+            if agent.record.foreign.is_some() {
+                continue;
+            }
             let desired = match merged.get(&agent.record.labels) {
                 Some(desired) => Arc::clone(desired),
                 // Labelled meanwhile.
@@ -213,11 +225,48 @@ impl Fleet {
         }
     }
 
+    fn configs(&self) -> MutexGuard<'_, ConfigBook> {
+        self.configs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes over a configuration of foreign agents that is stored, or forgets one that is removed; tells the
+    /// agents. Who refused the same before is offered it again; tells which those are, for that has to be
+    /// stored. The caller holds [`Fleet::record_writes`].
+    pub fn set_config(&self, stored: &StoredConfig, removed: bool) -> Vec<AgentId> {
+        let mut configs = self.configs();
+        if removed {
+            configs.remove(&stored.target)
+        } else {
+            configs.set(stored)
+        }
+        let mut again = Vec::new();
+        for agent in self.all() {
+            let mut agent = lock(&agent);
+            if agent.record.foreign.is_none() {
+                continue;
+            }
+            let desired = configs.desired(&agent.record);
+            let (changed, same) = (agent.desired.hash != desired.hash, Arc::ptr_eq(&agent.desired, &desired));
+            agent.desired = desired;
+            if changed {
+                agent.outbox.policy_changed();
+            } else if !same && agent.retry_refused() {
+                again.push(agent.record.id);
+            }
+        }
+        again
+    }
+
+    /// Forgets the configuration of an agent that is being removed.
+    pub fn forget_config(&self, agent: AgentId) {
+        self.configs().remove(&muster_proto::api::ConfigTarget::Agent(agent));
+    }
+
     /// Has the wanted policy offered again where it was refused, among the agents that `selector` selects;
     /// tells which, for that has to be stored.
     pub fn retry_refused(&self, selector: &Labels) -> Vec<AgentId> {
         let retry = |agent: &mut Agent| {
-            (selects(selector, &agent.record.labels) && agent.retry_refused()).then_some(agent.record.id)
+            (agent.record.is_selected(selector) && agent.retry_refused()).then_some(agent.record.id)
         };
         self.each(retry).into_iter().flatten().collect()
     }
@@ -228,8 +277,12 @@ impl Fleet {
         let mut sets: BTreeMap<Labels, Vec<AgentId>> = BTreeMap::new();
         let mut limits: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
         let mut secrets: BTreeMap<String, BTreeSet<AgentId>> = BTreeMap::new();
+        // Policies are not for foreign agents.
         for agent in self.all() {
             let agent = lock(&agent);
+            if agent.record.foreign.is_some() {
+                continue;
+            }
             let (id, attributes) = (agent.record.id, &agent.observed.attributes);
             match sets.get_mut(&agent.record.labels) {
                 Some(agents) => agents.push(id),

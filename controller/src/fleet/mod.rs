@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod baseline;
+pub mod configs;
 pub mod effective;
 pub mod health;
 pub mod history;
@@ -15,6 +16,7 @@ pub mod observed;
 pub mod outage;
 pub mod rates;
 pub mod record;
+pub mod redact;
 pub mod roll_up;
 pub mod state;
 pub mod view;

@@ -6,7 +6,8 @@ use super::health::{self, Health};
 use jiff::Timestamp;
 use muster_proto::api::ComponentView;
 use muster_proto::opamp::{
-    AgentDescription, AgentToServer, AnyValue, RemoteConfigStatus, any_value, attribute,
+    AgentDescription, AgentToServer, AnyValue, ConnectionSettingsStatuses, RemoteConfigStatus, any_value,
+    attribute,
 };
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 pub const PREFIX: &str = "observed/";
 /// Attributes kept of one agent.
 const MAX_ATTRIBUTES: usize = 64;
+/// Custom capabilities kept of one agent.
+const MAX_CUSTOM: usize = 32;
 /// Longest effective configuration that is kept, in bytes.
 const MAX_EFFECTIVE: usize = 512 * 1024;
 
@@ -44,6 +47,12 @@ pub struct Observed {
     /// What it runs, as it told it: the text is stored apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective: Option<TextId>,
+    /// Custom capabilities that it declared.
+    #[serde(default)]
+    pub custom: Vec<String>,
+    /// Why it refused the connection settings that it was last offered; empty if it did not.
+    #[serde(default)]
+    pub settings_refused: String,
     /// When it was last heard. Stored seldom: with the next change, and when it leaves.
     pub last_seen: Option<Timestamp>,
 }
@@ -133,6 +142,18 @@ impl Observed {
         if let Some(status) = &message.remote_config_status {
             self.take_config_status(status, now);
         }
+        if let Some(custom) = &message.custom_capabilities {
+            let known = custom.capabilities.iter().take(MAX_CUSTOM);
+            self.custom = known.map(|name| bounded(name, 128)).collect();
+        }
+        if let Some(status) = &message.connection_settings_status {
+            self.settings_refused = match status.status() {
+                ConnectionSettingsStatuses::Failed => bounded(&status.error_message, 512),
+                ConnectionSettingsStatuses::Unset
+                | ConnectionSettingsStatuses::Applied
+                | ConnectionSettingsStatuses::Applying => String::new(),
+            };
+        }
     }
 
     fn take_config_status(&mut self, status: &RemoteConfigStatus, now: Timestamp) {
@@ -159,6 +180,9 @@ impl Observed {
                 if self.running.as_ref().is_none_or(|r| r.hash != hash) {
                     self.running = Some(Offer { hash: hash.clone(), revision });
                 }
+                if let Some(left) = self.rolled_back_from(&hash) {
+                    self.refused = Some(left);
+                }
                 // A roll back to the old configuration keeps the refusal of the new one.
                 if self.refused.as_ref().is_some_and(|r| r.hash == hash) {
                     self.refused = None;
@@ -171,6 +195,18 @@ impl Observed {
             ConfigWord::Unset | ConfigWord::Applying => {}
         }
         self.config = Some(ConfigReport { hash, word, since });
+    }
+
+    /// What the agent gave up by itself: it was changing over to the last offer and now says that it runs an
+    /// older one. By the hash alone it would be offered the same again, for ever.
+    fn rolled_back_from(&self, applied: &str) -> Option<Refusal> {
+        let tried = self.config.as_ref().filter(|c| c.word == ConfigWord::Applying && c.hash != applied)?;
+        let older = self.offers.iter().any(|o| o.hash == applied);
+        let last = self.offers.last().is_some_and(|o| o.hash == tried.hash);
+        (older && last).then(|| Refusal {
+            hash: tried.hash.clone(),
+            reason: "the agent went back to the configuration before without saying why".to_owned(),
+        })
     }
 
     /// Remembers an offer.

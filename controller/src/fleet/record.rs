@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use muster_proto::api::Labels;
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
+use muster_shared::policy::merge::selects;
 use serde::{Deserialize, Serialize};
 
 /// Prefix of the keys of public keys that are refused for good.
@@ -37,6 +38,9 @@ pub struct AgentRecord {
     /// A person allowed it to share its partition with other agents.
     #[serde(default)]
     pub shares_partition: bool,
+    /// Of a foreign OpAMP agent: id of the token that it shows with each connection, in place of a certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<String>,
 }
 
 /// What was decided about an agent, beside its labels.
@@ -82,6 +86,14 @@ pub struct Certificate {
     pub authority: String,
 }
 
+impl Certificate {
+    /// Of an agent that has none: no serial number, no key, never expired.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { not_after: Timestamp::MAX, used: true, ..Self::default() }
+    }
+}
+
 /// What a certificate is to its agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -114,6 +126,7 @@ impl AgentRecord {
             life: Life::Active,
             partition: None,
             shares_partition: false,
+            foreign: None,
         }
     }
 
@@ -123,9 +136,13 @@ impl AgentRecord {
         format!("{BLOCKED_PREFIX}{key_sha256}")
     }
 
-    /// The public keys that it has: of the certificate in use and of the one renewed.
+    /// The public keys that it has: of the certificate in use and of the one renewed; none if it is foreign.
     pub fn keys(&self) -> impl Iterator<Item = &String> {
-        [Some(&self.certificate), self.renewed.as_ref()].into_iter().flatten().map(|c| &c.key_sha256)
+        [Some(&self.certificate), self.renewed.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|c| &c.key_sha256)
+            .filter(|key| !key.is_empty())
     }
 
     /// Key in the store that holds a public key's owner.
@@ -158,6 +175,12 @@ impl AgentRecord {
         next.certificate.used = true;
         next.certificate.pem = None;
         (next, retired)
+    }
+
+    /// A policy with this selector is for this agent. None is for a foreign one, whatever its labels.
+    #[must_use]
+    pub fn is_selected(&self, selector: &Labels) -> bool {
+        self.foreign.is_none() && selects(selector, &self.labels)
     }
 
     /// True if the public key is one of this agent's.

@@ -67,6 +67,7 @@ mod tests {
     fn agent(connection: Connection, healthy: bool, state: PolicyState, received: f64) -> AgentSummary {
         AgentSummary {
             id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
+            kind: Default::default(),
             name: "P".to_owned(),
             labels: Default::default(),
             state: match (connection, healthy) {

@@ -5,8 +5,8 @@ use super::record::Life;
 use super::{outage, state};
 use jiff::Timestamp;
 use muster_proto::api::{
-    AgentLife, AgentRates, AgentState, AgentSummary, AgentView, CertificateView, Connection, HoldView,
-    PlannedOutage,
+    AgentKind, AgentLife, AgentRates, AgentState, AgentSummary, AgentView, CertificateView, Connection,
+    HoldView, PlannedOutage,
 };
 use muster_proto::opamp::attribute;
 
@@ -48,6 +48,7 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
     let (state, since) = state(agent, now);
     AgentSummary {
         id: agent.record.id,
+        kind: if agent.record.foreign.is_some() { AgentKind::Foreign } else { AgentKind::Muster },
         name: agent.observed.name(agent.record.id),
         labels: agent.record.labels.clone(),
         state,
@@ -81,13 +82,13 @@ pub fn view(agent: &Agent, now: Timestamp) -> AgentView {
         attributes,
         limits: limits.and_then(|text| serde_json::from_str(&text).ok()),
         secrets: secrets.iter().flat_map(|names| names.split(',')).map(str::to_owned).collect(),
-        certificate: Some(CertificateView {
+        certificate: agent.record.foreign.is_none().then(|| CertificateView {
             serial: certificate.serial.clone(),
             expires_at: certificate.not_after,
             key_sha256: certificate.key_sha256.clone(),
         }),
         components: agent.observed.components.clone(),
-        warnings: warnings(agent),
+        warnings: warnings(agent, now),
         hold: agent.hold().map(|(_, hold)| HoldView {
             since: hold.at,
             by: hold.by.clone(),
@@ -107,9 +108,12 @@ fn life(agent: &Agent) -> AgentLife {
     }
 }
 
-fn warnings(agent: &Agent) -> Vec<String> {
+fn warnings(agent: &Agent, now: Timestamp) -> Vec<String> {
     let hold = agent.hold().map(|(word, hold)| format!("{word} by {}: {}", hold.by, hold.reason));
-    hold.into_iter().chain(skew_warning(agent.skew_ms())).collect()
+    let settings = &agent.observed.settings_refused;
+    let refused = (!settings.is_empty()).then(|| format!("it refused connection settings: {settings}"));
+    let wrong = agent.wrong_uid(now).map(str::to_owned);
+    hold.into_iter().chain(skew_warning(agent.skew_ms())).chain(refused).chain(wrong).collect()
 }
 
 /// What is wrong with an agent's clock, if it is far enough off to matter.

@@ -6,12 +6,13 @@ use crate::fleet::link::Link;
 use crate::fleet::record::{Life, Standing};
 use crate::gateway::outbox::Farewell;
 use crate::http::error::ApiError;
+use crate::identity::foreign::{self, ForeignRefusal};
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::token::{TokenRecord, TokenRefusal};
 use crate::store::{self, Batch, Condition};
 use jiff::{SignedDuration, Timestamp};
-use muster_proto::session::EnrolmentToken;
 use muster_proto::session::token::PREFIX;
+use muster_proto::session::{EnrolmentToken, ForeignToken, foreign_token};
 use muster_shared::id::AgentId;
 
 /// What a connection may do.
@@ -34,6 +35,13 @@ pub enum Admission {
         /// Id of the token.
         token: String,
     },
+    /// It is a foreign OpAMP agent with its token.
+    Foreign {
+        /// Id of the token.
+        token: String,
+        /// The agent that the token is bound to; none before its first message.
+        agent: Option<AgentId>,
+    },
 }
 
 /// Decides by certificate first, by token where there is none.
@@ -49,6 +57,7 @@ pub async fn admit(
     match (&connection.peer, authorization.and_then(bearer)) {
         // An agent that enrols anew may still present its old certificate: the token says what it wants.
         (_, Some(text)) if text.starts_with(PREFIX) => admit_token(app, text, now),
+        (_, Some(text)) if text.starts_with(foreign_token::PREFIX) => admit_foreign(app, text, now),
         (Some(peer), _) => admit_peer(app, peer, now).await,
         (None, _) => Err(ApiError::unauthorised(
             "no-credential",
@@ -56,6 +65,33 @@ pub async fn admit(
              (`muster token create`, then `muster-agent enrol`)",
         )),
     }
+}
+
+fn admit_foreign(app: &App, text: &str, now: Timestamp) -> Result<Admission, ApiError> {
+    let token =
+        ForeignToken::parse(text).map_err(|e| ApiError::unauthorised("token-malformed", e.to_string()))?;
+    let id = token.id.to_string();
+    let refuse = |refusal: ForeignRefusal| ApiError::unauthorised(refusal.code(), refusal.to_string());
+    let record = foreign::stored(app, &id)?.ok_or_else(|| refuse(ForeignRefusal::Unknown))?;
+    record.check(&token, now).map_err(refuse)?;
+    let life =
+        record.agent.and_then(|id| app.fleet.with(id, |a| a.record.life.clone()).map(|life| (id, life)));
+    if let Some((id, life)) = life {
+        not_revoked(id, &life, "delete its token, and give it a new one")?;
+    }
+    Ok(Admission::Foreign { token: id, agent: record.agent })
+}
+
+fn not_revoked(id: AgentId, life: &Life, what_to_do: &str) -> Result<(), ApiError> {
+    let Life::Revoked(hold) = life else { return Ok(()) };
+    let why = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
+    Err(ApiError::unauthorised(
+        "agent-revoked",
+        format!(
+            "agent {id} was revoked by {} at {}{why}; if it is to come back, {what_to_do}",
+            hold.by, hold.at
+        ),
+    ))
 }
 
 fn bearer(header: &str) -> Option<&str> {
@@ -72,15 +108,8 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
         )
     };
     let present = app.fleet.with(id, |a| (a.record.standing(&peer.serial), a.record.life.clone()));
-    if let Some((_, Life::Revoked(hold))) = &present {
-        let why = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
-        return Err(ApiError::unauthorised(
-            "agent-revoked",
-            format!(
-                "agent {id} was revoked by {} at {}{why}; if it is to come back, enrol it anew with a new token",
-                hold.by, hold.at
-            ),
-        ));
+    if let Some((_, life)) = &present {
+        not_revoked(id, life, "enrol it anew with a new token")?;
     }
     match present.map(|(standing, _)| standing) {
         None => return Err(refused("was revoked: the agent was removed from this controller")),

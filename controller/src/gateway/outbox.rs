@@ -39,6 +39,8 @@ pub struct Pending {
     pub watch: Option<RatesWatch>,
     /// Questions, oldest first: the exception to "latest of each kind", for each has its own answer.
     pub asks: VecDeque<InspectRequest>,
+    /// The agent shall restart.
+    pub restart: bool,
     /// Something that the agent should say in its health and log.
     pub warning: Option<String>,
     /// Who wants to know whether the other end is alive.
@@ -96,6 +98,11 @@ impl Outbox {
             p.asks.truncate(MAX_ASKS);
             p.watch = p.watch.take().or(watch);
         });
+    }
+
+    /// Has the agent restart.
+    pub fn restart(&self) {
+        self.with(|p| p.restart = true);
     }
 
     /// Tells the agent something.

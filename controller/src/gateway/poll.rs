@@ -5,7 +5,8 @@
 use super::admission::{Admission, admit};
 use super::body::{self, BODY_DEADLINE};
 use super::claim::claim_poll;
-use super::process::{Channel, persist_last_seen, process, warning};
+use super::foreign::{self, By};
+use super::process::{Channel, Verdict, persist_last_seen, process, restart_command, says_nothing, warning};
 use super::websocket::endpoint;
 use super::{MAX_AGENT_MESSAGE_BYTES, claim::Claim};
 use crate::app::App;
@@ -49,10 +50,12 @@ pub async fn poll(
             .await?
     };
     let turn = match &admission {
-        Admission::Agent { id } | Admission::Renewing { id, .. } => {
+        Admission::Agent { id }
+        | Admission::Renewing { id, .. }
+        | Admission::Foreign { agent: Some(id), .. } => {
             app.fleet.with(*id, |agent| std::sync::Arc::clone(&agent.poll_turn))
         }
-        Admission::Enrolling { .. } => None,
+        Admission::Enrolling { .. } | Admission::Foreign { agent: None, .. } => None,
     };
     let turn = match turn {
         // The semaphore is never closed.
@@ -64,15 +67,18 @@ pub async fn poll(
     };
     let stream = Decompress::from_headers(payload.into_inner(), request.headers());
     let body = body::read(&app.bodies, stream, BODY_DEADLINE).await?;
-    let endpoint = endpoint(&app, request.head());
+    let endpoint = endpoint(&app, request.head(), "https");
     detached(async move {
         let _turn = turn;
+        let mut message = read_message(&body)?;
+        let address = connection.address;
         let claim = match &admission {
-            Admission::Agent { id } => Some(claim_poll(&app, *id, connection.address).await?),
-            Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+            Admission::Agent { id } => Some(claim_poll(&app, *id, address).await?),
+            Admission::Renewing { .. } | Admission::Enrolling { .. } | Admission::Foreign { .. } => None,
         };
-        let channel = Channel { admission, claim, from: connection.address.ip(), endpoint };
-        answer(&app, &channel, &body).await
+        let mut channel = Channel { admission, claim, from: address.ip(), endpoint };
+        let settled = foreign::settle(&app, &mut channel, By::Poll, address, &message).await;
+        answer(&app, &channel, settled, &mut message).await
     })
     .await
     .map(|bytes| HttpResponse::Ok().content_type(CONTENT_TYPE).body(bytes))
@@ -87,22 +93,31 @@ fn read_message(body: &Bytes) -> Result<AgentToServer, ApiError> {
     })
 }
 
-async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, ApiError> {
-    let mut message = read_message(body)?;
-    let mut reply = process(app, channel, &mut message).await.into_reply();
+async fn answer(
+    app: &App,
+    channel: &Channel,
+    settled: Option<Verdict>,
+    message: &mut AgentToServer,
+) -> Result<Vec<u8>, ApiError> {
+    let taken = settled.is_none();
+    let mut reply = match settled {
+        Some(verdict) => verdict.into_reply(),
+        None => process(app, channel, message).await.into_reply(),
+    };
     if let Some((text, seconds)) = retry_wish(&reply) {
         // Over HTTP a status says so: that is what clients heed.
         return Err(ApiError::unavailable(&text, seconds));
     }
-    if let Some(claim) = &channel.claim {
-        add_pending(app, channel, claim, &message, &mut reply);
+    if let Some(claim) = channel.claim.as_ref().filter(|_| taken) {
+        add_pending(app, channel, claim, message, &mut reply);
     }
-    if message.agent_disconnect.is_some()
-        && let (Admission::Agent { id }, Some(claim)) = (&channel.admission, &channel.claim)
+    if taken
+        && message.agent_disconnect.is_some()
+        && let (Some(id), Some(claim)) = (channel.agent(), &channel.claim)
     {
         let at = Timestamp::now();
-        app.fleet.with_epoch(*id, claim.epoch, |agent| agent.link = Link::Closed { at });
-        persist_last_seen(app, *id).await;
+        app.fleet.with_epoch(id, claim.epoch, |agent| agent.link = Link::Closed { at });
+        persist_last_seen(app, id).await;
     }
     let encoded = frame::encode_plain(&reply, MAX_MESSAGE_BYTES).or_else(|error| {
         // Too large because of the policy: the rest of the answer is not withheld for it.
@@ -116,12 +131,8 @@ async fn answer(app: &App, channel: &Channel, body: &Bytes) -> Result<Vec<u8>, A
 /// What an answer says that asks for patience: its text, and the seconds.
 fn retry_wish(reply: &ServerToAgent) -> Option<(String, u64)> {
     let error = reply.error_response.as_ref()?;
-    match &error.details {
-        Some(Details::RetryInfo(info)) => {
-            Some((error.error_message.clone(), info.retry_after_nanoseconds.div_ceil(1_000_000_000)))
-        }
-        None => None,
-    }
+    let Details::RetryInfo(info) = error.details.as_ref()?;
+    Some((error.error_message.clone(), info.retry_after_nanoseconds.div_ceil(1_000_000_000)))
 }
 
 fn add_pending(
@@ -148,5 +159,13 @@ fn add_pending(
     }
     if !pending.asks.is_empty() || pending.watch.is_some() {
         claim.outbox.put_back(pending.asks, pending.watch);
+    }
+    if pending.restart {
+        if says_nothing(reply) {
+            *reply = restart_command(&message.instance_uid);
+        } else {
+            // A command travels alone: with the next poll.
+            claim.outbox.restart();
+        }
     }
 }

@@ -8,6 +8,7 @@ use crate::audit_log::Outgoing;
 use crate::fleet::agent::{CAPABILITIES, Received};
 use crate::fleet::effective::TextId;
 use crate::fleet::observed::{Observed, effective_text};
+use crate::fleet::redact::redact;
 use crate::identity::ca::Issued;
 use crate::identity::enrol::{self, Application, EnrolError};
 use crate::identity::life;
@@ -16,8 +17,8 @@ use jiff::Timestamp;
 use muster_proto::opamp::capability::AgentFlags;
 use muster_proto::opamp::server_error_response::Details;
 use muster_proto::opamp::{
-    AgentIdentification, AgentToServer, RetryInfo, ServerErrorResponse, ServerErrorResponseType,
-    ServerToAgent,
+    AgentIdentification, AgentToServer, CommandType, RetryInfo, ServerErrorResponse, ServerErrorResponseType,
+    ServerToAgent, ServerToAgentCommand,
 };
 use muster_proto::session::inspect::InspectMessage;
 use muster_shared::id::AgentId;
@@ -37,6 +38,18 @@ pub struct Channel {
     pub from: IpAddr,
     /// URL that the agent dialled.
     pub endpoint: String,
+}
+
+impl Channel {
+    /// The known agent that talks here.
+    #[must_use]
+    pub fn agent(&self) -> Option<AgentId> {
+        match &self.admission {
+            Admission::Agent { id } => Some(*id),
+            Admission::Foreign { agent, .. } => *agent,
+            Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+        }
+    }
 }
 
 /// What to do after a message.
@@ -70,7 +83,29 @@ pub fn warning(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
     error(uid, ServerErrorResponseType::Unknown, text, None)
 }
 
-fn unavailable(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
+/// A command, which travels alone: whatever else were in the message would be ignored.
+#[must_use]
+pub fn restart_command(uid: &[u8]) -> ServerToAgent {
+    ServerToAgent {
+        instance_uid: uid.to_vec(),
+        capabilities: CAPABILITIES.0,
+        command: Some(ServerToAgentCommand { r#type: CommandType::Restart.into() }),
+        ..ServerToAgent::default()
+    }
+}
+
+/// The answer says nothing that is lost if a command takes its place.
+#[must_use]
+pub fn says_nothing(reply: &ServerToAgent) -> bool {
+    *reply
+        == ServerToAgent {
+            instance_uid: reply.instance_uid.clone(),
+            capabilities: reply.capabilities,
+            ..ServerToAgent::default()
+        }
+}
+
+pub(super) fn unavailable(uid: &[u8], text: impl Into<String>) -> ServerToAgent {
     unavailable_for(uid, text, RETRY_NANOSECONDS)
 }
 
@@ -103,6 +138,7 @@ pub async fn process(app: &App, channel: &Channel, message: &mut AgentToServer) 
     };
     let sender = AgentId(uuid::Uuid::from_bytes(bytes));
     match &channel.admission {
+        Admission::Agent { id } if asks_for_uid(message) => Verdict::Answer(identified(message, *id)),
         Admission::Agent { id } | Admission::Renewing { id, .. } if *id != sender => {
             tracing::warn!(agent_id = %id, claimed = %sender, from = %channel.from, "agent claims another identity");
             let action = Outgoing::by_agent("agent.refused", *id, channel.from)
@@ -130,7 +166,22 @@ pub async fn process(app: &App, channel: &Channel, message: &mut AgentToServer) 
             }
         },
         Admission::Enrolling { token } => Box::pin(enrolling(app, channel, token, sender, message)).await,
+        Admission::Foreign { agent: Some(id), .. } if *id == sender => {
+            agent(app, channel, *id, message).await
+        }
+        // `foreign::settle` leaves nothing else.
+        Admission::Foreign { .. } => Verdict::Refuse(refusal(uid, "the token is bound to another agent")),
     }
+}
+
+fn asks_for_uid(message: &AgentToServer) -> bool {
+    AgentFlags(message.flags).has(AgentFlags::REQUEST_INSTANCE_UID)
+}
+
+/// An answer that tells the sender its uid; nothing else of its message is taken.
+pub(super) fn identified(message: &AgentToServer, id: AgentId) -> ServerToAgent {
+    let identification = AgentIdentification { new_instance_uid: id.0.as_bytes().to_vec() };
+    ServerToAgent { agent_identification: Some(identification), ..plain(message) }
 }
 
 /// An answer without news.
@@ -183,17 +234,33 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
     {
         app.inspect.hear(id, answer);
     }
-    let effective = effective_text(message);
+    let effective = shown_config(channel, message);
     // While thousands wait for one flush, nothing is kept that was taken already.
     (message.agent_description, message.health, message.effective_config) = (None, None, None);
     if let Err(error) = persist(app, id, changed, effective).await {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
         return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));
     }
-    match enrol::request_in(message) {
-        // Rare, and large: apart from what every connection keeps room for.
-        Some(csr) => Verdict::Answer(Box::pin(renewed(app, channel, id, csr, None, reply)).await),
-        None => Verdict::Answer(reply),
+    match (enrol::request_in(message), &channel.admission) {
+        (Some(_), Admission::Foreign { .. }) => Verdict::Answer(refusal(
+            &message.instance_uid,
+            "a foreign agent has its token and gets no certificate; to have one, enrol it with an enrolment token",
+        )),
+        (Some(csr), Admission::Agent { .. } | Admission::Renewing { .. } | Admission::Enrolling { .. }) => {
+            // Rare, and large: apart from what every connection keeps room for.
+            Verdict::Answer(Box::pin(renewed(app, channel, id, csr, None, reply)).await)
+        }
+        (None, _) => Verdict::Answer(reply),
+    }
+}
+
+/// The effective configuration as it is kept. Our own agents send policies, which hold no secrets; a foreign
+/// agent sends whatever it runs.
+fn shown_config(channel: &Channel, message: &AgentToServer) -> Option<String> {
+    let text = effective_text(message)?;
+    match channel.admission {
+        Admission::Foreign { .. } => Some(redact(&text)),
+        Admission::Agent { .. } | Admission::Renewing { .. } | Admission::Enrolling { .. } => Some(text),
     }
 }
 
@@ -270,13 +337,8 @@ async fn enrolling(
     sender: AgentId,
     message: &AgentToServer,
 ) -> Verdict {
-    if AgentFlags(message.flags).has(AgentFlags::REQUEST_INSTANCE_UID) {
-        let new_instance_uid = uuid::Uuid::now_v7().into_bytes().to_vec();
-        let identification = AgentIdentification { new_instance_uid };
-        return Verdict::Answer(ServerToAgent {
-            agent_identification: Some(identification),
-            ..plain(message)
-        });
+    if asks_for_uid(message) {
+        return Verdict::Answer(identified(message, AgentId(uuid::Uuid::now_v7())));
     }
     let Some(application) = Application::from_message(sender, message) else {
         return Verdict::Answer(plain(message));

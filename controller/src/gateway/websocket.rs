@@ -3,10 +3,11 @@
 use super::MAX_AGENT_MESSAGE_BYTES;
 use super::admission::{Admission, admit};
 use super::claim::claim_socket;
+use super::foreign::{self, By};
 use super::liveness::{Due, Liveness};
 use super::outbox::{Farewell, Outbox, Pending};
 use super::overload::{Full, Place};
-use super::process::{Channel, Verdict, persist_last_seen, process, warning};
+use super::process::{Channel, Verdict, persist_last_seen, process, restart_command, warning};
 use super::socket::{Broken, Heard, Socket};
 use crate::app::App;
 use crate::fleet::agent::CAPABILITIES;
@@ -27,9 +28,10 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
-use muster_proto::opamp::{AgentToServer, PATH, ServerToAgent};
+use muster_proto::opamp::{AgentToServer, DEFAULT_HEARTBEAT_SECONDS, PATH, ServerToAgent};
 use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,11 +44,11 @@ const SEND_DEADLINE: Duration = Duration::from_secs(20);
 const ENROL_DEADLINE: Duration = Duration::from_secs(120);
 
 /// URL that the agent dialled, as it will be offered.
-pub(crate) fn endpoint(app: &App, head: &RequestHead) -> String {
+pub(crate) fn endpoint(app: &App, head: &RequestHead, scheme: &str) -> String {
     let host = head.headers().get(header::HOST).and_then(|h| h.to_str().ok());
     let host = host.or_else(|| head.uri.authority().map(|a| a.as_str()));
     let host = host.map_or_else(|| app.address.to_string(), str::to_owned);
-    format!("wss://{host}{PATH}")
+    format!("{scheme}://{host}{PATH}")
 }
 
 /// Answers a GET that is no upgrade: upgrades do not come this way.
@@ -121,17 +123,24 @@ async fn prepare(
     verify_handshake(head).map_err(|error| ApiError::not_an_upgrade(&error))?;
     // A place is held until the first report is answered; who enrols has one while its request is worked on.
     let arrival = match &admission {
-        Admission::Agent { .. } => Some(app.gates.arriving.enter().map_err(overloaded)?),
+        Admission::Agent { .. } | Admission::Foreign { .. } => {
+            Some(app.gates.arriving.enter().map_err(overloaded)?)
+        }
         Admission::Renewing { .. } | Admission::Enrolling { .. } => {
             let _free = app.gates.enrolling.enter().map_err(overloaded)?;
             None
         }
     };
     let claim = match &admission {
-        Admission::Agent { id } => Some(claim_socket(app, *id, connection.address).await?),
-        Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+        Admission::Agent { id } | Admission::Foreign { agent: Some(id), .. } => {
+            Some(claim_socket(app, *id, connection.address).await?)
+        }
+        Admission::Renewing { .. } | Admission::Enrolling { .. } | Admission::Foreign { agent: None, .. } => {
+            None
+        }
     };
-    let channel = Channel { admission, claim, from: connection.address.ip(), endpoint: endpoint(app, head) };
+    let endpoint = endpoint(app, head, "wss");
+    let channel = Channel { admission, claim, from: connection.address.ip(), endpoint };
     Ok((channel, connection, arrival))
 }
 
@@ -171,7 +180,7 @@ enum End {
 struct Connection {
     app: web::Data<App>,
     channel: Channel,
-    uid: Vec<u8>,
+    address: SocketAddr,
     socket: Socket<Stream>,
     probes: Vec<tokio::sync::oneshot::Sender<()>>,
     /// Held until its first report is answered.
@@ -186,17 +195,14 @@ async fn run(
     socket: Socket<Stream>,
 ) {
     app.sessions.fetch_add(1, Ordering::Relaxed);
-    let agent = match &channel.admission {
-        Admission::Agent { id } => Some(*id),
-        Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
-    };
-    let claim = channel.claim.clone();
-    let uid = agent.map(|id| id.0.as_bytes().to_vec()).unwrap_or_default();
-    let mut link = Connection { app: app.clone(), channel, uid, socket, probes: Vec::new(), arrival };
+    let agent = channel.agent();
+    let address = connection.address;
+    let mut link = Connection { app: app.clone(), channel, address, socket, probes: Vec::new(), arrival };
     tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, "agent connected");
     let end = link.serve().await;
+    let agent = link.channel.agent();
     tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, ?end, "agent disconnected");
-    let Connection { socket, .. } = link;
+    let Connection { socket, channel: Channel { claim, .. }, .. } = link;
     if let End::Close(code, why) = end {
         // A peer that does not take the close frame is gone: nothing is lost.
         let _ = tokio::time::timeout(SEND_DEADLINE, socket.close(code, why)).await;
@@ -213,17 +219,20 @@ async fn run(
 
 impl Connection {
     async fn serve(&mut self) -> End {
-        let outbox =
-            self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox));
+        let mut outbox = self.outbox();
         let heartbeat = Duration::from_secs(self.app.config.heartbeat_seconds.max(1));
-        let began = Instant::now();
-        let mut liveness = match self.channel.claim {
-            Some(_) => Liveness::of_agent(heartbeat, began),
-            None => Liveness::of_stranger(heartbeat, ENROL_DEADLINE, began),
-        };
+        let mut claimed = self.channel.claim.is_some();
+        let mut liveness = self.liveness(heartbeat);
         let wake = tokio::time::sleep_until(liveness.next());
         tokio::pin!(wake);
         loop {
+            if self.channel.claim.is_some() && !claimed {
+                // The first message of a foreign agent made it known.
+                claimed = true;
+                outbox = self.outbox();
+                liveness = self.liveness(heartbeat);
+                wake.as_mut().reset(liveness.next());
+            }
             let step = tokio::select! {
                 heard = self.socket.hear() => {
                     liveness.heard(Instant::now());
@@ -258,6 +267,25 @@ impl Connection {
         }
     }
 
+    fn outbox(&self) -> Arc<Outbox> {
+        self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox))
+    }
+
+    /// How long nothing may be heard. Foreign agents have a pace of their own; their sockets answer pings.
+    fn liveness(&self, heartbeat: Duration) -> Liveness {
+        let now = Instant::now();
+        let default = Duration::from_secs(DEFAULT_HEARTBEAT_SECONDS);
+        match (&self.channel.claim, &self.channel.admission) {
+            (None, _) => Liveness::of_stranger(heartbeat, ENROL_DEADLINE, now),
+            (Some(_), Admission::Foreign { .. }) => Liveness::of_agent(heartbeat.max(default), now),
+            (Some(_), _) => Liveness::of_agent(heartbeat, now),
+        }
+    }
+
+    fn uid(&self) -> Vec<u8> {
+        self.channel.agent().map(|id| id.0.as_bytes().to_vec()).unwrap_or_default()
+    }
+
     fn alive(&mut self) {
         for probe in self.probes.drain(..) {
             // Whoever asked may have given up.
@@ -284,8 +312,8 @@ impl Connection {
     /// An agent that has no heartbeats is alive as long as its socket answers.
     fn note_pong(&self) {
         use muster_proto::opamp::capability::AgentCapabilities;
-        if let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim) {
-            self.app.fleet.with_epoch(*id, claim.epoch, |agent| {
+        if let (Some(id), Some(claim)) = (self.channel.agent(), &self.channel.claim) {
+            self.app.fleet.with_epoch(id, claim.epoch, |agent| {
                 let capabilities = AgentCapabilities(agent.observed.capabilities);
                 if agent.last_seen.is_some() && !capabilities.has(AgentCapabilities::REPORTS_HEARTBEAT) {
                     agent.last_seen = Some(Timestamp::now());
@@ -304,7 +332,11 @@ impl Connection {
                 return Err(End::Close(CloseCode::Protocol, "this is no OpAMP message"));
             }
         };
-        let verdict = process(&self.app, &self.channel, &mut message).await;
+        let settled = foreign::settle(&self.app, &mut self.channel, By::Socket, self.address, &message).await;
+        let verdict = match settled {
+            Some(verdict) => verdict,
+            None => process(&self.app, &self.channel, &mut message).await,
+        };
         let refused = matches!(verdict, Verdict::Refuse(_));
         self.send(&verdict.into_reply()).await?;
         self.arrival = None;
@@ -343,7 +375,7 @@ impl Connection {
 
     /// Sends what waits.
     async fn speak(&mut self, pending: Pending) -> Result<(), End> {
-        let Pending { policy, settings, watch, asks, warning: text, probes, farewell } = pending;
+        let Pending { policy, settings, watch, asks, restart, warning: text, probes, farewell } = pending;
         if !probes.is_empty() {
             // Those who asked before and gave up are forgotten, so that this does not grow.
             self.probes.retain(|p| !p.is_closed());
@@ -351,21 +383,19 @@ impl Connection {
             self.ping().await?;
         }
         if let Some(text) = text {
-            let uid = self.uid.clone();
+            let uid = self.uid();
             self.send(&warning(&uid, text)).await?;
         }
         let mut news = ServerToAgent {
-            instance_uid: self.uid.clone(),
+            instance_uid: self.uid(),
             capabilities: CAPABILITIES.0,
             custom_message: watch.map(|w| RatesMessage::Watch(w).to_custom()),
             ..ServerToAgent::default()
         };
-        if policy
-            && let (Admission::Agent { id }, Some(claim)) = (&self.channel.admission, &self.channel.claim)
-        {
+        if policy && let (Some(id), Some(claim)) = (self.channel.agent(), &self.channel.claim) {
             let now = Timestamp::now();
             news.remote_config =
-                self.app.fleet.with_epoch(*id, claim.epoch, |agent| agent.offer(now)).flatten();
+                self.app.fleet.with_epoch(id, claim.epoch, |agent| agent.offer(now)).flatten();
         }
         if settings {
             let (app, endpoint) = (&self.app, &self.channel.endpoint);
@@ -378,11 +408,14 @@ impl Connection {
         }
         for ask in asks {
             let question = ServerToAgent {
-                instance_uid: self.uid.clone(),
+                instance_uid: self.uid(),
                 custom_message: Some(InspectMessage::Request(ask).to_custom()),
                 ..ServerToAgent::default()
             };
             self.send(&question).await?;
+        }
+        if restart {
+            self.send(&restart_command(&self.uid())).await?;
         }
         match farewell {
             None => Ok(()),

@@ -5,7 +5,6 @@ use super::error::ApiError;
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::effective;
-use crate::fleet::observed::Observed;
 use crate::fleet::{AgentRecord, roll_up, view};
 use crate::identity::life::{self, Actor, Change};
 use crate::store::{Batch, Condition};

@@ -3,6 +3,7 @@
 //! One file per resource. Every error is a problem (RFC 9457) that says what to do.
 
 mod agent;
+mod agent_audit;
 mod audit;
 mod auth;
 mod ca;
@@ -12,6 +13,7 @@ mod enrolment;
 pub mod error;
 pub(crate) mod etag;
 mod event;
+mod foreign;
 mod gate;
 pub mod idempotency;
 mod inspect;
@@ -24,6 +26,7 @@ mod proposal;
 mod publish;
 mod publish_proposal;
 mod rates;
+mod restart;
 pub mod routes;
 mod session;
 mod token;
@@ -69,6 +72,9 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(policy_set::routes)
         .configure(enrolment::routes)
         .configure(ca::routes)
+        .configure(foreign::routes)
+        .configure(agent_audit::routes)
+        .configure(restart::routes)
         .configure(policy::routes)
         .configure(draft::routes)
         .configure(rates::routes)

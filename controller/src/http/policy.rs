@@ -16,7 +16,6 @@ use muster_proto::api::{
     ProposalView,
 };
 use muster_shared::id::Revision;
-use muster_shared::policy::merge::selects;
 use muster_shared::policy::parse::MAX_BYTES;
 use std::collections::BTreeMap;
 
@@ -54,7 +53,7 @@ pub(super) fn text(body: Body) -> Result<String, ApiError> {
 }
 
 fn selected(app: &App, selector: &Labels) -> u64 {
-    app.fleet.each(|agent| u64::from(selects(selector, &agent.record.labels))).into_iter().sum()
+    app.fleet.each(|agent| u64::from(agent.record.is_selected(selector))).into_iter().sum()
 }
 
 /// The present revision of a document, removed or not.
@@ -322,7 +321,7 @@ pub(super) async fn status(
     let stored = live(&app, &name)?;
     let now = Timestamp::now();
     let line = |agent: &mut Agent| {
-        if !selects(&stored.view.selector, &agent.record.labels) {
+        if !agent.record.is_selected(&stored.view.selector) {
             return None;
         }
         let status = agent.policy_status(now);

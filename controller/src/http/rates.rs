@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use muster_proto::api::{
     Connection, HistoryMetric, HistoryQuery, HistorySeries, HistoryView, RatesQuery, RatesView,
 };
-use muster_proto::session::rates::RatesWatch;
+use muster_proto::session::rates::{CAPABILITY, RatesWatch};
 
 /// While somebody looks: a report a second, for 15 s after the last look.
 const WATCH: RatesWatch = RatesWatch { interval_ms: 1_000, expires_after_ms: 15_000 };
@@ -109,7 +109,7 @@ pub(super) async fn rates(
     let now = Timestamp::now();
     let watch = query.watch;
     let look = |agent: &mut Agent| {
-        if watch && agent.connection(now) == Connection::Connected {
+        if watch && agent.connection(now) == Connection::Connected && agent.knows(CAPABILITY) {
             agent.outbox.watch(WATCH);
         }
         view::rates(agent, now)

@@ -50,6 +50,7 @@ pub const ROUTES: &[Route] = &[
     // Agents.
     route("GET", "/v1/opamp", Agent, "OpAMP over WebSocket"),
     route("POST", "/v1/opamp", Agent, "OpAMP by polling"),
+    route("GET", "/api/v1/agent/audit", Agent, "The audit log, for agents that send it to a SIEM"),
     // Operation.
     route("GET", "/healthz", Public, "The program runs"),
     route("GET", "/readyz", Public, "The controller serves requests"),
@@ -114,6 +115,14 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/events/tail", OPERATOR, "Events of several agents as they come"),
     route("POST", "/api/v1/agents/{agent}/preview", OPERATOR, "What a policy would do to recent events of an agent"),
     route("POST", "/api/v1/agents/{agent}/diagnostics", OPERATOR, "The diagnostics bundle of an agent"),
+    route("POST", "/api/v1/agents/{agent}/restart", OPERATOR, "Have an agent restart"),
+    // Other OpAMP agents.
+    route("POST", "/api/v1/foreign-tokens", OPERATOR, "Make the token of a foreign agent"),
+    route("GET", "/api/v1/foreign-tokens", VIEWER, "List tokens of foreign agents"),
+    route("DELETE", "/api/v1/foreign-tokens/{id}", OPERATOR, "Delete the token of a foreign agent and forget its agent"),
+    route("PUT", "/api/v1/foreign-configs", OPERATOR, "Set the configuration of foreign agents"),
+    route("GET", "/api/v1/foreign-configs", VIEWER, "List configurations of foreign agents"),
+    route("DELETE", "/api/v1/foreign-configs/{revision}", OPERATOR, "Remove a configuration of foreign agents"),
     // Policies.
     route("POST", "/api/v1/policies/validate", VIEWER, "Check a policy document; changes nothing"),
     route("POST", "/api/v1/policies", OPERATOR, "Publish a policy document"),

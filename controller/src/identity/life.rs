@@ -7,11 +7,14 @@
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::AgentRecord;
+use crate::fleet::configs::StoredConfig;
 use crate::fleet::observed::Observed;
 use crate::fleet::record::{BLOCKED_PREFIX, Hold, Life};
 use crate::gateway::outbox::Farewell;
+use crate::identity::foreign::ForeignTokenRecord;
 use crate::store::{self, Batch, Condition, Store, StoreError};
 use jiff::{SignedDuration, Timestamp};
+use muster_proto::api::ConfigTarget;
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
 use serde::{Deserialize, Serialize};
@@ -263,6 +266,10 @@ pub async fn remove(
     for key in record.keys() {
         batch.delete(AgentRecord::owner_key(key), Condition::Any);
     }
+    if let Some(token) = &record.foreign {
+        batch.delete(ForeignTokenRecord::key(token), Condition::Any);
+        batch.delete(StoredConfig::key(&ConfigTarget::Agent(id)), Condition::Any);
+    }
     let action = if for_good { "agent.decommission" } else { "agent.remove" };
     if for_good {
         block(&mut batch, &record, Timestamp::now());
@@ -278,6 +285,7 @@ pub async fn remove(
     );
     let entry = Outgoing::by_user(actor.name, actor.from, action, id.to_string());
     app.commit(batch, entry.detail(detail.trim_start_matches("; "))).await?;
+    app.fleet.forget_config(id);
     if let Some(outbox) = app.fleet.remove(id) {
         outbox.end(Farewell::Removed);
     }

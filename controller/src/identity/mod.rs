@@ -5,6 +5,7 @@ pub mod ca;
 pub mod decide;
 pub mod enrol;
 pub mod file;
+pub mod foreign;
 pub mod life;
 pub mod peer;
 pub mod pending;

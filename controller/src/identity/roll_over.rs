@@ -42,6 +42,10 @@ pub enum RollOverError {
 
 /// Whether an agent is done with the authority whose key has this hash: pure.
 fn is_done(record: &AgentRecord, authority: &str) -> bool {
+    // A foreign agent has no certificate.
+    if record.foreign.is_some() {
+        return true;
+    }
     match record.life {
         // It has nothing to lose.
         Life::Revoked(_) => true,
@@ -144,6 +148,11 @@ fn take_over(app: &App) -> Result<(), TlsError> {
     let trust: Arc<Trust> = app.authority.trust();
     app.verifier.reload(&trust)?;
     app.certificate.renew(&trust, Timestamp::now())?;
-    app.fleet.each(|agent| agent.outbox.settings_changed());
+    // Foreign agents are offered no settings.
+    app.fleet.each(|agent| {
+        if agent.record.foreign.is_none() {
+            agent.outbox.settings_changed();
+        }
+    });
     Ok(())
 }

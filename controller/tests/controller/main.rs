@@ -1,9 +1,11 @@
 //! The controller over real TLS: agents as OpAMP clients, people as API clients.
 
+mod agent_audit;
 mod api;
 mod attack;
 mod audit;
 mod common;
+mod conformance;
 mod enrolment;
 mod identity;
 mod inspect;

@@ -126,7 +126,7 @@ async fn bodies_are_compressed_both_ways() {
 }
 
 /// A gzip file with the content in stored blocks (RFC 1951 section 3.2.4).
-fn gzip_stored(content: &[u8]) -> Vec<u8> {
+pub fn gzip_stored(content: &[u8]) -> Vec<u8> {
     let mut out = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     let blocks: Vec<&[u8]> = content.chunks(65_535).collect();
     for (i, block) in blocks.iter().enumerate() {
@@ -143,7 +143,7 @@ fn gzip_stored(content: &[u8]) -> Vec<u8> {
 
 /// A small gzip file that becomes far more than a message may have: a block of fixed Huffman codes (RFC
 /// 1951 section 3.2.6) with one literal zero and then copies of 258 bytes at distance 1.
-fn gzip_bomb() -> Vec<u8> {
+pub fn gzip_bomb() -> Vec<u8> {
     let copies = frame::MAX_MESSAGE_BYTES / 258 + 10;
     let mut bits: Vec<bool> = vec![true, true, false]; // last block, fixed codes
     bits.extend([false, false, true, true, false, false, false, false]); // literal 0: 00110000

@@ -1,6 +1,6 @@
 //! Agents as the controller sees them.
 
-use super::{AgentLife, AgentRates, HoldView, RateWindow};
+use super::{AgentKind, AgentLife, AgentRates, HoldView, RateWindow};
 use jiff::Timestamp;
 use muster_shared::id::{AgentId, Revision};
 use muster_shared::partition::PartitionKey;
@@ -110,6 +110,9 @@ pub struct MaintenanceRequest {
 pub struct AgentSummary {
     /// Identity.
     pub id: AgentId,
+    /// Muster's own, or another OpAMP agent.
+    #[serde(default)]
+    pub kind: AgentKind,
     /// System name of the partition where the agent told it, else its host name, else the id.
     pub name: String,
     /// Labels.

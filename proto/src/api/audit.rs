@@ -83,3 +83,24 @@ pub struct AuditExportQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
 }
+
+/// Asks for what follows in the audit log: an agent whose policy has a source `controller_audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentAuditQuery {
+    /// Number of the last entry that is known; 0 for none.
+    pub after: u64,
+    /// Most entries, 0 to 1,000; default 500. 0 tells only where the log ends.
+    pub limit: Option<u32>,
+}
+
+/// What follows in the audit log, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AgentAuditPage {
+    /// The entries, each as the JSON text that stands in the file: the hashes are over that.
+    pub lines: Vec<String>,
+    /// Number of the newest entry; 0 if there is none.
+    pub newest: u64,
+    /// Its hash; empty if there is none.
+    pub newest_hash: String,
+}

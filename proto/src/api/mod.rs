@@ -58,6 +58,14 @@
 //! | `GET /api/v1/rates` | [`RatesQuery`] | [`RatesView`] |
 //! | `GET /api/v1/agents/{id or name}/history` | [`HistoryQuery`] | [`HistoryView`] |
 //! | `GET /api/v1/fleet/history` | [`HistoryQuery`] | [`HistoryView`] |
+//! | `POST /api/v1/foreign-tokens` | [`ForeignTokenRequest`] | 201 [`ForeignTokenCreated`] |
+//! | `GET /api/v1/foreign-tokens` | [`PageQuery`] | [`Page`] of [`ForeignTokenView`] |
+//! | `DELETE /api/v1/foreign-tokens/{id}` | | 204: its agent is disconnected |
+//! | `GET /api/v1/foreign-configs` | [`PageQuery`] | [`Page`] of [`ConfigView`] |
+//! | `PUT /api/v1/foreign-configs` | [`ConfigRequest`] | [`ConfigView`] |
+//! | `DELETE /api/v1/foreign-configs/{revision}` | | 204 |
+//! | `POST /api/v1/agents/{id or name}/restart` | | 202 |
+//! | `GET /api/v1/agent/audit` | [`AgentAuditQuery`] | [`AgentAuditPage`]; with an agent's certificate |
 //! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
 //!
 //! All but `login` and the schema want `Authorization: Bearer <session token>`.
@@ -68,6 +76,7 @@ mod ca;
 mod draft;
 mod enrolment;
 mod event;
+mod foreign;
 mod inspect;
 mod page;
 mod plan;
@@ -84,11 +93,17 @@ pub use agent::{
     Connection, FlagKind, FleetView, Labels, MaintenanceRequest, PlannedOutage, PolicyState,
     PolicyStatusView, SourceFlag,
 };
-pub use audit::{AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE};
+pub use audit::{
+    AgentAuditPage, AgentAuditQuery, AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE,
+};
 pub use ca::{AuthorityView, CaFinish, CaView};
 pub use draft::{DraftQuery, DraftText, DraftView};
 pub use enrolment::{AgentLife, Decision, EnrolmentState, EnrolmentView, HoldView};
 pub use event::{AgentEvent, FleetEvent, PolicyEvent, ReloadEvent};
+pub use foreign::{
+    AgentKind, ConfigFile, ConfigRequest, ConfigTarget, ConfigView, ForeignTokenCreated, ForeignTokenRequest,
+    ForeignTokenView,
+};
 pub use inspect::{
     DiagnosticsRequest, EventView, PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem,
     TailQuery,

@@ -39,6 +39,7 @@ fn an_agent_view_survives_the_round_trip() {
     };
     let view = AgentView {
         summary: AgentSummary {
+            kind: AgentKind::Muster,
             id,
             name: "PROD01".into(),
             labels: [("env".to_owned(), "prod".to_owned())].into(),

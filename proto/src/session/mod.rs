@@ -1,6 +1,7 @@
 //! Payloads of Muster's own: the enrolment token, and what custom OpAMP capabilities carry.
 
 pub mod fingerprint;
+pub mod foreign_token;
 pub mod inspect;
 pub mod rates;
 pub mod token;
@@ -10,4 +11,5 @@ mod generated {
     include!(concat!(env!("OUT_DIR"), "/muster.v1.rs"));
 }
 
+pub use foreign_token::ForeignToken;
 pub use token::EnrolmentToken;

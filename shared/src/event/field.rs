@@ -68,4 +68,12 @@ fields! {
     COMMAND = 26, "command";
     /// Lag of the source in milliseconds, in heartbeats.
     LAG_MS = 27, "lag_ms";
+    /// Action in the controller's audit log.
+    AUDIT_ACTION = 28, "audit_action";
+    /// What an action at the controller was done to.
+    AUDIT_OBJECT = 29, "audit_object";
+    /// Controller whose audit log an entry is of.
+    CONTROLLER = 30, "controller";
+    /// Hash of an entry in the chain of the controller's audit log.
+    AUDIT_HASH = 31, "audit_hash";
 }

@@ -1,5 +1,6 @@
 //! What an event is: entry type of a journal, or something that the agent itself reports.
 
+use super::ControllerAction;
 use serde::{Deserialize, Serialize};
 
 /// The kinds of source that an event can come from.
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub enum SourceKind {
     /// The security audit journal QAUDJRN.
     AuditJournal,
+    /// The controller's audit log.
+    ControllerAudit,
     /// The agent's own reports: heartbeat, gap, policy change.
     Agent,
 }
@@ -18,6 +21,7 @@ impl SourceKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuditJournal => "audit_journal",
+            Self::ControllerAudit => "controller_audit",
             Self::Agent => "agent",
         }
     }
@@ -34,6 +38,8 @@ pub enum AgentEvent {
     PolicyChanged,
     /// `muster-agent send-test`.
     Test,
+    /// The hash chain of the controller's audit log does not fit: entries were changed, removed or replaced.
+    AuditChainBroken,
 }
 
 impl AgentEvent {
@@ -45,6 +51,7 @@ impl AgentEvent {
             Self::Gap => "MUSTER_GAP",
             Self::PolicyChanged => "MUSTER_POLICY_CHANGED",
             Self::Test => "MUSTER_TEST",
+            Self::AuditChainBroken => "MUSTER_AUDIT_CHAIN_BROKEN",
         }
     }
 
@@ -56,6 +63,7 @@ impl AgentEvent {
             Self::Gap => "Events lost before they could be read",
             Self::PolicyChanged => "Collection policy changed",
             Self::Test => "Test event",
+            Self::AuditChainBroken => "The controller's audit log was tampered with",
         }
     }
 }
@@ -72,6 +80,8 @@ pub enum EventKind {
         /// Entry subtype, the first byte of the entry data where the layout has one (`A`); 0 if none.
         subtype: u8,
     },
+    /// An entry of the controller's audit log.
+    Controller(&'static ControllerAction),
     /// Made by the agent.
     Agent(AgentEvent),
 }
@@ -82,6 +92,7 @@ impl EventKind {
     pub const fn source(&self) -> SourceKind {
         match self {
             Self::Audit { .. } => SourceKind::AuditJournal,
+            Self::Controller(_) => SourceKind::ControllerAudit,
             Self::Agent(_) => SourceKind::Agent,
         }
     }
@@ -101,6 +112,7 @@ impl EventKind {
                     out.push(printable(*subtype));
                 }
             }
+            Self::Controller(action) => out.extend_from_slice(action.id.as_bytes()),
             Self::Agent(event) => out.extend_from_slice(event.id().as_bytes()),
         }
     }
@@ -117,7 +129,8 @@ mod tests {
 
     #[test]
     fn event_ids() {
-        let cases: [(EventKind, &str); 5] = [
+        let cases: [(EventKind, &str); 6] = [
+            (EventKind::Controller(crate::event::controller_action("login")), "CONTROLLER_LOGIN"),
             (EventKind::Audit { code: b'T', entry_type: *b"AF", subtype: b'A' }, "AF_A"),
             (EventKind::Audit { code: b'T', entry_type: *b"SV", subtype: 0 }, "SV"),
             (EventKind::Audit { code: b'U', entry_type: *b"00", subtype: 0 }, "U_00"),

@@ -4,11 +4,13 @@
 //! field is a dictionary number and a range, and [`Event::clear`] keeps the allocations. A decoder
 //! appends fields, the policy sets the severity, a format walks over [`Event::fields`].
 
+mod controller;
 mod dictionary;
 pub mod field;
 mod kind;
 pub mod query;
 
+pub use controller::{ACTIONS as CONTROLLER_ACTIONS, ControllerAction, controller_action};
 pub use dictionary::{Dictionary, FieldDef, FieldType, dictionary};
 pub use kind::{AgentEvent, EventKind, SourceKind};
 pub use query::{EventQuery, QueryError};

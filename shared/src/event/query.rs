@@ -136,7 +136,7 @@ fn is_type(kind: EventKind, wanted: &EntryType) -> bool {
                 && entry_type == wanted.entry_type
                 && wanted.subtype.is_none_or(|wanted| wanted == subtype)
         }
-        EventKind::Agent(_) => false,
+        EventKind::Agent(_) | EventKind::Controller(_) => false,
     }
 }
 

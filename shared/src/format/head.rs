@@ -60,6 +60,7 @@ impl BlockCache {
 fn place(event: &Event) -> usize {
     let kind = match event.kind {
         EventKind::Audit { code, entry_type: [a, b], subtype } => u32::from_le_bytes([code, a, b, subtype]),
+        EventKind::Controller(action) => u32::from(action.severity) << 8 | action.id.len() as u32,
         EventKind::Agent(event) => event as u32,
     };
     // The upper bits of the product depend on all bits of the number.

@@ -207,10 +207,15 @@ pub fn narrows(old: &EffectivePolicy, new: &EffectivePolicy) -> Vec<String> {
 }
 
 fn narrowed_sources(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String>) {
-    for (name, SourceSpec::AuditJournal(before)) in &old.sources {
-        let Some(SourceSpec::AuditJournal(now)) = new.sources.get(name) else {
-            reasons.push(format!("source {name} is no longer collected"));
-            continue;
+    for (name, source) in &old.sources {
+        let (before, now) = match (source, new.sources.get(name)) {
+            (SourceSpec::AuditJournal(before), Some(SourceSpec::AuditJournal(now))) => (before, now),
+            // There is one log, and it is read whole.
+            (SourceSpec::ControllerAudit(_), Some(SourceSpec::ControllerAudit(_))) => continue,
+            (SourceSpec::AuditJournal(_) | SourceSpec::ControllerAudit(_), _) => {
+                reasons.push(format!("source {name} is no longer collected"));
+                continue;
+            }
         };
         if before.journal != now.journal {
             reasons.push(format!("source {name} leaves journal {} for {}", before.journal, now.journal));

@@ -162,7 +162,7 @@ impl Limits {
 
     fn foreign_journals(&self, spec: &PolicySpec, breaches: &mut Vec<Breach>) {
         let Some(allowed) = &self.journals else { return };
-        for (name, SourceSpec::AuditJournal(source)) in &spec.sources {
+        for (name, source) in journals(spec) {
             let journal = source.journal.to_ascii_uppercase();
             let (library, object) = journal.split_once('/').unwrap_or(("", &journal));
             if !allowed.iter().any(|pattern| covers(pattern, library, object)) {
@@ -186,7 +186,7 @@ fn hidden(entry: EntryType, spec: &PolicySpec, breaches: &mut Vec<Breach>) {
         breaches.push(Breach { limit: "never_drop", path, problem });
     };
     let shown = show(entry);
-    if !spec.sources.values().any(|SourceSpec::AuditJournal(source)| fetches(source, entry)) {
+    if !journals(spec).any(|(_, source)| fetches(source, entry)) {
         breach("spec.sources".to_owned(), format!("no source fetches {shown}"));
     }
     for (position, when) in spec.exclude.iter().enumerate().filter(|(_, when)| may_match(when, entry, spec)) {
@@ -212,6 +212,14 @@ fn hidden(entry: EntryType, spec: &PolicySpec, breaches: &mut Vec<Breach>) {
     if !spec.routes.is_empty() && !spec.routes.values().any(routed) {
         breach("spec.routes".to_owned(), format!("no route takes every {shown}"));
     }
+}
+
+/// The sources that read journals.
+fn journals(spec: &PolicySpec) -> impl Iterator<Item = (&String, &AuditJournalSpec)> {
+    spec.sources.iter().filter_map(|(name, source)| match source {
+        SourceSpec::AuditJournal(journal) => Some((name, journal)),
+        SourceSpec::ControllerAudit(_) => None,
+    })
 }
 
 fn fetches(source: &AuditJournalSpec, entry: EntryType) -> bool {

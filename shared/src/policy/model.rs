@@ -84,10 +84,12 @@ pub struct SignedDocument {
 
 /// A source to collect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case", from = "super::raw::RawSource")]
+#[serde(tag = "kind", rename_all = "snake_case", try_from = "super::raw::RawSource")]
 pub enum SourceSpec {
     /// The security audit journal.
     AuditJournal(AuditJournalSpec),
+    /// The audit log of the agent's controller.
+    ControllerAudit(ControllerAuditSpec),
 }
 
 /// Settings of an audit journal source.
@@ -116,6 +118,22 @@ impl Default for AuditJournalSpec {
             poll_interval_ms: 1_000,
             batch_rows: 2_000,
         }
+    }
+}
+
+/// Settings of a source that reads the controller's audit log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ControllerAuditSpec {
+    /// Where the very first read starts: `now` (default) or `oldest`.
+    pub start: String,
+    /// Pause between polls in milliseconds, 1,000 or more.
+    pub poll_interval_ms: u64,
+}
+
+impl Default for ControllerAuditSpec {
+    fn default() -> Self {
+        Self { start: "now".to_owned(), poll_interval_ms: 2_000 }
     }
 }
 

@@ -214,7 +214,7 @@ mod tests {
             ("  sources: {a: {journal: x}}\n", "line 4, column 17: missing field `kind`"),
             (
                 "  sources: {a: {kind: history_log}}\n",
-                "line 4, column 23: unknown variant `history_log`, expected one of audit_journal",
+                "line 4, column 23: unknown variant `history_log`, expected one of audit_journal, controller_audit",
             ),
             (
                 "  sources: {a: {kind: audit_journal, poll_interval_ms: soon}}\n",

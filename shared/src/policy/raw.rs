@@ -4,7 +4,7 @@
 //! struct is read straight from the parser, so an error in it names its place; turning it into the enum
 //! then refuses fields that the chosen kind does not have.
 
-use super::model::{AuditJournalSpec, Framing, SourceSpec, TransportSpec};
+use super::model::{AuditJournalSpec, ControllerAuditSpec, Framing, SourceSpec, TransportSpec};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -15,12 +15,14 @@ use serde_json::json;
 enum SourceTag {
     /// The security audit journal.
     AuditJournal,
+    /// The audit log of the agent's controller.
+    ControllerAudit,
 }
 
 /// A source to collect.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Source")]
+#[schemars(rename = "Source", extend("allOf" = fields_of_sources()))]
 pub(super) struct RawSource {
     /// What is read.
     kind: SourceTag,
@@ -39,18 +41,41 @@ pub(super) struct RawSource {
     batch_rows: Option<u32>,
 }
 
-impl From<RawSource> for SourceSpec {
-    fn from(raw: RawSource) -> Self {
+impl TryFrom<RawSource> for SourceSpec {
+    type Error = FieldOfOtherKind;
+
+    fn try_from(raw: RawSource) -> Result<Self, Self::Error> {
         match raw.kind {
             SourceTag::AuditJournal => {
                 let default = AuditJournalSpec::default();
-                Self::AuditJournal(AuditJournalSpec {
+                Ok(Self::AuditJournal(AuditJournalSpec {
                     journal: raw.journal.unwrap_or(default.journal),
                     start: raw.start.unwrap_or(default.start),
                     entry_types: raw.entry_types.unwrap_or(default.entry_types),
                     poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
                     batch_rows: raw.batch_rows.unwrap_or(default.batch_rows),
-                })
+                }))
+            }
+            SourceTag::ControllerAudit => {
+                let fields = [
+                    ("journal", raw.journal.is_some()),
+                    ("entry_types", raw.entry_types.is_some()),
+                    ("batch_rows", raw.batch_rows.is_some()),
+                ];
+                if let Some((field, _)) = fields.into_iter().find(|(_, present)| *present) {
+                    let belongs_to = "kind: audit_journal";
+                    return Err(FieldOfOtherKind {
+                        kind: "controller_audit",
+                        of: "source",
+                        field,
+                        belongs_to,
+                    });
+                }
+                let default = ControllerAuditSpec::default();
+                Ok(Self::ControllerAudit(ControllerAuditSpec {
+                    start: raw.start.unwrap_or(default.start),
+                    poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
+                }))
             }
         }
     }
@@ -99,27 +124,35 @@ pub(super) struct RawTransport {
     client_certificate: Option<String>,
 }
 
+/// Says in a schema that a kind does not have these fields.
+fn without(kind: &str, fields: &[&str]) -> serde_json::Value {
+    let none: serde_json::Map<_, _> =
+        fields.iter().map(|field| ((*field).to_owned(), json!({"type": "null"}))).collect();
+    json!({
+        "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+        "then": {"properties": none},
+    })
+}
+
+/// Which fields a kind of source does not have, for the schema.
+fn fields_of_sources() -> serde_json::Value {
+    json!([without("controller_audit", &["journal", "entry_types", "batch_rows"])])
+}
+
 /// Which fields a kind of transport does not have, for the schema.
 fn fields_of_kinds() -> serde_json::Value {
-    let without = |kind: &str, fields: &[&str]| {
-        let none: serde_json::Map<_, _> =
-            fields.iter().map(|field| ((*field).to_owned(), json!({"type": "null"}))).collect();
-        json!({
-            "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
-            "then": {"properties": none},
-        })
-    };
     json!([
         without("udp", &["framing", "server_name", "ca_pem", "client_certificate"]),
         without("tcp", &["server_name", "ca_pem", "client_certificate"]),
     ])
 }
 
-/// A field that the chosen kind of transport does not have.
+/// A field that the chosen kind of transport or source does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a {kind} transport has no `{field}`; it belongs to {belongs_to}")]
+#[error("a {kind} {of} has no `{field}`; it belongs to {belongs_to}")]
 pub(super) struct FieldOfOtherKind {
     kind: &'static str,
+    of: &'static str,
     field: &'static str,
     belongs_to: &'static str,
 }
@@ -130,7 +163,7 @@ impl TryFrom<RawTransport> for TransportSpec {
     fn try_from(raw: RawTransport) -> Result<Self, Self::Error> {
         let kind = raw.kind.name();
         let refuse = |present: bool, field, belongs_to| {
-            if present { Err(FieldOfOtherKind { kind, field, belongs_to }) } else { Ok(()) }
+            if present { Err(FieldOfOtherKind { kind, of: "transport", field, belongs_to }) } else { Ok(()) }
         };
         if !matches!(raw.kind, TransportTag::Tls) {
             refuse(raw.server_name.is_some(), "server_name", "kind: tls")?;

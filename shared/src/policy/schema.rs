@@ -38,7 +38,7 @@ mod tests {
                 "sources": {"audit": {
                     "kind": "audit_journal", "journal": "QSYS/QAUDJRN", "start": "now", "entry_types": ["AF"],
                     "poll_interval_ms": 1000, "batch_rows": 16,
-                }},
+                }, "log": {"kind": "controller_audit", "start": "oldest", "poll_interval_ms": 1000}},
                 "exclude": [conditions()],
                 "rules": [{"name": "r", "match": conditions(), "action": "drop"}],
                 "severities": [{"match": conditions(), "severity": 9}],

@@ -61,6 +61,7 @@ impl Counts {
             Failure::Unreachable(text)
             | Failure::Untrusted(text)
             | Failure::Refused(text)
+            | Failure::TooLarge(text)
             | Failure::Protocol(text) => text.clone(),
         };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);

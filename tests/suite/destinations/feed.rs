@@ -38,8 +38,7 @@ fn at(sequence: u64) -> Cursor {
 }
 
 fn sequence(cursor: &Cursor) -> u64 {
-    let Cursor::Journal(journal) = cursor;
-    journal.sequence
+    cursor.journal().expect("a journal").sequence
 }
 
 #[derive(Default)]

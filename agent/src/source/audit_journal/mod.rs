@@ -310,9 +310,12 @@ impl Source for AuditJournal {
         prefetch: bool,
     ) -> LocalBoxFuture<'a, Result<Read, SourceError>> {
         async move {
-            let Cursor::Journal(from) = from;
-            let until = until.map(|Cursor::Journal(until)| until);
-            self.read_inner(from, until, prefetch).await
+            let from = from.journal().ok_or_else(|| {
+                SourceError::Reply(
+                    "the stored place is not one in a journal; remove the state folder's cursors".to_owned(),
+                )
+            })?;
+            self.read_inner(from, until.and_then(Cursor::journal), prefetch).await
         }
         .boxed_local()
     }

@@ -146,7 +146,7 @@ fn at(sequence: u64) -> Cursor {
 
 async fn step(source: &mut AuditJournal, from: &Cursor, until: Option<&Cursor>) -> String {
     let place = |cursor: &Cursor| {
-        let Cursor::Journal(cursor) = cursor;
+        let cursor = cursor.journal().expect("a place in a journal");
         format!("{}@{}", cursor.receiver.name, cursor.sequence)
     };
     match source.read(from, until, true).await {
@@ -155,6 +155,7 @@ async fn step(source: &mut AuditJournal, from: &Cursor, until: Option<&Cursor>) 
         }
         Ok(Read::Moved(next)) => format!("moved to {}", place(&next)),
         Ok(Read::Gap { gap, next }) => format!("gap from {} then {}", gap.from, place(&next)),
+        Ok(Read::Records { .. }) => "records".to_owned(),
         Ok(Read::Idle) => "idle".to_owned(),
         Err(error) => error.to_string(),
     }

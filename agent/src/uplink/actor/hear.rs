@@ -2,6 +2,7 @@
 
 use super::{COMPONENT, Uplink};
 use crate::health::HealthState;
+use crate::uplink::endpoint::Endpoint;
 use crate::uplink::failure::{Failure, retry_after_nanoseconds, tidy};
 use crate::uplink::state::{Event, State};
 use crate::uplink::{PolicyOffer, PolicyReport, PolicyVerdict, describe, offer};
@@ -11,19 +12,25 @@ use muster_proto::opamp::capability::{ServerCapabilities, ServerFlags};
 use muster_proto::opamp::config::{PolicyFileError, policy_body, policy_map};
 use muster_proto::opamp::server_error_response::Details;
 use muster_proto::opamp::{
-    AgentRemoteConfig, ConnectionSettingsOffers, CustomMessage, EffectiveConfig, RemoteConfigStatus,
-    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent,
+    AgentRemoteConfig, CommandType, ConnectionSettingsOffers, CustomMessage, EffectiveConfig,
+    RemoteConfigStatus, RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent,
+    ServerToAgentCommand,
 };
 use muster_proto::session::inspect::{self, InspectMessage};
 use muster_proto::session::rates::{self, RatesMessage};
-use muster_shared::id::AgentId;
 use std::time::Duration;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// A failed policy that is offered again within this time is not tried again: only an operator's wish
 /// repeats an offer, a server that repeats it at once would loop.
 const RETRY_FAILED_AFTER: Duration = Duration::from_secs(10);
+
+/// Longest hash of an offer that is looked at: it is echoed in every report and kept.
+const MAX_HASH: usize = 64;
+
+/// A restart that is asked for within this time after the last one is not done.
+const RESTART_PAUSE: Duration = Duration::from_secs(10);
 
 /// Full reports are at least this far apart, whatever the server asks.
 const FULL_STATE_PAUSE: Duration = Duration::from_secs(1);
@@ -44,9 +51,11 @@ impl Uplink {
         self.take(Event::Answered, ctx);
         if message.capabilities != 0 {
             self.server.capabilities = ServerCapabilities(message.capabilities);
+            self.reporter.set_server(self.server.capabilities);
         }
-        if message.command.is_some() {
-            warn!("command from the controller is not supported, ignored");
+        if let Some(command) = &message.command {
+            // By the protocol nothing else in such a message is looked at.
+            self.hear_command(command);
             return;
         }
         if let Some(custom) = &message.custom_capabilities {
@@ -56,7 +65,7 @@ impl Uplink {
             self.say_all_again(ctx);
         }
         if let Some(identification) = &message.agent_identification {
-            self.rename(&identification.new_instance_uid);
+            self.refuse_name(&identification.new_instance_uid);
         }
         if let Some(settings) = &message.connection_settings {
             self.hear_settings(settings, ctx);
@@ -123,17 +132,35 @@ impl Uplink {
         }
     }
 
-    fn rename(&mut self, uid: &[u8]) {
-        match Uuid::from_slice(uid) {
-            Ok(uid) => {
-                warn!(new_agent_id = %uid, "the controller gives this agent another id");
-                self.settings.agent = AgentId(uid);
-                self.reporter.set_uid(uid.into_bytes());
-                self.describe();
+    /// The agent's identity is the one in its certificate, and it never asks for another: an offered one would
+    /// only cut it off from its controller and its history.
+    fn refuse_name(&mut self, uid: &[u8]) {
+        if uid == self.reporter.uid() {
+            return;
+        }
+        let offered =
+            Uuid::from_slice(uid).map_or_else(|_| format!("{} bytes", uid.len()), |id| id.to_string());
+        warn!(offered, "the controller gives this agent another id, refused");
+        let text = format!(
+            "the controller wants this agent to have another id ({offered}), which is refused: its id is in its \
+             certificate; to give it another, remove it and enrol it anew"
+        );
+        self.sink.report(COMPONENT, HealthState::Degraded, &text);
+    }
+
+    /// Restarting loses nothing, but takes its time: not more often than now and then, whoever asks.
+    fn hear_command(&mut self, command: &ServerToAgentCommand) {
+        let now = self.now();
+        match CommandType::try_from(command.r#type) {
+            Ok(CommandType::Restart) if now < self.restarted + RESTART_PAUSE => {
+                warn!("the controller wants a restart so soon after the last one, ignored");
             }
-            Err(_) => {
-                warn!(bytes = uid.len(), "the controller gives this agent an id of wrong length, ignored")
+            Ok(CommandType::Restart) => {
+                info!("restarting, as the controller wants it");
+                self.restarted = now;
+                self.settings.restart.notify_one();
             }
+            Err(_) => warn!(command = command.r#type, "unknown command from the controller, ignored"),
         }
     }
 
@@ -144,16 +171,25 @@ impl Uplink {
     }
 
     fn hear_settings(&mut self, offered: &ConnectionSettingsOffers, ctx: &mut Context<Self>) {
+        if offered.hash.len() > MAX_HASH {
+            warn!(bytes = offered.hash.len(), "connection settings with an oversized hash, ignored");
+            return;
+        }
         if self.last_settings_hash.as_ref() == Some(&offered.hash) {
             return;
         }
         self.last_settings_hash = Some(offered.hash.clone());
-        match offer::judge(offered, &self.settings.endpoints) {
+        let known: Vec<Endpoint> = self.endpoints.iter().chain(&self.settings.endpoints).cloned().collect();
+        match offer::judge(offered, &known) {
             Ok(judged) => {
                 if let Some(pem) = &judged.authorities
                     && let Err(reason) = self.hear_authorities(pem, ctx)
                 {
                     return self.report_settings(&offered.hash, Err(reason));
+                }
+                if let Some(address) = &judged.address {
+                    self.try_address(address, &offered.hash, judged.heartbeat_seconds, ctx);
+                    return;
                 }
                 self.pace.set_heartbeat(judged.heartbeat_seconds);
                 if judged.certificate {
@@ -194,6 +230,10 @@ impl Uplink {
 
     fn hear_offer(&mut self, offer: &AgentRemoteConfig, ctx: &mut Context<Self>) {
         let now = self.now();
+        if offer.config_hash.len() > MAX_HASH {
+            warn!(bytes = offer.config_hash.len(), "policy with an oversized hash offered, ignored");
+            return;
+        }
         if self.offers.last.as_ref() == Some(&offer.config_hash) {
             let waited = self.offers.judged_at.is_none_or(|at| now >= at + RETRY_FAILED_AFTER);
             if self.offers.applying || !self.offers.failed || !waited {

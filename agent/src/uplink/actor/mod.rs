@@ -2,10 +2,12 @@
 //! [`Reporter`] has to say when [`Pace`] asks for it, and hands offers on.
 
 mod hear;
+mod relocate;
 mod renewal;
 
 use crate::enrol::keyring::KeyRing;
 use crate::health::{HealthSink, HealthState};
+use crate::uplink::connection::{KeepConnection, Kept};
 use crate::uplink::describe::{self, AgentFacts};
 use crate::uplink::endpoint::Endpoint;
 use crate::uplink::failure::Failure;
@@ -33,8 +35,9 @@ use muster_shared::id::AgentId;
 use renewal::Renewal;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
@@ -48,6 +51,7 @@ pub const CAPABILITIES: AgentCapabilities = AgentCapabilities(
         | AgentCapabilities::ACCEPTS_REMOTE_CONFIG.0
         | AgentCapabilities::REPORTS_EFFECTIVE_CONFIG.0
         | AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS.0
+        | AgentCapabilities::ACCEPTS_RESTART_COMMAND.0
         | AgentCapabilities::REPORTS_HEALTH.0
         | AgentCapabilities::REPORTS_REMOTE_CONFIG.0
         | AgentCapabilities::REPORTS_HEARTBEAT.0
@@ -83,6 +87,12 @@ pub struct UplinkSettings {
     pub heartbeat: Duration,
     /// How long to wait for what.
     pub deadlines: Deadlines,
+    /// What the controller set of the connection before, and where that is kept.
+    pub kept: Kept,
+    /// Keeps what the controller sets of the connection.
+    pub keeper: Rc<dyn KeepConnection>,
+    /// Told when the controller wants the agent to restart.
+    pub restart: Arc<Notify>,
 }
 
 /// What the connected server declared.
@@ -137,6 +147,12 @@ pub struct Uplink {
     renewal: Renewal,
     inspect: Option<Rc<dyn InspectHandler>>,
     saying: VecDeque<CustomMessage>,
+    /// What the controller set of the connection.
+    kept: Kept,
+    /// Addresses that are used now: one alone while it is tried.
+    endpoints: Vec<Endpoint>,
+    /// When the last restart was asked for, or this process started.
+    restarted: Duration,
 }
 
 impl Uplink {
@@ -155,6 +171,9 @@ impl Uplink {
             ..Parts::default()
         };
         let uid = settings.agent.0.into_bytes();
+        let kept = settings.kept.clone();
+        // What was stored was checked when it was; the addresses of the enrolment are always good.
+        let endpoints = kept.endpoints(&settings.endpoints).unwrap_or_else(|_| settings.endpoints.clone());
         Self {
             reporter: Reporter::new(uid, CAPABILITIES, parts),
             pace: Pace::new(settings.heartbeat, Duration::ZERO),
@@ -169,6 +188,9 @@ impl Uplink {
             full_waits: false,
             last_settings_hash: None,
             complaint: None,
+            kept,
+            endpoints,
+            restarted: Duration::ZERO,
             renewal: Renewal::new(),
             inspect: None,
             saying: VecDeque::new(),
@@ -196,6 +218,13 @@ impl Uplink {
     fn take(&mut self, event: Event, ctx: &mut Context<Self>) {
         let around = Surroundings { now: self.now(), jitter: rand::random(), urls: self.routes() };
         let before = self.state.clone();
+        if let Event::Lost(failure) = &event
+            && self.kept.candidate.is_some()
+        {
+            let reason = failure.to_string();
+            self.go_back(&reason, ctx);
+            return;
+        }
         let (state, step) = std::mem::replace(&mut self.state, State::Stopped).step(event, around);
         self.state = state;
         if self.state != before {
@@ -203,6 +232,10 @@ impl Uplink {
         }
         if let (State::Greeting { .. }, State::Active { url, .. }) = (&before, &self.state) {
             self.settle_trial(*url, ctx);
+        }
+        if self.state != before && matches!(self.state, State::Active { .. }) {
+            // After the certificate's trial: the addresses count anew from here.
+            self.keep_candidate();
         }
         match step {
             Step::Stay => {}
@@ -228,7 +261,7 @@ impl Uplink {
     fn tell_health(&self) {
         match &self.state {
             State::Active { url, .. } => {
-                info!(controller = %self.settings.endpoints[self.route(*url).0], "connected to the controller");
+                info!(controller = %self.endpoints[self.route(*url).0], "connected to the controller");
                 self.sink.report(COMPONENT, HealthState::Healthy, "");
             }
             State::BackingOff { until, failure, .. } => {
@@ -257,6 +290,7 @@ impl Uplink {
                 Failure::Unreachable(text)
                 | Failure::Untrusted(text)
                 | Failure::Protocol(text)
+                | Failure::TooLarge(text)
                 | Failure::Busy { text, .. } => text.clone(),
             },
         }
@@ -268,7 +302,7 @@ impl Uplink {
         let settings = &self.settings;
         let (url, shown) = self.route(url);
         let mut request =
-            LinkRequest::new(settings.endpoints[url].clone(), settings.kind, settings.keys.tls(shown));
+            LinkRequest::new(self.endpoints[url].clone(), settings.kind, settings.keys.tls(shown));
         request.deadlines = settings.deadlines;
         request.proxy.clone_from(&settings.proxy);
         debug!(controller = %request.endpoint, "connecting to the controller");
@@ -402,6 +436,9 @@ impl StreamHandler<Signal> for Uplink {
                     }
                     (failure, _) => failure,
                 };
+                if matches!(failure, Failure::TooLarge(_)) {
+                    self.reporter.slim();
+                }
                 self.take(Event::Lost(failure), ctx);
             }
         }
@@ -468,25 +505,24 @@ impl Handler<Disconnect> for Uplink {
             State::Stopped | State::Connecting { .. } | State::BackingOff { .. } => false,
         };
         // Taken before the state machine closes what is open: the goodbye needs it.
-        let open = self.open.take();
+        let open = self.open.take().filter(|_| reachable);
         let goodbye = self.reporter.next(Extras { goodbye: true, ..Extras::default() });
         self.take(Event::Stop, ctx);
-        let farewell = async move {
-            if let Some(Open { outbox, signals: _, task }) = open
-                && reachable
-            {
-                let said = async {
-                    if outbox.send(goodbye).await.is_ok() {
-                        drop(outbox);
-                        task.finished().await;
-                    }
-                };
-                if tokio::time::timeout(GOODBYE, said).await.is_err() {
-                    debug!("the controller did not take the goodbye in time");
-                }
-            }
-        };
-        Box::pin(farewell.into_actor(self).map(|(), _, ctx| ctx.stop()))
+        Box::pin(farewell(open, goodbye).into_actor(self).map(|(), _, ctx| ctx.stop()))
+    }
+}
+
+/// Says goodbye over a connection and closes it in good order, if it can be done in time.
+async fn farewell(open: Option<Open>, goodbye: AgentToServer) {
+    let Some(Open { outbox, signals: _, task }) = open else { return };
+    let said = async {
+        if outbox.send(goodbye).await.is_ok() {
+            drop(outbox);
+            task.finished().await;
+        }
+    };
+    if tokio::time::timeout(GOODBYE, said).await.is_err() {
+        debug!("the controller did not take the goodbye in time");
     }
 }
 

@@ -4,7 +4,7 @@
 //! and then with the credential in use, so the state machine's own rounds decide what is tried when. The
 //! credential with which the controller answers first is the one that stays.
 
-use super::{Open, Uplink};
+use super::{Uplink, farewell};
 use crate::enrol::keyring::Shown;
 use crate::enrol::renewal::{COMPONENT, Validity};
 use crate::health::HealthState;
@@ -62,13 +62,13 @@ impl Renewal {
 impl Uplink {
     /// Number of addresses to try: each controller twice while a candidate is on trial.
     pub(super) fn routes(&self) -> usize {
-        let urls = self.settings.endpoints.len();
+        let urls = self.endpoints.len();
         if self.settings.keys.candidate().is_some() { urls * 2 } else { urls }
     }
 
     /// Controller and credential that an index of the state machine stands for.
     pub(super) fn route(&self, index: usize) -> (usize, Shown) {
-        let urls = self.settings.endpoints.len();
+        let urls = self.endpoints.len();
         let shown = match self.settings.keys.candidate() {
             Some(_) if index % (urls * 2) < urls => Shown::Candidate,
             Some(_) | None => Shown::Current,
@@ -238,19 +238,12 @@ impl Uplink {
             State::Stopped | State::Connecting { .. } | State::BackingOff { .. } => return,
         };
         let goodbye = self.reporter.next(Extras { goodbye: true, ..Extras::default() });
-        if let Some(Open { outbox, signals, task }) = self.open.take() {
-            ctx.cancel_future(signals);
-            // Whether or not the goodbye is heard, the next connection replaces this one.
-            actix::spawn(async move {
-                let said = async {
-                    if outbox.send(goodbye).await.is_ok() {
-                        drop(outbox);
-                        task.finished().await;
-                    }
-                };
-                let _ = tokio::time::timeout(super::GOODBYE, said).await;
-            });
+        let open = self.open.take();
+        if let Some(open) = &open {
+            ctx.cancel_future(open.signals);
         }
+        // Whether or not the goodbye is heard, the next connection replaces this one.
+        actix::spawn(farewell(open, goodbye));
         self.take(Event::Switch { url }, ctx);
     }
 

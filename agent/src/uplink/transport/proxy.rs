@@ -66,7 +66,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When the client does not take it.
-    pub(super) fn for_client(&self) -> Result<reqwest::Proxy, reqwest::Error> {
+    pub fn for_client(&self) -> Result<reqwest::Proxy, reqwest::Error> {
         let proxy = reqwest::Proxy::all(self.url.clone())?;
         Ok(match &self.sign_on {
             Some((user, password)) => proxy.basic_auth(user, password),

@@ -202,6 +202,9 @@ fn closed_by_peer(endpoint: &Endpoint, close: Option<&CloseFrame>) -> Failure {
         Some(CloseCode::Policy) => {
             Failure::Refused(format!("controller at {endpoint} ended the session of this agent: {reason}"))
         }
+        Some(CloseCode::Size) => Failure::TooLarge(format!(
+            "controller at {endpoint} finds a report of this agent too large: {reason}"
+        )),
         Some(code) => {
             let code = u16::from(code);
             Failure::Unreachable(format!("controller at {endpoint} closed the connection ({code} {reason})"))

@@ -5,6 +5,7 @@ mod agents;
 mod api_token;
 mod audit_log;
 mod ca;
+mod config;
 mod decision;
 mod diagnostics;
 mod events;
@@ -81,6 +82,8 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             AgentsCommand::Policy { agent } => policy::effective::show(&agent, context).await,
             AgentsCommand::Maintenance(args) => agents::maintenance(args, context).await,
             AgentsCommand::Diagnostics(args) => diagnostics::run(args, context).await,
+            AgentsCommand::Restart { agent } => agents::restart(&agent, context).await,
+            AgentsCommand::Config(args) => config::config(args, context).await,
             AgentsCommand::Remove { agent } => agents::remove(&agent, context).await,
             AgentsCommand::Pending => decision::pending(context).await,
             AgentsCommand::Approve(args) => decision::enrolment("approve", args, context).await,

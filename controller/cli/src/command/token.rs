@@ -6,12 +6,17 @@ use crate::error::CliError;
 use crate::output::{ago, count, labels, or_dash, plain, print_json, print_table};
 use crate::profile::write_private;
 use jiff::Timestamp;
-use muster_proto::api::{TokenCreated, TokenRequest, TokenView};
+use muster_proto::api::{
+    ForeignTokenCreated, ForeignTokenRequest, ForeignTokenView, TokenCreated, TokenRequest, TokenView,
+};
 
 pub(super) async fn create(args: TokenCreateArgs, context: &mut Context<'_>) -> Result<(), CliError> {
     if let Some(path) = args.output_file.as_ref().filter(|path| path.exists()) {
         // Before a token is made that nobody would ever see.
         return Err(CliError::Usage(format!("{} exists already; choose a new file", path.display())));
+    }
+    if args.foreign {
+        return create_foreign(args, context).await;
     }
     let request = TokenRequest {
         expires_in_seconds: Some(args.expires.as_secs()),
@@ -45,10 +50,47 @@ pub(super) async fn create(args: TokenCreateArgs, context: &mut Context<'_>) -> 
     Ok(())
 }
 
+/// The token of another OpAMP agent.
+async fn create_foreign(args: TokenCreateArgs, context: &mut Context<'_>) -> Result<(), CliError> {
+    let request = ForeignTokenRequest {
+        expires_in_seconds: Some(args.expires.as_secs()),
+        labels: args.labels.into_iter().collect(),
+        note: args.note,
+    };
+    let created: ForeignTokenCreated = context.client()?.post(&["foreign-tokens"], &request).await?;
+    match &args.output_file {
+        Some(path) => {
+            write_private(path, format!("{}\n", created.token).as_bytes(), false)?;
+            if context.style.json {
+                print_json(context.out, &created.view)?;
+            }
+            writeln!(context.err, "token written to {}", path.display())?;
+        }
+        None if context.style.json => print_json(context.out, &created)?,
+        None => writeln!(context.out, "{}", created.token)?,
+    }
+    if !context.style.json {
+        writeln!(
+            context.err,
+            "to be used until {}; the agent sends it as `Authorization: Bearer TOKEN`, verifies the controller by \
+             its ca.crt, and connects to one of:",
+            created.view.expires_at
+        )?;
+        for url in &created.urls {
+            writeln!(context.err, "  {}", crate::output::clean(url))?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
-    let tokens: Vec<TokenView> = context.client()?.list(&["tokens"]).await?;
+    let client = context.client()?;
+    let tokens: Vec<TokenView> = client.list(&["tokens"]).await?;
+    let foreign: Vec<ForeignTokenView> = client.list(&["foreign-tokens"]).await?;
     if context.style.json {
-        return Ok(print_json(context.out, &tokens)?);
+        let both = (tokens.iter().map(serde_json::to_value)).chain(foreign.iter().map(serde_json::to_value));
+        let both: Vec<_> = both.collect::<Result<_, _>>().map_err(|e| CliError::Local(e.to_string()))?;
+        return Ok(print_json(context.out, &both)?);
     }
     let now = Timestamp::now();
     let mut table =
@@ -66,11 +108,31 @@ pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
             plain(or_dash(&token.note)),
         ]);
     }
+    for token in &foreign {
+        let used =
+            token.agent.map_or_else(|| "foreign, unused".to_owned(), |agent| format!("foreign {agent}"));
+        table.add_row([
+            plain(&token.id),
+            plain(ago(Some(token.created_at), now)),
+            plain(&token.created_by),
+            plain(token.agent.map_or_else(|| token.expires_at.to_string(), |_| "-".to_owned())),
+            plain(used),
+            plain(labels(&token.labels)),
+            plain(or_dash(&token.note)),
+        ]);
+    }
     Ok(print_table(context.out, &table)?)
 }
 
 pub(super) async fn delete(id: &str, context: &mut Context<'_>) -> Result<(), CliError> {
-    context.client()?.delete(&["tokens", id]).await?;
+    let client = context.client()?;
+    let foreign: Vec<ForeignTokenView> = client.list(&["foreign-tokens"]).await?;
+    if foreign.iter().any(|token| token.id == id) {
+        client.delete(&["foreign-tokens", id]).await?;
+        writeln!(context.err, "token deleted, its agent disconnected and forgotten")?;
+        return Ok(());
+    }
+    client.delete(&["tokens", id]).await?;
     writeln!(context.err, "token deleted")?;
     Ok(())
 }

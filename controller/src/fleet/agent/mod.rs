@@ -11,11 +11,12 @@ use jiff::{SignedDuration, Timestamp};
 use muster_proto::api::{Connection, PlannedOutage, PolicyState, PolicyStatusView, SourceFlag};
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
 use muster_proto::opamp::{
-    AgentToServer, ConnectionSettingsOffers, CustomCapabilities, ServerToAgent, attribute,
+    AgentToServer, ConnectionSettingsOffers, CustomCapabilities, DEFAULT_HEARTBEAT_SECONDS, ServerToAgent,
+    attribute,
 };
 use muster_proto::session::inspect;
 use muster_proto::session::rates::{self, RatesMessage};
-use muster_shared::id::Revision;
+use muster_shared::id::{AgentId, Revision};
 use std::sync::Arc;
 
 /// What this controller can do.
@@ -31,6 +32,8 @@ pub const CAPABILITIES: ServerCapabilities = ServerCapabilities(
 const REPEAT_AFTER: SignedDuration = SignedDuration::from_secs(30);
 /// Steps back in the sequence, restarts apart, that make a second sender certain.
 const MAX_STEPS_BACK: u32 = 3;
+/// How long a token that was shown under another uid is told of.
+const WRONG_UID_SHOWN: SignedDuration = SignedDuration::from_mins(10);
 /// Processes of an agent that are remembered.
 const MAX_BOOTS: usize = 4;
 
@@ -72,6 +75,14 @@ pub struct Agent {
     boots: Vec<String>,
     skew_ms: Option<i64>,
     full_state_asked: Option<Timestamp>,
+    /// A message without gaps came in: nothing that the agent has to say is missing here.
+    told_all: bool,
+    /// A message came in over the present connection.
+    heard: bool,
+    /// A uid that is not its own, under which its token was last shown.
+    wrong_uid: Option<AgentId>,
+    /// What people are told of it, and since when.
+    wrong_uid_note: Option<(Timestamp, String)>,
     offered: Option<(String, Timestamp)>,
     settings_offered: bool,
 }
@@ -113,6 +124,10 @@ impl Agent {
             boots: Vec::new(),
             skew_ms: None,
             full_state_asked: None,
+            told_all: false,
+            heard: false,
+            wrong_uid: None,
+            wrong_uid_note: None,
             offered: None,
             settings_offered: false,
         }
@@ -126,19 +141,55 @@ impl Agent {
         self.offered = None;
         self.settings_offered = false;
         self.full_state_asked = None;
+        self.heard = false;
         self.steps_back = 0;
+    }
+
+    /// It was heard over its present connection, and not too long ago.
+    #[must_use]
+    pub fn talks(&self, now: Timestamp) -> bool {
+        self.heard && self.connection(now) == Connection::Connected
+    }
+
+    /// Its token was shown under a uid that is not its own. Once is a restart; whoever goes on with it after it was
+    /// told does not know how to take over a uid.
+    pub fn note_wrong_uid(&mut self, uid: AgentId, now: Timestamp) {
+        if self.wrong_uid.replace(uid) == Some(uid) {
+            let text = format!(
+                "its token is shown under another instance uid ({uid}), and nothing is taken from there: have the \
+                 agent keep its uid {} over restarts, or give a second agent a token of its own",
+                self.record.id
+            );
+            self.wrong_uid_note = Some((now, text));
+        }
+    }
+
+    /// What people are told of an agent whose token was lately shown under another uid.
+    #[must_use]
+    pub fn wrong_uid(&self, now: Timestamp) -> Option<&str> {
+        let (at, text) = self.wrong_uid_note.as_ref()?;
+        (now.duration_since(*at) < WRONG_UID_SHOWN).then_some(text.as_str())
+    }
+
+    /// It said that it knows this custom capability.
+    #[must_use]
+    pub fn knows(&self, capability: &str) -> bool {
+        self.observed.custom.iter().any(|known| known == capability)
     }
 
     /// What a message leads to.
     pub fn receive(&mut self, message: &AgentToServer, now: Timestamp) -> Received {
         self.last_seen = Some(now);
+        self.heard = true;
         let gap = self.follow_sequence(message.sequence_num);
         let before = self.carries_state(message).then(|| self.observed.clone());
         self.observed.take(message, now);
         self.follow_boots(message);
         let changed = before.is_some_and(|before| self.observed.is_news_after(before));
-        if let Some(Ok(RatesMessage::Report(report))) =
-            message.custom_message.as_ref().map(RatesMessage::from_custom)
+        // A foreign agent has no custom capabilities here: what it sends of them is not looked at.
+        if self.record.foreign.is_none()
+            && let Some(Ok(RatesMessage::Report(report))) =
+                message.custom_message.as_ref().map(RatesMessage::from_custom)
         {
             self.skew_ms = skew(report.time_unix_ms, now);
             self.rates.report(&report, now);
@@ -151,7 +202,9 @@ impl Agent {
         if self.needs_full_state(message, gap, now) {
             reply.flags |= ServerFlags::REPORT_FULL_STATE.0;
         }
-        if let Some(custom) = &message.custom_capabilities {
+        if let Some(custom) = &message.custom_capabilities
+            && self.record.foreign.is_none()
+        {
             self.takes_inspect = custom.capabilities.iter().any(|name| name == inspect::CAPABILITY);
             let capabilities = [rates::CAPABILITY, inspect::CAPABILITY].map(str::to_owned).to_vec();
             reply.custom_capabilities = Some(CustomCapabilities { capabilities });
@@ -226,6 +279,7 @@ impl Agent {
                     || !capabilities.has(AgentCapabilities::REPORTS_REMOTE_CONFIG))
         });
         if !capabilities.has(AgentCapabilities::ACCEPTS_REMOTE_CONFIG)
+            || self.wants_nothing()
             || runs.is_some_and(|c| c.hash == *wanted)
             || refused
             || waits
@@ -238,11 +292,19 @@ impl Agent {
         Some(self.desired.offer.clone())
     }
 
+    /// There is nothing that it should run: nobody set a configuration for a foreign agent.
+    fn wants_nothing(&self) -> bool {
+        self.desired.offer.config_hash.is_empty()
+    }
+
     /// Whether the connection settings `wanted` have to be offered now: a report that opens a session says
     /// which ones the agent last got. Where it has them, they are not repeated.
     pub fn needs_settings(&mut self, message: &AgentToServer, wanted: &ConnectionSettingsOffers) -> bool {
         let capabilities = AgentCapabilities(self.observed.capabilities);
-        if !capabilities.has(AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS) {
+        // Settings without its token and without a certificate would lock a foreign agent out.
+        if !capabilities.has(AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS)
+            || self.record.foreign.is_some()
+        {
             return false;
         }
         if let Some(settings) = &wanted.opamp {
@@ -273,13 +335,18 @@ impl Agent {
     }
 
     fn needs_full_state(&mut self, message: &AgentToServer, gap: bool, now: Timestamp) -> bool {
-        if is_complete(message, AgentCapabilities(self.observed.capabilities)) {
+        let asked = self.full_state_asked;
+        // Some agents leave out what they have none of, whatever they declare: what answers a request for the
+        // full state counts as all that there is, or they would be asked for ever.
+        let answers = asked.is_some() && message.agent_description.is_some();
+        if answers || is_complete(message, AgentCapabilities(self.observed.capabilities)) {
             self.full_state_asked = None;
+            self.told_all = true;
             return false;
         }
-        let asked = self.full_state_asked;
         let overdue = asked.is_some_and(|at| now.duration_since(at) >= REPEAT_AFTER);
-        let needed = overdue || (asked.is_none() && (gap || self.observed.is_empty()));
+        let unknown = self.observed.is_empty() && !self.told_all;
+        let needed = overdue || (asked.is_none() && (gap || unknown));
         if needed {
             self.full_state_asked = Some(now);
         }
@@ -299,6 +366,10 @@ impl Agent {
 
     /// Why a second agent seems to use this identity: what one process alone cannot do.
     fn suspicion(&self) -> Option<String> {
+        // A foreign agent counts as its makers like, and its token says who it is.
+        if self.record.foreign.is_some() {
+            return None;
+        }
         let returned = match self.boots.split_first() {
             Some((last, before)) => before.contains(last),
             None => false,
@@ -342,7 +413,21 @@ impl Agent {
     /// Whether it is there.
     #[must_use]
     pub fn connection(&self, now: Timestamp) -> Connection {
-        link::connection(self.link, self.last_seen, self.record.heartbeat_seconds, now)
+        link::connection(self.link, self.last_seen, self.heartbeat_seconds(), now)
+    }
+
+    /// Seconds between its heartbeats. An agent that takes no settings keeps a pace of its own, which is at
+    /// best the protocol's default.
+    fn heartbeat_seconds(&self) -> u64 {
+        let capabilities = AgentCapabilities(self.observed.capabilities);
+        let told = capabilities.has(AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS);
+        let set = self.record.heartbeat_seconds;
+        // Before it was ever heard nothing is known of it.
+        if self.record.foreign.is_none() && (told || capabilities == AgentCapabilities(0)) {
+            set
+        } else {
+            set.max(DEFAULT_HEARTBEAT_SECONDS)
+        }
     }
 
     /// Where it stands with its policy.
@@ -359,7 +444,9 @@ impl Agent {
             (None, Some(ConfigWord::Applied)) => PolicyState::Applied,
             (None, Some(ConfigWord::Applying)) => PolicyState::Applying,
             (None, Some(ConfigWord::Unset) | None) => {
-                if there && accepts {
+                if self.wants_nothing() {
+                    PolicyState::Applied
+                } else if there && accepts {
                     PolicyState::Applying
                 } else {
                     PolicyState::Waiting
@@ -390,5 +477,7 @@ fn is_complete(message: &AgentToServer, capabilities: AgentCapabilities) -> bool
         && present(AgentCapabilities::REPORTS_REMOTE_CONFIG, message.remote_config_status.is_some())
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;

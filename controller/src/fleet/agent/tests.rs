@@ -19,7 +19,7 @@ fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_000_000 + second).unwrap()
 }
 
-fn agent() -> Agent {
+pub(super) fn agent() -> Agent {
     let record = AgentRecord {
         certificate: Certificate {
             serial: "1".to_owned(),
@@ -79,6 +79,43 @@ fn an_offer_is_repeated_only_when_nothing_is_heard_of_it() {
         assert!(!again(&mut agent, n, 200));
     }
     assert_eq!(agent.policy_status(at(200)).state, PolicyState::Applied);
+}
+
+#[test]
+fn an_agent_that_gives_up_by_itself_is_not_offered_the_same_again() {
+    let mut agent = agent();
+    let old = agent.receive(&full(0), at(0)).reply.remote_config.unwrap().config_hash;
+    agent.receive(&status(1, &old, RemoteConfigStatuses::Applied), at(1));
+    agent.desired = Arc::new(Desired {
+        hash: "0102".to_owned(),
+        offer: muster_proto::opamp::AgentRemoteConfig { config_hash: vec![1, 2], config: None },
+        ..(*agent.desired).clone()
+    });
+    assert!(agent.offer(at(2)).is_some());
+    agent.receive(&status(2, &[1, 2], RemoteConfigStatuses::Applying), at(3));
+    // Back to the old one without a word of failure: by the hash alone the new one would come again.
+    let back = agent.receive(&status(3, &old, RemoteConfigStatuses::Applied), at(4));
+    assert!(back.reply.remote_config.is_none());
+    assert!(agent.receive(&short(4), at(100)).reply.remote_config.is_none());
+    let shown = agent.policy_status(at(100));
+    assert_eq!(shown.state, PolicyState::Failed);
+    assert!(shown.reason.contains("went back"), "{}", shown.reason);
+    assert!(agent.retry_refused());
+    assert!(agent.offer(at(101)).is_some(), "an operator may want it");
+}
+
+#[test]
+fn a_foreign_pace_is_not_taken_for_silence() {
+    let mut agent = agent();
+    agent.record.heartbeat_seconds = 1;
+    agent.receive(&full(0), at(0));
+    // It takes no settings, so nobody told it to report every second.
+    assert_eq!(agent.connection(at(99)), Connection::Connected);
+    assert_eq!(agent.connection(at(101)), Connection::Offline);
+    let accepts = AgentCapabilities::ACCEPTS_OPAMP_CONNECTION_SETTINGS.0;
+    let message = AgentToServer { capabilities: ALL.0 | accepts, ..short(1) };
+    agent.receive(&message, at(0));
+    assert_eq!(agent.connection(at(14)), Connection::Offline);
 }
 
 #[test]

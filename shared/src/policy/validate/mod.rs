@@ -6,11 +6,12 @@
 
 use super::filter::{EntryType, source_kind};
 use super::model::{
-    API_VERSION, DestinationSpec, EffectivePolicy, FormatKind, FormatSpec, Header, Match, PolicyDocument,
-    PolicySpec, SourceSpec, TransportSpec,
+    API_VERSION, ControllerAuditSpec, DestinationSpec, EffectivePolicy, FormatKind, FormatSpec, Header,
+    Match, PolicyDocument, PolicySpec, SourceSpec, TransportSpec,
 };
 use super::pattern::{NamePattern, ObjectPattern};
 use super::route::MAX_DESTINATIONS;
+use crate::event::SourceKind;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -205,7 +206,11 @@ impl Check {
             let path = at(format!("sources.{name}"));
             self.item_name(&path, name);
             self.read_once(&path, name, source, &mut objects);
-            if source_kind(name).is_some() && !matches!(source, SourceSpec::AuditJournal(_)) {
+            let kind = match source {
+                SourceSpec::AuditJournal(_) => SourceKind::AuditJournal,
+                SourceSpec::ControllerAudit(_) => SourceKind::ControllerAudit,
+            };
+            if source_kind(name).is_some_and(|named| named != kind) {
                 self.error(&path, "has the name of another kind of source".to_owned());
             }
             self.source(&path, source);
@@ -299,11 +304,13 @@ impl Check {
         source: &SourceSpec,
         objects: &mut BTreeMap<String, &'n str>,
     ) {
-        let SourceSpec::AuditJournal(journal) = source;
-        let object = journal.journal.to_uppercase();
+        let (field, object) = match source {
+            SourceSpec::AuditJournal(journal) => (".journal", journal.journal.to_uppercase()),
+            SourceSpec::ControllerAudit(_) => ("", "the controller's audit log".to_owned()),
+        };
         match objects.get(&object) {
             Some(first) => self.error(
-                format!("{path}.journal"),
+                format!("{path}{field}"),
                 format!("{object} is read by source `{first}` already, and `{name}` would share its cursors; keep one of the two, with the entry types of both"),
             ),
             None => {
@@ -312,8 +319,26 @@ impl Check {
         }
     }
 
+    fn controller_audit(&mut self, path: &str, log: &ControllerAuditSpec) {
+        if !matches!(log.start.as_str(), "now" | "oldest") {
+            self.error(
+                format!("{path}.start"),
+                format!("`{}` is no start of the controller's audit log; write now or oldest", log.start),
+            );
+        }
+        if log.poll_interval_ms < 1_000 || log.poll_interval_ms > 3_600_000 {
+            self.error(
+                format!("{path}.poll_interval_ms"),
+                format!("{} is outside 1000 to 3600000", log.poll_interval_ms),
+            );
+        }
+    }
+
     fn source(&mut self, path: &str, source: &SourceSpec) {
-        let SourceSpec::AuditJournal(journal) = source;
+        let journal = match source {
+            SourceSpec::AuditJournal(journal) => journal,
+            SourceSpec::ControllerAudit(log) => return self.controller_audit(path, log),
+        };
         let exact = |text: &str| matches!(NamePattern::parse(text), Ok(NamePattern::Exact(_)));
         if !journal.journal.split_once('/').is_some_and(|(library, name)| exact(library) && exact(name)) {
             self.error(

@@ -9,8 +9,8 @@ use crate::output::{
 use comfy_table::Table;
 use jiff::Timestamp;
 use muster_proto::api::{
-    AgentLife, AgentState, AgentSummary, AgentView, ComponentKind, Labels, MaintenanceRequest, PolicyState,
-    PolicyStatusView,
+    AgentKind, AgentLife, AgentState, AgentSummary, AgentView, ComponentKind, Labels, MaintenanceRequest,
+    PolicyState, PolicyStatusView,
 };
 use std::io::{self, Write};
 
@@ -75,6 +75,13 @@ pub(super) async fn maintenance(args: MaintenanceArgs, context: &mut Context<'_>
     Ok(writeln!(context.out, "{}: planned outage until {until}", crate::output::clean(&view.summary.name))?)
 }
 
+/// Has an agent restart.
+pub(super) async fn restart(agent: &str, context: &mut Context<'_>) -> Result<(), CliError> {
+    let none = serde_json::Map::new();
+    context.client()?.post_unanswered(&["agents", agent, "restart"], &none).await?;
+    Ok(writeln!(context.err, "{} is told to restart", crate::output::clean(agent))?)
+}
+
 /// Removes an agent by name or id.
 pub(super) async fn remove(agent: &str, context: &mut Context<'_>) -> Result<(), CliError> {
     let client = context.client()?;
@@ -107,6 +114,7 @@ fn relabelled(mut labels: Labels, changes: Vec<LabelChange>) -> Labels {
 fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
     let mut table = style.table(&[
         "NAME",
+        "KIND",
         "HEALTH",
         "LABELS",
         "RELEASE",
@@ -122,6 +130,7 @@ fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
         let (policy, policy_tone) = policy(&agent.policy);
         table.add_row([
             plain(&agent.name),
+            plain(kind(agent.kind)),
             cell(word, tone),
             plain(labels(&agent.labels)),
             plain(or_dash(&agent.os_release)),
@@ -134,6 +143,14 @@ fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
         ]);
     }
     table
+}
+
+/// Whose agent it is.
+fn kind(kind: AgentKind) -> &'static str {
+    match kind {
+        AgentKind::Muster => "muster",
+        AgentKind::Foreign => "foreign",
+    }
 }
 
 /// One word for an agent, and the reason.
@@ -225,6 +242,7 @@ fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
     let system = SYSTEM.iter().find_map(|key| view.attributes.get(*key));
     table.add_row([plain("name"), plain(&agent.name)]);
     table.add_row([plain("id"), plain(agent.id.to_string())]);
+    table.add_row([plain("kind"), plain(kind(agent.kind))]);
     table.add_row([plain("system"), plain(system.map_or("-", String::as_str))]);
     table.add_row([plain("health"), cell(word, tone)]);
     if let Some(since) = agent.since {

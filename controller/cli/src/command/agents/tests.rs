@@ -19,6 +19,7 @@ fn agent(name: &str, state: AgentState) -> AgentSummary {
         state,
         since: None,
         id: "019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(),
+        kind: AgentKind::Muster,
         name: name.into(),
         labels: [("env".to_owned(), "prod".to_owned()), ("site".to_owned(), "zrh".to_owned())].into(),
         life: AgentLife::Active,
@@ -92,9 +93,9 @@ fn the_list() {
     let agents = [agent("PROD01", AgentState::Healthy), agent("\x1b[2Jevil", AgentState::Failed)];
     assert_eq!(
         text(|out| print_table(out, &list_table(&agents, now(), PLAIN))),
-        " NAME      HEALTH   LABELS             RELEASE  VERSION  EVENTS/S  LAG     POLICY  LAST SEEN  REASON\n\
-         \x20PROD01    healthy  env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    -\n\
-         \x20 [2Jevil  failed   env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    journal QSYS/QAUDJRN not found\n"
+        " NAME      KIND    HEALTH   LABELS             RELEASE  VERSION  EVENTS/S  LAG     POLICY  LAST SEEN  REASON\n\
+         \x20PROD01    muster  healthy  env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    -\n\
+         \x20 [2Jevil  muster  failed   env=prod site=zrh  V7R5M0   0.1.0    40        850 ms  7       2 s ago    journal QSYS/QAUDJRN not found\n"
     );
 }
 

@@ -1,0 +1,100 @@
+//! What administrators and the controller do, as events: one row an action of the controller's audit log.
+
+/// An action of the controller's audit log, as a SIEM sees it.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct ControllerAction {
+    /// Its name in the log; one that ends with `.` stands for all that begin with it.
+    pub action: &'static str,
+    /// Event id.
+    pub id: &'static str,
+    /// Fixed English text.
+    pub text: &'static str,
+    /// Severity, 1 to 10.
+    pub severity: u8,
+}
+
+const fn row(action: &'static str, id: &'static str, text: &'static str, severity: u8) -> ControllerAction {
+    ControllerAction { action, id, text, severity }
+}
+
+/// Every action that has an event id of its own. Exact names come before the groups that they belong to; the
+/// last row is every action that a later release adds.
+pub const ACTIONS: &[ControllerAction] = &[
+    row("login.failed", "CONTROLLER_LOGIN_FAILED", "Failed login at the controller", 6),
+    row("login", "CONTROLLER_LOGIN", "Login at the controller", 3),
+    row("logout", "CONTROLLER_LOGOUT", "Logout from the controller", 2),
+    row("password.reset", "CONTROLLER_PASSWORD_RESET", "Password reset on the controller's host", 8),
+    row("password.", "CONTROLLER_PASSWORD", "Password changed at the controller", 5),
+    row("user.", "CONTROLLER_USER", "Users or roles of the controller changed", 7),
+    row("session.", "CONTROLLER_SESSION", "Session of the controller ended or changed", 4),
+    row("api-token.", "CONTROLLER_API_TOKEN", "API token of the controller made or ended", 6),
+    row("token.create", "CONTROLLER_TOKEN_CREATE", "Enrolment token made", 5),
+    row("token.delete", "CONTROLLER_TOKEN_DELETE", "Enrolment token deleted", 4),
+    row("foreign-token.", "CONTROLLER_FOREIGN_TOKEN", "Token of a foreign agent made or deleted", 5),
+    row("foreign-config.", "CONTROLLER_FOREIGN_CONFIG", "Configuration of foreign agents changed", 5),
+    row("agent.enrol", "CONTROLLER_AGENT_ENROL", "Agent enrolled", 5),
+    row("agent.bind", "CONTROLLER_AGENT_ENROL", "Agent enrolled", 5),
+    row("agent.approve", "CONTROLLER_AGENT_APPROVE", "Agent approved", 6),
+    row("agent.deny", "CONTROLLER_AGENT_DENY", "Agent denied", 5),
+    row("agent.renew", "CONTROLLER_AGENT_RENEW", "Agent's certificate renewed", 2),
+    row("agent.remove", "CONTROLLER_AGENT_REMOVE", "Agent removed from the controller", 7),
+    row("agent.decommission", "CONTROLLER_AGENT_REMOVE", "Agent removed from the controller", 7),
+    row("agent.revoke", "CONTROLLER_AGENT_REVOKE", "Agent's certificate revoked", 7),
+    row("agent.quarantine", "CONTROLLER_AGENT_QUARANTINE", "Agent put into quarantine", 8),
+    row("agent.clone", "CONTROLLER_AGENT_QUARANTINE", "Agent put into quarantine", 8),
+    row("agent.", "CONTROLLER_AGENT", "Agent changed at the controller", 4),
+    row("policy.publish", "CONTROLLER_POLICY_PUBLISH", "Collection policy published", 6),
+    row("policy.", "CONTROLLER_POLICY", "Collection policies changed", 6),
+    row("ca.", "CONTROLLER_CA", "The controller's certification authority changed", 8),
+    row("", "CONTROLLER_ACTION", "Action at the controller", 4),
+];
+
+/// The row of an action.
+#[must_use]
+pub fn controller_action(action: &str) -> &'static ControllerAction {
+    let fits = |row: &&ControllerAction| {
+        if row.action.is_empty() || row.action.ends_with('.') {
+            action.starts_with(row.action)
+        } else {
+            action == row.action
+        }
+    };
+    // The last row fits everything.
+    ACTIONS.iter().find(fits).unwrap_or(&ACTIONS[ACTIONS.len() - 1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_action_has_a_row() {
+        let cases = [
+            ("login", "CONTROLLER_LOGIN"),
+            ("login.failed", "CONTROLLER_LOGIN_FAILED"),
+            ("policy.publish", "CONTROLLER_POLICY_PUBLISH"),
+            ("policy.revert", "CONTROLLER_POLICY"),
+            ("agent.enrol", "CONTROLLER_AGENT_ENROL"),
+            ("agent.label", "CONTROLLER_AGENT"),
+            ("ca.roll-over", "CONTROLLER_CA"),
+            ("something.new", "CONTROLLER_ACTION"),
+            ("", "CONTROLLER_ACTION"),
+        ];
+        for (action, id) in cases {
+            assert_eq!(controller_action(action).id, id, "{action}");
+        }
+    }
+
+    #[test]
+    fn no_row_hides_another() {
+        for (position, row) in ACTIONS.iter().enumerate() {
+            let shadow = ACTIONS[..position].iter().find(|before| {
+                let group = before.action.is_empty() || before.action.ends_with('.');
+                if group { row.action.starts_with(before.action) } else { row.action == before.action }
+            });
+            assert_eq!(shadow, None, "{}", row.action);
+            assert!((1..=10).contains(&row.severity));
+            assert!(row.id.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'), "{}", row.id);
+        }
+    }
+}
