@@ -61,10 +61,15 @@ pub fn routes(config: &mut web::ServiceConfig) {
     let query = web::QueryConfig::default().error_handler(|error, _| {
         ApiError::bad_request("query", format!("the query of the URL cannot be used: {error}")).into()
     });
+    // A number that is none names nothing.
+    let path = web::PathConfig::default().error_handler(|error, request| {
+        ApiError::not_found(format!("there is nothing at {}: {error}", request.path())).into()
+    });
     let api = web::scope("/api/v1")
         .wrap(from_fn(gate::gate))
         .app_data(json)
         .app_data(query)
+        .app_data(path)
         .app_data(web::PayloadConfig::new(MAX_POLICY_BYTES))
         .configure(session::routes)
         .configure(token::routes)

@@ -87,6 +87,7 @@ async fn every_route_wants_a_session_and_every_error_is_a_problem() {
         ("POST", "/policies", Some(("application/yaml", vec![b' '; 1_100_000])), 413, "too-large"),
         ("POST", "/policies", Some(("application/yaml", b"\xff".to_vec())), 400, "utf-8"),
         ("DELETE", "/tokens/none", None, 404, "not-found"),
+        ("GET", "/policies/base/revisions/first", None, 404, "not-found"),
         ("PUT", "/tokens", None, 405, "method"),
         ("POST", "/fleet", None, 405, "method"),
     ];
