@@ -41,11 +41,9 @@ fn await_renewal(controller: &Controller, id: &str, before: &str) -> String {
 }
 
 /// The entries of the audit log for an action on an agent.
-fn audited(sandbox: &Sandbox, action: &str, id: &str) -> Vec<Value> {
-    let text = std::fs::read_to_string(sandbox.path().join("controller/data/audit.log")).unwrap_or_default();
-    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let entries = lines.map(|line| line["entry"].clone());
-    entries.filter(|entry| entry["action"] == action && entry["object"] == id).collect()
+fn audited(controller: &Controller, action: &str, id: &str) -> Vec<Value> {
+    let args = ["audit-log", "list", "--limit", "1000", "--action", action, "--object", id];
+    controller.muster_json(&args).as_array().cloned().unwrap_or_default()
 }
 
 fn now() -> jiff::Timestamp {

@@ -34,7 +34,7 @@ fn an_agent_renews_its_certificate_with_a_new_key_and_keeps_collecting() {
     // and nobody took that for a second agent
     let view = controller.agent(&id);
     assert_eq!(view["summary"]["life"], "active", "{view}");
-    assert!(audited(&sandbox, "agent.renew", &id).len() >= 3);
+    assert!(audited(&controller, "agent.renew", &id).len() >= 3);
     assert_ne!(fourth, first);
     assert!(process.is_running());
 }
@@ -60,7 +60,7 @@ fn a_partition_that_was_away_for_three_weeks_comes_back_by_itself() {
     connected(&controller, &id);
     let after = await_renewal(&controller, &id, serial.as_str().unwrap_or_default());
     assert_ne!(serial, after.as_str());
-    let log = audited(&sandbox, "agent.renew", &id);
+    let log = audited(&controller, "agent.renew", &id);
     let told = log.iter().any(|entry| {
         entry["detail"].as_str().is_some_and(|d| d.contains("by a certificate that expired at"))
     });
@@ -84,7 +84,7 @@ fn an_agent_that_was_away_for_too_long_says_what_to_do() {
     agent.await_health("uplink", "failed", "too long ago to renew it", LIMIT);
     agent.await_health("certificate", "failed", "expired at", LIMIT);
     never("it gets a certificate", Duration::from_secs(1), || {
-        audited(&sandbox, "agent.renew", &id).pop().map(|entry| entry.to_string())
+        audited(&controller, "agent.renew", &id).pop().map(|entry| entry.to_string())
     });
     drop(process);
     // and after a new enrolment with a token that names its partition it is back, with its id
