@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::identity::life::Actor;
 use crate::identity::roll_over;
 use actix_web::web;
-use muster_proto::api::{CaFinish, CaView};
+use muster_proto::api::{CaFinish, CaView, Decision};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
@@ -27,12 +27,18 @@ pub(super) async fn show(app: web::Data<App>, _: Caller) -> web::Json<CaView> {
 #[utoipa::path(
     post,
     path = "/api/v1/ca/roll-over",
+    request_body(content = Decision, example = json!({"reason": "the old key was on a lost disk"})),
     responses((status = 200, body = CaView)),
 )]
-pub(super) async fn begin(app: web::Data<App>, caller: Caller) -> Result<web::Json<CaView>, ApiError> {
+pub(super) async fn begin(
+    app: web::Data<App>,
+    caller: Caller,
+    body: web::Json<Decision>,
+) -> Result<web::Json<CaView>, ApiError> {
     let step = async move {
         let actor = Actor { name: &caller.session.user, from: caller.from };
-        Ok(roll_over::begin(&app, actor).await?)
+        let reason = super::agent::checked_reason(body.into_inner().reason)?;
+        Ok(roll_over::begin(&app, actor, &reason).await?)
     };
     super::detached(step).await.map(web::Json)
 }
@@ -40,7 +46,7 @@ pub(super) async fn begin(app: web::Data<App>, caller: Caller) -> Result<web::Js
 #[utoipa::path(
     post,
     path = "/api/v1/ca/roll-over/finish",
-    request_body(content = CaFinish, example = json!({"force": false})),
+    request_body(content = CaFinish, example = json!({"issuing": "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef", "force": false})),
     responses((status = 200, body = CaView)),
 )]
 pub(super) async fn finish(
@@ -50,7 +56,7 @@ pub(super) async fn finish(
 ) -> Result<web::Json<CaView>, ApiError> {
     let step = async move {
         let actor = Actor { name: &caller.session.user, from: caller.from };
-        Ok(roll_over::finish(&app, body.force, actor).await?)
+        Ok(roll_over::finish(&app, &body, actor).await?)
     };
     super::detached(step).await.map(web::Json)
 }

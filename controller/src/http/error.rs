@@ -250,7 +250,9 @@ impl From<RollOverError> for ApiError {
     fn from(error: RollOverError) -> Self {
         match error {
             RollOverError::UnderWay(_) => Self::conflict("roll-over-under-way", error.to_string()),
-            RollOverError::NotUnderWay => Self::conflict("no-roll-over", error.to_string()),
+            RollOverError::NotUnderWay | RollOverError::Other => {
+                Self::conflict("no-roll-over", error.to_string())
+            }
             RollOverError::Unfinished(_) => Self::conflict("agents-left", error.to_string()),
             RollOverError::Store(error) => error.into(),
             RollOverError::Authority(_) | RollOverError::Tls(_) => {

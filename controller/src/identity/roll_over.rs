@@ -9,7 +9,7 @@ use crate::audit_log::Outgoing;
 use crate::fleet::record::{AgentRecord, Life};
 use crate::store::{Batch, Condition, StoreError};
 use jiff::Timestamp;
-use muster_proto::api::{AuthorityView, CaView};
+use muster_proto::api::{AuthorityView, CaFinish, CaView};
 use std::sync::Arc;
 
 /// Most names of agents that are told.
@@ -24,6 +24,9 @@ pub enum RollOverError {
     /// There is none.
     #[error("no roll-over is under way; begin one with `muster ca roll-over`")]
     NotUnderWay,
+    /// Another one is.
+    #[error("another roll-over is under way than the one named; see `muster ca show`")]
+    Other,
     /// Agents would be lost.
     #[error(
         "{0} agent(s) do not have a certificate of the new authority yet and would have to enrol anew; wait for them, decommission them, or finish with --force"
@@ -97,7 +100,7 @@ fn stored(present: &Trust, next: Option<&Trust>, now: Timestamp, by: &str) -> St
 ///
 /// # Errors
 /// If one is under way, or something cannot be written; then nothing has changed.
-pub async fn begin(app: &App, actor: Actor<'_>) -> Result<CaView, RollOverError> {
+pub async fn begin(app: &App, actor: Actor<'_>, reason: &str) -> Result<CaView, RollOverError> {
     let _turn = app.authority.turn.lock().await;
     let present = app.authority.trust();
     if let (Some(_), Some(since)) = (&present.previous, present.since) {
@@ -108,7 +111,8 @@ pub async fn begin(app: &App, actor: Actor<'_>) -> Result<CaView, RollOverError>
     let mut batch = Batch::new();
     batch.put_json(authority::STATE, Condition::Any, &stored(&present, Some(&next), now, actor.name));
     let object = secret::hex(&next.issuing.spki_sha256());
-    app.commit(batch, Outgoing::by_user(actor.name, actor.from, "ca.roll-over", object)).await?;
+    let entry = Outgoing::by_user(actor.name, actor.from, "ca.roll-over", object).detail(reason);
+    app.commit(batch, entry).await?;
     // It counts: what follows is repeated by the next start if it fails here.
     app.authority.begin(next).map_err(AuthorityError::from)?;
     take_over(app)?;
@@ -116,18 +120,22 @@ pub async fn begin(app: &App, actor: Actor<'_>) -> Result<CaView, RollOverError>
     Ok(view(app))
 }
 
-/// Drops the old authority. Without `force` only when every agent has a certificate of the new one.
+/// Drops the old authority, if it is the roll-over that `wanted` names. Without `force` only when every agent has a
+/// certificate of the new one.
 ///
 /// # Errors
 /// If none is under way, agents would be lost, or something cannot be written.
-pub async fn finish(app: &App, force: bool, actor: Actor<'_>) -> Result<CaView, RollOverError> {
+pub async fn finish(app: &App, wanted: &CaFinish, actor: Actor<'_>) -> Result<CaView, RollOverError> {
     let _turn = app.authority.turn.lock().await;
     let present = app.authority.trust();
     if present.previous.is_none() {
         return Err(RollOverError::NotUnderWay);
     }
+    if !wanted.issuing.eq_ignore_ascii_case(&secret::hex(&present.issuing.spki_sha256())) {
+        return Err(RollOverError::Other);
+    }
     let left = view(app).remaining;
-    if left > 0 && !force {
+    if left > 0 && !wanted.force {
         return Err(RollOverError::Unfinished(usize::try_from(left).unwrap_or(usize::MAX)));
     }
     let mut batch = Batch::new();

@@ -3,7 +3,8 @@
 use crate::common::*;
 use crate::process::Program;
 use muster_proto::api::{
-    AgentSummary, AuditEntry, CaFinish, CaView, Page, TokenCreated, TokenRequest, TokenView,
+    AgentSummary, AuditEntry, AuthorityView, CaFinish, CaView, Decision, Page, TokenCreated, TokenRequest,
+    TokenView,
 };
 use muster_proto::opamp::AgentToServer;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -88,7 +89,7 @@ async fn a_roll_over_survives_kill_9() {
     let mut api = Api::new(program.addr, &program.ca);
     api.login(password.trim()).await;
     let before: CaView = api.get("/ca").await;
-    let begun: CaView = api.post("/ca/roll-over", &(), 200).await;
+    let begun: CaView = api.post("/ca/roll-over", &Decision::default(), 200).await;
     assert_eq!(begun.previous.as_ref(), Some(&before.issuing));
     program.kill();
     program = Program::start(dir.path(), &listen).await;
@@ -104,7 +105,11 @@ async fn a_roll_over_survives_kill_9() {
     agent.certificate = Some(String::from_utf8(opamp.certificate.unwrap().cert).unwrap());
     let (_socket, reply) = agent.connect().await;
     assert_eq!(reply.error_response, None);
-    let ended: CaView = api.post("/ca/roll-over/finish", &CaFinish::default(), 200).await;
+    let finish = |issuing: &AuthorityView| CaFinish { issuing: issuing.key_sha256.clone(), force: false };
+    let body = ("application/json", serde_json::to_vec(&finish(&before.issuing)).unwrap());
+    let problem = api.problem("POST", "/ca/roll-over/finish", Some(body)).await;
+    assert_eq!(problem.code(), "no-roll-over", "not the one that was looked at");
+    let ended: CaView = api.post("/ca/roll-over/finish", &finish(&begun.issuing), 200).await;
     assert_eq!((&ended.issuing, &ended.previous), (&begun.issuing, &None));
     program.kill();
     let program = Program::start(dir.path(), &listen).await;

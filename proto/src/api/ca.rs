@@ -39,10 +39,13 @@ pub struct CaView {
 }
 
 /// Ends a roll-over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct CaFinish {
+    /// `key_sha256` of the new authority, as it was shown: nobody ends a roll-over that was not looked at.
+    pub issuing: String,
     /// Even though agents are left behind, which then have to enrol anew.
+    #[serde(default)]
     pub force: bool,
 }

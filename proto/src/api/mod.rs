@@ -23,7 +23,7 @@
 //! | `POST /api/v1/agents/{id or name}/revoke` | [`Decision`] | [`AgentView`]: connection closed, certificates refused |
 //! | `POST /api/v1/agents/{id or name}/decommission` | [`Decision`] | 204: removed, its keys refused for good |
 //! | `GET /api/v1/ca` | | [`CaView`] |
-//! | `POST /api/v1/ca/roll-over` | | [`CaView`]: a new authority is made, both are accepted |
+//! | `POST /api/v1/ca/roll-over` | [`Decision`] | [`CaView`]: a new authority is made, both are accepted |
 //! | `POST /api/v1/ca/roll-over/finish` | [`CaFinish`] | [`CaView`]: the old one is dropped |
 //! | `GET /api/v1/enrolments` | [`PageQuery`] | [`Page`] of [`EnrolmentView`] |
 //! | `POST /api/v1/enrolments/{fingerprint, id or name}/approve` | [`Decision`] | [`EnrolmentView`] |

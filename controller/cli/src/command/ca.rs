@@ -4,7 +4,7 @@ use super::Context;
 use crate::error::CliError;
 use crate::output::{ago, clean, print_json};
 use jiff::Timestamp;
-use muster_proto::api::{AuthorityView, CaFinish, CaView};
+use muster_proto::api::{AuthorityView, CaFinish, CaView, Decision};
 use std::io::{self, Write};
 
 pub(super) async fn show(context: &mut Context<'_>) -> Result<(), CliError> {
@@ -15,9 +15,11 @@ pub(super) async fn show(context: &mut Context<'_>) -> Result<(), CliError> {
 pub(super) async fn roll_over(finish: bool, force: bool, context: &mut Context<'_>) -> Result<(), CliError> {
     let client = context.client()?;
     let view: CaView = if finish {
-        client.post(&["ca", "roll-over", "finish"], &CaFinish { force }).await?
+        let shown: CaView = client.get(&["ca"], &[]).await?;
+        let body = CaFinish { issuing: shown.issuing.key_sha256, force };
+        client.post(&["ca", "roll-over", "finish"], &body).await?
     } else {
-        client.post(&["ca", "roll-over"], &serde_json::json!({})).await?
+        client.post(&["ca", "roll-over"], &Decision::default()).await?
     };
     print(&view, context)?;
     if finish {
