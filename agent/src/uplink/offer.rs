@@ -139,7 +139,7 @@ mod tests {
             (
                 "authorities",
                 with_tls(TlsConnectionSettings { ca_pem_contents: "x".to_owned(), ..Default::default() }),
-                Ok((0, false)),
+                Ok((None, 0, false)),
             ),
             (
                 "old TLS",
@@ -154,7 +154,7 @@ mod tests {
             (
                 "certificate",
                 with_certificate(TlsCertificate { cert: vec![1], ..Default::default() }),
-                Ok((0, true)),
+                Ok((None, 0, true)),
             ),
             (
                 "headers",

@@ -125,12 +125,15 @@ pub async fn run(app: Arc<App>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_proto::api::{AgentLife, AgentState, Connection, PolicyState, PolicyStatusView, RateWindow};
+    use muster_proto::api::{
+        AgentKind, AgentLife, AgentState, Connection, PolicyState, PolicyStatusView, RateWindow,
+    };
     use muster_shared::id::Revision;
 
     fn agent(n: u128, healthy: bool) -> AgentSummary {
         AgentSummary {
             id: AgentId(uuid::Uuid::from_u128(n)),
+            kind: AgentKind::Muster,
             name: format!("P{n}"),
             labels: Default::default(),
             state: if healthy { AgentState::Healthy } else { AgentState::Failed },

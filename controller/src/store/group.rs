@@ -87,7 +87,9 @@ mod tests {
         use Condition::{Absent, Any, Equals};
         let is = |text: &str| Equals(text.as_bytes().to_vec());
         let stored = |key: &str| Ok((key == "old").then(|| b"1".to_vec()));
-        let cases: Vec<(&str, Vec<(Batch, bool)>, Vec<(&str, Option<&str>)>)> = vec![
+        /// Name, batches with whether each is taken, what is then to be written.
+        type Case = (&'static str, Vec<(Batch, bool)>, Vec<(&'static str, Option<&'static str>)>);
+        let cases: Vec<Case> = vec![
             ("what is stored counts", vec![(put("old", Absent, "2"), false)], vec![]),
             (
                 "as does what comes",
