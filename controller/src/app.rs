@@ -61,6 +61,8 @@ pub struct App {
     pub started: Timestamp,
     /// It is shutting down.
     pub stopping: AtomicBool,
+    /// Tells connections that have nothing to do to end.
+    pub ending: tokio_util::sync::CancellationToken,
     /// Live WebSocket sessions.
     pub sessions: AtomicUsize,
     /// Most of them at a time.

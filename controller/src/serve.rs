@@ -116,6 +116,7 @@ impl Running {
     /// Ends all sessions and connections, and closes the store.
     pub async fn stop(self) {
         self.app.stopping.store(true, Ordering::Relaxed);
+        self.app.ending.cancel();
         self.renewal.abort();
         self.watcher.abort();
         self.app.events.close();
@@ -236,6 +237,7 @@ fn assemble(
         metrics: MetricsCache::default(),
         started: now,
         stopping: AtomicBool::new(false),
+        ending: tokio_util::sync::CancellationToken::new(),
         sessions: AtomicUsize::new(0),
         bodies: tokio::sync::Semaphore::new(crate::gateway::body::MAX_BODIES),
     })
@@ -310,7 +312,7 @@ fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Server, ServeError> {
     let data = web::Data::from(Arc::clone(app));
     let address = app.address;
     let service = move || {
-        let agents = data.clone();
+        let (agents, ending) = (data.clone(), data.ending.clone());
         let routes = HttpApp::new()
             .app_data(data.clone())
             .wrap(Compress::default())
@@ -322,6 +324,7 @@ fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Server, ServeError> {
             .client_disconnect_timeout(DISCONNECT_DEADLINE)
             .keep_alive(KEEP_ALIVE)
             .on_connect_ext(note_connection)
+            .graceful_shutdown_signal(move || ending.clone().cancelled_owned())
             // WebSockets leave the HTTP server with their stream: its buffers would cost each agent 24 KB.
             .upgrade(fn_service(move |(request, framed)| {
                 websocket::serve(agents.clone(), request, framed)

@@ -336,11 +336,11 @@ fn tokens_that_let_nobody_in_say_why() {
     // enrolled already
     let more = token(&controller, &sandbox, "more", &["--uses", "2"]);
     refused(&first.call("enrol", &["--token-file", &more]), 1, &["already enrolled as", "--replace"]);
-    // known with another key
+    // known with another key: somebody has to approve it
     let told = refused(
-        &first.call("enrol", &["--replace", "--token-file", &more]),
+        &first.call("enrol", &["--replace", "--wait", "0", "--token-file", &more]),
         1,
-        &["enrolled already with another key", "muster agents remove"],
+        &["if it waits for approval", "approved and run this command again"],
     );
     assert!(!told.contains("token create"), "the token is well: {told}");
     // expired
@@ -403,8 +403,8 @@ fn a_copy_of_an_agent_and_a_removed_agent_are_told_so() {
     // and so are the first, and whoever looks at the controller
     home.await_health("uplink", "degraded", "second agent with this identity", LIMIT);
     let view = controller.agent(&id);
-    contains(&view["warnings"].to_string(), &["second agent with this identity", "stop it"]);
-    contains(&controller.muster_ok(&["agents"]), &["degraded", "second agent with this identity"]);
+    contains(&view["warnings"].to_string(), &["second agent with this identity", "stop the copy"]);
+    contains(&controller.muster_ok(&["agents"]), &["quarantined", "second agent with this identity"]);
     assert_eq!(controller.muster_json(&["agents"]).as_array().map(Vec::len), Some(1), "neither is merged");
     assert!(second.terminate(LIMIT).success());
 
@@ -448,20 +448,6 @@ fn a_foreign_controller_at_the_same_address_is_not_talked_to() {
     controller.restart();
     home.await_health("uplink", "healthy", "", LIMIT);
     drop(agent);
-}
-
-#[test]
-fn an_expiring_certificate_is_told_thirty_days_before() {
-    let partition = partition("SHORT");
-    let sandbox = Sandbox::new("expiring");
-    let controller = sandbox.controller_with(&["--heartbeat-seconds", "1", "--certificate-days", "20"]);
-    controller.login();
-    let home = sandbox.agent("agent", &partition.at(), None);
-    let id = controller.enrol(&home, &[]);
-    let _agent = home.run();
-    let told = home.await_health("certificate", "degraded", "expires in", LIMIT);
-    contains(&told, &["muster agents remove", "--replace"]);
-    controller.await_component(&id, "certificate", "degraded", "expires in", LIMIT);
 }
 
 /// Starts a program that is expected to end with an error, and gives what it said.

@@ -146,6 +146,14 @@ impl Arrival {
         self.answers.send(answer).await.unwrap();
     }
 
+    /// Answers with a message to an agent that may have hung up meanwhile: it changes connections.
+    pub(crate) async fn say_if_there(&self, message: ServerToAgent) {
+        let instance_uid = self.message.instance_uid.clone();
+        let answer = Answer::Message(Box::new(ServerToAgent { instance_uid, ..message }));
+        // Nobody is there to hear it, which is what the name says.
+        let _ = self.answers.send(answer).await;
+    }
+
     /// Answers with a message to the agent.
     pub(crate) async fn say(&self, message: ServerToAgent) {
         let instance_uid = self.message.instance_uid.clone();

@@ -151,8 +151,9 @@ async fn refuse(mut framed: Framed<Stream, h1::Codec>, error: &ApiError) {
     response.head_mut().set_connection_type(ConnectionType::Close);
     let body = body.try_into_bytes().unwrap_or_default();
     let write = async {
-        framed.send((response, BodySize::Sized(body.len() as u64)).into()).await?;
-        framed.send(h1::Message::Chunk(Some(body))).await?;
+        // Written at once: clients look for the reason in what comes with the head.
+        framed.feed((response, BodySize::Sized(body.len() as u64)).into()).await?;
+        framed.feed(h1::Message::Chunk(Some(body))).await?;
         framed.send(h1::Message::Chunk(None)).await?;
         framed.into_parts().io.shutdown().await
     };

@@ -99,7 +99,7 @@ async fn a_renewal_that_finds_the_gate_full_is_told_so_on_its_open_connection() 
 
     let mut config = Config::new(site.dir.path().join("data"));
     config.limits = Limits { enrolling: 0, ..Limits::default() };
-    let running = serve(config).await.unwrap();
+    let running = eventually("the folder is free", async || serve(config.clone()).await.ok()).await;
     agent.addr = running.addr;
     let (mut socket, reply) = agent.connect().await;
     assert_eq!(reply.error_response, None);

@@ -658,7 +658,7 @@ async fn renew(
             assert_eq!(hash, [7]);
             break status;
         }
-        arrival.say(hello()).await;
+        arrival.say_if_there(hello()).await;
     };
     setting.sink.until(HealthState::Healthy).await;
     let kept = Identity::load(dir.path()).unwrap().cert_pem;
