@@ -21,8 +21,9 @@ use muster_shared::policy::merge::selects;
 use muster_shared::policy::parse_effective;
 use std::time::Duration;
 
-/// A line without meaning is sent so often, so that proxies and clients see that the stream lives.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// A line without meaning is sent so often: proxies and clients see that the stream lives, and a viewer that went away
+/// is noticed by it.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config

@@ -142,7 +142,7 @@ fn source(index: usize, name: &str) -> String {
 }
 
 /// Rules that make the effective policy 4 KB.
-const RULES: usize = 30;
+const RULES: usize = 40;
 
 #[cfg(test)]
 mod tests {

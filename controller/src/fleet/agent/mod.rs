@@ -182,6 +182,7 @@ impl Agent {
         self.last_seen = Some(now);
         self.heard = true;
         let gap = self.follow_sequence(message.sequence_num);
+        self.recognise_offer(message);
         let before = self.carries_state(message).then(|| self.observed.clone());
         self.observed.take(message, now);
         self.follow_boots(message);
@@ -217,6 +218,18 @@ impl Agent {
         }
         let suspicion = self.suspicion();
         Received { reply, changed: self.version != self.stored, suspicion }
+    }
+
+    /// An offer is stored with what the agent makes of it. One that was made just before the controller died is known
+    /// again by its hash, so that the agent's word about it names the revision.
+    fn recognise_offer(&mut self, message: &AgentToServer) {
+        let Some(status) = &message.remote_config_status else { return };
+        let told = &status.last_remote_config_hash;
+        let wanted = &self.desired.hash;
+        let is_wanted = !told.is_empty() && told.len() <= 64 && crate::identity::secret::hex(told) == *wanted;
+        if is_wanted && !self.observed.offers.iter().any(|offer| offer.hash == *wanted) {
+            self.observed.offered(wanted, self.desired.policy.revision);
+        }
     }
 
     /// The message may change what is stored.
