@@ -146,12 +146,7 @@ impl Pipeline {
         // Releases what it holds of the watch.
         drop(step);
         self.counters.counted_up_to(receiver.attached_us, last_entry.sequence);
-        for (delivery, target) in deliveries.iter_mut().zip(targets) {
-            push_mark(delivery, last.clone());
-            delivery.newest_us = delivery.newest_us.max(newest_us);
-            let counts = self.outputs[target.destination].take_counts();
-            target.lane.count_truncated(counts.truncated);
-        }
+        self.finish(&mut deliveries, last, targets, newest_us);
         deliveries
     }
 
@@ -191,13 +186,18 @@ impl Pipeline {
         self.prefix_of = None;
         self.counters.add(&tally);
         self.counters.counted_up_to(0, sequence);
+        self.finish(&mut deliveries, last, targets, newest_us);
+        deliveries
+    }
+
+    /// Ends a batch: the last mark, the newest event, and what the outputs have to count.
+    fn finish(&mut self, deliveries: &mut [Delivery], last: &Cursor, targets: &[Target], newest_us: i64) {
         for (delivery, target) in deliveries.iter_mut().zip(targets) {
             push_mark(delivery, last.clone());
             delivery.newest_us = delivery.newest_us.max(newest_us);
             let counts = self.outputs[target.destination].take_counts();
             target.lane.count_truncated(counts.truncated);
         }
-        deliveries
     }
 
     /// A gap as an event to every target, whatever the filters say, with the cursor behind the gap.

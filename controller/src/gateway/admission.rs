@@ -83,16 +83,24 @@ fn admit_foreign(app: &App, text: &str, now: Timestamp) -> Result<Admission, Api
 }
 
 fn not_revoked(id: AgentId, life: &Life, what_to_do: &str) -> Result<(), ApiError> {
-    let Life::Revoked(hold) = life else { return Ok(()) };
+    match revocation(id, life, what_to_do) {
+        Some(text) => Err(ApiError::unauthorised("agent-revoked", text)),
+        None => Ok(()),
+    }
+}
+
+/// What a revoked agent is told; `None` if it is not revoked.
+pub(super) fn revocation(id: AgentId, life: &Life, what_to_do: &str) -> Option<String> {
+    let Life::Revoked(hold) = life else { return None };
     let why = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
-    Err(ApiError::unauthorised(
-        "agent-revoked",
-        format!(
-            "agent {id} was revoked by {} at {}{why}; if it is to come back, {what_to_do}",
-            hold.by, hold.at
-        ),
+    Some(format!(
+        "agent {id} was revoked by {} at {}{why}; if it is to come back, {what_to_do}",
+        hold.by, hold.at
     ))
 }
+
+/// How an agent with a certificate comes back after it was revoked.
+pub(super) const ENROL_ANEW: &str = "enrol it anew with a new token";
 
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
@@ -109,7 +117,7 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
     };
     let present = app.fleet.with(id, |a| (a.record.standing(&peer.serial), a.record.life.clone()));
     if let Some((_, life)) = &present {
-        not_revoked(id, life, "enrol it anew with a new token")?;
+        not_revoked(id, life, ENROL_ANEW)?;
     }
     match present.map(|(standing, _)| standing) {
         None => return Err(refused("was revoked: the agent was removed from this controller")),

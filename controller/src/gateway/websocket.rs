@@ -1,13 +1,13 @@
 //! OpAMP over a WebSocket: one task per connection.
 
 use super::MAX_AGENT_MESSAGE_BYTES;
-use super::admission::{Admission, admit};
+use super::admission::{Admission, ENROL_ANEW, admit, revocation};
 use super::claim::claim_socket;
 use super::foreign::{self, By};
 use super::liveness::{Due, Liveness};
 use super::outbox::{Farewell, Outbox, Pending};
 use super::overload::{Full, Place};
-use super::process::{Channel, Verdict, persist_last_seen, process, restart_command, warning};
+use super::process::{Channel, Verdict, persist_last_seen, process, refusal, restart_command, warning};
 use super::socket::{Broken, Heard, Socket};
 use crate::app::App;
 use crate::fleet::agent::CAPABILITIES;
@@ -268,6 +268,16 @@ impl Connection {
         }
     }
 
+    /// Says who revoked the agent and why: a close frame has no room for it, and the next attempt is a minute away.
+    async fn tell_revocation(&mut self) -> Result<(), End> {
+        let Some(id) = self.channel.agent() else { return Ok(()) };
+        let text = self.app.fleet.with(id, |agent| revocation(id, &agent.record.life, ENROL_ANEW)).flatten();
+        match text {
+            Some(text) => self.send(&refusal(&self.uid(), text)).await,
+            None => Ok(()),
+        }
+    }
+
     fn outbox(&self) -> Arc<Outbox> {
         self.channel.claim.as_ref().map_or_else(Arc::<Outbox>::default, |c| Arc::clone(&c.outbox))
     }
@@ -422,7 +432,10 @@ impl Connection {
             None => Ok(()),
             Some(Farewell::Replaced) => Err(End::Close(CloseCode::Normal, "replaced by a newer connection")),
             Some(Farewell::Removed) => Err(End::Close(CloseCode::Policy, "the agent was removed")),
-            Some(Farewell::Revoked) => Err(End::Close(CloseCode::Policy, "the agent was revoked")),
+            Some(Farewell::Revoked) => {
+                self.tell_revocation().await?;
+                Err(End::Close(CloseCode::Policy, "the agent was revoked"))
+            }
             Some(Farewell::Shutdown) => Err(End::Close(CloseCode::Away, "the controller is shutting down")),
         }
     }

@@ -196,6 +196,8 @@ async fn a_revoked_agent_is_out_at_once_and_its_key_for_good() {
     let started = std::time::Instant::now();
     let view = decide(&site, "agents", &agent.uid.to_string(), "revoke", "stolen disk").await;
     assert_eq!(view.summary.life, AgentLife::Revoked);
+    let told = error_text(&next_or_close(&mut socket).await.expect("the reason comes first"));
+    assert!(told.contains("by admin") && told.contains("stolen disk"), "{told}");
     assert_eq!(next_or_close(&mut socket).await, Err(Some(1008)));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     let problem = agent.dial(None).await.map(|_| ()).unwrap_err();

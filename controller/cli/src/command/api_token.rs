@@ -1,10 +1,10 @@
 //! `api-token`.
 
 use super::Context;
+use super::made::{check_new, hand_over};
 use crate::admin_args::ApiTokenCommand;
 use crate::error::CliError;
 use crate::output::{ago, or_dash, plain, print_json, print_table};
-use crate::profile::write_private;
 use jiff::Timestamp;
 use muster_proto::api::{ApiTokenCreated, ApiTokenRequest, ApiTokenView};
 use std::path::Path;
@@ -29,22 +29,9 @@ async fn create(
     file: Option<&Path>,
     context: &mut Context<'_>,
 ) -> Result<(), CliError> {
-    if let Some(path) = file.filter(|path| path.exists()) {
-        // Before a token is made that nobody would ever see.
-        return Err(CliError::Usage(format!("{} exists already; choose a new file", path.display())));
-    }
+    check_new(file)?;
     let created: ApiTokenCreated = context.client()?.post(&["api-tokens"], request).await?;
-    match file {
-        Some(path) => {
-            write_private(path, format!("{}\n", created.token).as_bytes(), false)?;
-            if context.style.json {
-                print_json(context.out, &created.view)?;
-            }
-            writeln!(context.err, "token written to {}", path.display())?;
-        }
-        None if context.style.json => print_json(context.out, &created)?,
-        None => writeln!(context.out, "{}", created.token)?,
-    }
+    hand_over(&created.token, &created, &created.view, file, context)?;
     if !context.style.json {
         let view = &created.view;
         writeln!(context.err, "scope {} as {} until {}", view.scope, view.user, view.expires_at)?;

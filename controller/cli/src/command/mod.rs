@@ -11,6 +11,7 @@ mod diagnostics;
 mod events;
 mod history;
 mod login;
+mod made;
 mod policy;
 mod proposals;
 mod rates;

@@ -1,20 +1,17 @@
 //! `token`.
 
 use super::Context;
+use super::made::{check_new, hand_over};
 use crate::args::TokenCreateArgs;
 use crate::error::CliError;
 use crate::output::{ago, count, labels, or_dash, plain, print_json, print_table};
-use crate::profile::write_private;
 use jiff::Timestamp;
 use muster_proto::api::{
     ForeignTokenCreated, ForeignTokenRequest, ForeignTokenView, TokenCreated, TokenRequest, TokenView,
 };
 
 pub(super) async fn create(args: TokenCreateArgs, context: &mut Context<'_>) -> Result<(), CliError> {
-    if let Some(path) = args.output_file.as_ref().filter(|path| path.exists()) {
-        // Before a token is made that nobody would ever see.
-        return Err(CliError::Usage(format!("{} exists already; choose a new file", path.display())));
-    }
+    check_new(args.output_file.as_deref())?;
     if args.foreign {
         return create_foreign(args, context).await;
     }
@@ -28,17 +25,7 @@ pub(super) async fn create(args: TokenCreateArgs, context: &mut Context<'_>) -> 
         partition: args.partition,
     };
     let created: TokenCreated = context.client()?.post(&["tokens"], &request).await?;
-    match &args.output_file {
-        Some(path) => {
-            write_private(path, format!("{}\n", created.token).as_bytes(), false)?;
-            if context.style.json {
-                print_json(context.out, &created.view)?;
-            }
-            writeln!(context.err, "token written to {}", path.display())?;
-        }
-        None if context.style.json => print_json(context.out, &created)?,
-        None => writeln!(context.out, "{}", created.token)?,
-    }
+    hand_over(&created.token, &created, &created.view, args.output_file.as_deref(), context)?;
     if !context.style.json {
         let view = &created.view;
         writeln!(
@@ -58,17 +45,7 @@ async fn create_foreign(args: TokenCreateArgs, context: &mut Context<'_>) -> Res
         note: args.note,
     };
     let created: ForeignTokenCreated = context.client()?.post(&["foreign-tokens"], &request).await?;
-    match &args.output_file {
-        Some(path) => {
-            write_private(path, format!("{}\n", created.token).as_bytes(), false)?;
-            if context.style.json {
-                print_json(context.out, &created.view)?;
-            }
-            writeln!(context.err, "token written to {}", path.display())?;
-        }
-        None if context.style.json => print_json(context.out, &created)?,
-        None => writeln!(context.out, "{}", created.token)?,
-    }
+    hand_over(&created.token, &created, &created.view, args.output_file.as_deref(), context)?;
     if !context.style.json {
         writeln!(
             context.err,
@@ -117,6 +94,9 @@ pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
             plain(&token.created_by),
             plain(token.agent.map_or_else(|| token.expires_at.to_string(), |_| "-".to_owned())),
             plain(used),
+            // Approval and partition are of Muster's own agents.
+            plain("-"),
+            plain("-"),
             plain(labels(&token.labels)),
             plain(or_dash(&token.note)),
         ]);
