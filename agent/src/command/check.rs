@@ -103,7 +103,7 @@ async fn check_destination(
         }
     };
     let what = format!("destination {name} ({} {})", config.transport.kind(), config.transport.address());
-    match connect(&config.transport, config.hold()).await {
+    match connect(&config).await {
         Ok(_) => {
             let note = if config.transport.kind() == "UDP" {
                 " (UDP: nobody can tell whether it arrives)"

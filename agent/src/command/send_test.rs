@@ -54,13 +54,12 @@ async fn send(
     let mut output = Output::new(&config, context)?;
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     output.write_to(&test_event(name, context), &mut bytes, &mut ends);
-    let connection =
-        connect(&config.transport, config.hold()).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
+    let connection = connect(&config).await.map_err(|error| anyhow::anyhow!(error.chain()))?;
     match connection {
         Connection::Datagrams(socket) => {
             socket.send(&bytes).await?;
         }
-        Connection::Stream(mut stream, _) => {
+        Connection::Stream { mut stream, .. } => {
             stream.write_all(&bytes).await?;
             stream.flush().await?;
             stream.shutdown().await?;

@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Longest replay window: beyond it [`super::window::MAX_BYTES`] or the receiver's own time-outs rule.
 const LONGEST_WINDOW: Duration = Duration::from_secs(600);
 
+/// Smallest receive buffer that is believed.
+const LEAST_BUFFER: u64 = 64 * 1024;
+
 /// A destination's settings cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -179,6 +182,8 @@ pub struct DestinationConfig {
     pub heartbeat: Option<Duration>,
     /// Length of the replay window.
     pub replay_window: Duration,
+    /// Most bytes that the receiver's kernel keeps unread for one connection, where the policy knows it.
+    pub receiver_buffer: Option<u64>,
 }
 
 impl DestinationConfig {
@@ -212,7 +217,17 @@ impl DestinationConfig {
             }
         };
         let heartbeat = (spec.heartbeat_seconds > 0).then(|| Duration::from_secs(spec.heartbeat_seconds));
-        Ok(Self { name: name.to_owned(), transport, format: spec.format.clone(), heartbeat, replay_window })
+        Ok(Self {
+            name: name.to_owned(),
+            transport,
+            format: spec.format.clone(),
+            heartbeat,
+            replay_window,
+            // More than the window's own limit changes nothing, and less than a segment is no buffer.
+            receiver_buffer: spec
+                .receiver_buffer_bytes
+                .map(|bytes| bytes.clamp(LEAST_BUFFER, super::window::MAX_BYTES)),
+        })
     }
 
     /// How long what was written is held back before it counts as delivered. The replay window bounds what
@@ -295,6 +310,7 @@ mod tests {
             format: FormatSpec::default(),
             heartbeat_seconds: 0,
             replay_window_ms: 1_000,
+            receiver_buffer_bytes: None,
         }
     }
 

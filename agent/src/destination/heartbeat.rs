@@ -165,6 +165,7 @@ mod tests {
             format: FormatSpec::default(),
             heartbeat_seconds: 300,
             replay_window_ms: 0,
+            receiver_buffer_bytes: None,
         };
         let config = DestinationConfig::build("siem", &spec, Path::new("/s")).unwrap();
         let partition = Partition {

@@ -214,7 +214,7 @@ impl Link {
                 return;
             }
             let connected = tokio::select! {
-                connected = transport::connect(&self.parts.config.transport, self.parts.config.hold()) => connected,
+                connected = transport::connect(&self.parts.config) => connected,
                 () = stopped(Rc::clone(&self.shared)) => return,
             };
             match connected {
@@ -242,7 +242,9 @@ impl Link {
         self.shared.connected(true);
         let end = match connection {
             Connection::Datagrams(socket) => datagrams::run(self, socket).await,
-            Connection::Stream(stream, patience) => Session::new(self, patience, now).run(stream).await,
+            Connection::Stream { stream, patience, held } => {
+                Session::new(self, patience, held, now).run(stream).await
+            }
         };
         self.shared.connected(false);
         self.stats().connected.store(false, Ordering::Relaxed);

@@ -49,8 +49,8 @@ pub(super) struct Session<'l> {
 }
 
 impl<'l> Session<'l> {
-    pub(super) fn new(link: &'l mut Link, patience: Patience, now: Instant) -> Self {
-        let window = Window::new(link.config().hold(), now);
+    pub(super) fn new(link: &'l mut Link, patience: Patience, held: u64, now: Instant) -> Self {
+        let window = Window::new(link.config().hold(), held, now);
         Self {
             link,
             patience,
@@ -297,6 +297,7 @@ mod tests {
             format: FormatSpec::default(),
             heartbeat_seconds: 300,
             replay_window_ms: 1_000,
+            receiver_buffer_bytes: None,
         };
         let config = DestinationConfig::build("siem", &spec, std::path::Path::new("/s")).unwrap();
         let parts = DestinationParts::new(config, Vec::new(), Arc::new(Nothing), Arc::new(Nothing));
@@ -323,7 +324,7 @@ mod tests {
         let (mut link, shared) = link();
         let start = Instant::now();
         link.heartbeat_at(start);
-        let mut session = Session::new(&mut link, Patience::none(), start);
+        let mut session = Session::new(&mut link, Patience::none(), u64::MAX, start);
         session.settled = true;
         let now = start + Duration::from_secs(5);
         assert_eq!(session.deadline(now), start, "due since the start: write it now");

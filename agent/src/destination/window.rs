@@ -4,8 +4,8 @@
 //! so a mark is committed only
 //! - when it was written at least one window ago on a connection that still lives, not counting time in
 //!   which a write was blocked (a receiver that does not read lets the window stand still); or
-//! - when [`MAX_BYTES`] were written behind it: both kernels together hold far less, so the receiving
-//!   program must have read it. Therefore a fast source is never held up by the window.
+//! - when more was written behind it than both kernels together hold, so that the receiving program must have
+//!   read it: [`MAX_BYTES`] where nothing better is known. Therefore a fast source is never held up by the window.
 //!
 //! When the connection breaks, the window is thrown away and the source reads again from the committed
 //! cursor. Nothing here holds event bytes. Time is passed in; the window never asks a clock.
@@ -14,16 +14,13 @@ use muster_shared::cursor::Cursor;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Most bytes that may be written and not committed. Linux gives a TCP connection 4 MiB to send and 6 MiB to
+/// Most bytes that may be written and not committed, if the receiver's buffer is not known. Linux gives a TCP connection 4 MiB to send and 6 MiB to
 /// receive by default; ten times that leaves room for tuned hosts and for TLS.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A window of marks is kept in at most this many groups by time, so that many small deliveries need little
 /// memory; a group is committed when its youngest mark is due.
 const GROUPS: u32 = 64;
-
-/// A group ends after this many bytes as well, so that the limit by bytes stays fine.
-const GROUP_BYTES: u64 = MAX_BYTES / 64;
 
 /// Something that may be committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +50,8 @@ struct Group<L> {
 #[derive(Debug)]
 pub struct Window<L> {
     length: Duration,
+    /// Most bytes that both kernels hold.
+    held: u64,
     groups: VecDeque<Group<L>>,
     /// Events written behind the last mark, by lane.
     unmarked: Vec<(L, u64)>,
@@ -64,11 +63,13 @@ pub struct Window<L> {
 }
 
 impl<L: Clone + PartialEq> Window<L> {
-    /// The window of a connection made at `now`.
+    /// The window of a connection made at `now`, whose two kernels together hold `held` bytes at most; no more
+    /// than [`MAX_BYTES`] are believed.
     #[must_use]
-    pub fn new(length: Duration, now: Instant) -> Self {
+    pub fn new(length: Duration, held: u64, now: Instant) -> Self {
         Self {
             length,
+            held: held.min(MAX_BYTES),
             groups: VecDeque::new(),
             unmarked: Vec::new(),
             bytes: 0,
@@ -117,7 +118,8 @@ impl<L: Clone + PartialEq> Window<L> {
         if let Some(last) = self.groups.iter_mut().rev().take(16).find(|g| g.commit.lane == commit.lane)
             && last.commit.epoch == commit.epoch
             && written.saturating_sub(last.opened) <= step
-            && self.bytes - last.first_byte <= GROUP_BYTES
+            // A group ends after this many bytes as well, so that the limit by bytes stays fine.
+            && self.bytes - last.first_byte <= self.held / u64::from(GROUPS)
         {
             last.commit.cursor = commit.cursor;
             last.written = written;
@@ -141,7 +143,7 @@ impl<L: Clone + PartialEq> Window<L> {
         let mut due = Vec::new();
         while let Some(group) = self.groups.front() {
             let old_enough = time.saturating_sub(group.written) >= self.length;
-            let pushed_out = self.bytes - group.last_byte >= MAX_BYTES;
+            let pushed_out = self.bytes - group.last_byte >= self.held;
             if !old_enough && !pushed_out {
                 break;
             }
@@ -200,8 +202,12 @@ mod tests {
 
     /// Runs steps, each at a time in milliseconds, on a window of one second.
     fn run(steps: &[(u64, Step)]) {
+        run_with(MAX_BYTES, steps);
+    }
+
+    fn run_with(held: u64, steps: &[(u64, Step)]) {
         let start = Instant::now();
-        let mut window = Window::new(Duration::from_secs(1), start);
+        let mut window = Window::new(Duration::from_secs(1), held, start);
         for (number, (at, step)) in steps.iter().enumerate() {
             let now = start + Duration::from_millis(*at);
             match step {
@@ -279,6 +285,29 @@ mod tests {
     }
 
     #[test]
+    fn what_known_buffers_pushed_out_is_due_at_once() {
+        run_with(
+            64_000,
+            &[
+                (0, write(1, 1_000, 1)),
+                (0, Mark(1, 1)),
+                // A sixty-fourth of the limit ends a group.
+                (1, write(1, 1_001, 1)),
+                (1, Mark(1, 2)),
+                (2, write(1, 62_998, 63)),
+                (2, Due(&[])),
+                (3, write(1, 1, 1)),
+                (3, Due(&[(1, 1)])),
+                (4, write(1, 1_001, 1)),
+                (4, Due(&[(1, 2)])),
+                (4, Uncommitted(1, 65)),
+            ],
+        );
+        // What nobody's kernel holds is not believed.
+        run_with(u64::MAX, &[(0, Mark(1, 1)), (1, write(1, MAX_BYTES, 1)), (1, Due(&[(1, 1)]))]);
+    }
+
+    #[test]
     fn marks_close_together_become_one_and_lanes_stay_apart() {
         run(&[
             (0, Mark(1, 1)),
@@ -297,7 +326,7 @@ mod tests {
     #[test]
     fn memory_is_bounded_by_groups_not_by_marks() {
         let start = Instant::now();
-        let mut window = Window::new(Duration::from_secs(30), start);
+        let mut window = Window::new(Duration::from_secs(30), MAX_BYTES, start);
         for n in 0..30_000 {
             window.wrote(&1, 400, 1);
             window.mark(commit(1, n), start + Duration::from_millis(n));

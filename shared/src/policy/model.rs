@@ -222,6 +222,11 @@ pub struct DestinationSpec {
     /// again after a break.
     #[serde(default = "default_window")]
     pub replay_window_ms: u64,
+    /// Most bytes that the receiver's kernel keeps unread for one connection (TCP and TLS), if that is known: on
+    /// Linux the third number of `net.ipv4.tcp_rmem`, or twice what the input's settings ask for. What was written
+    /// before so many bytes has been read, and is not sent again however young it is. 64 KiB to 64 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receiver_buffer_bytes: Option<u64>,
 }
 
 fn default_heartbeat() -> u64 {

@@ -58,6 +58,7 @@ mod tests {
                         },
                         "heartbeat_seconds": 0,
                         "replay_window_ms": 1,
+                        "receiver_buffer_bytes": 65_536,
                     },
                 },
             },
@@ -158,8 +159,10 @@ mod tests {
                     _ => json!(-1),
                 };
                 if let Some(target) = document.pointer_mut(&place) {
-                    // Serde's JSON takes a list for a struct; the reader of policies does not (see `parse`).
-                    if !(target.is_object() && value.is_array()) {
+                    // Serde's JSON takes a list for a struct; the reader of policies does not (see `parse`). An
+                    // earlier edit may have put something else where the struct was.
+                    let of_struct = target.is_object() || full().pointer(&place).is_some_and(Value::is_object);
+                    if !(of_struct && value.is_array()) {
                         *target = value;
                     }
                 }

@@ -21,6 +21,9 @@ use std::time::Duration;
 /// Receive buffer of a connection: small, so that what a killed receiver had not read is little.
 const RECEIVE_BUFFER: usize = 256 * 1024;
 
+/// Most bytes that the kernel keeps unread for a connection: Linux doubles what is asked for.
+pub const UNREAD_BYTES: u64 = 2 * RECEIVE_BUFFER as u64;
+
 /// How soon a thread notices that it is to end.
 const TICK: Duration = Duration::from_millis(20);
 

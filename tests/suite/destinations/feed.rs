@@ -97,6 +97,7 @@ impl Rig {
             format: FormatSpec::default(),
             heartbeat_seconds: 0,
             replay_window_ms: WINDOW.as_millis() as u64,
+            receiver_buffer_bytes: None,
         };
         change(&mut spec);
         let config = DestinationConfig::build("siem", &spec, Path::new(secrets.path())).unwrap();

@@ -8,7 +8,7 @@ mod udp;
 
 pub use error::{TransportError, explain};
 
-use super::config::Transport;
+use super::config::{DestinationConfig, Transport};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UdpSocket;
@@ -84,28 +84,38 @@ impl Patience {
 pub enum Connection {
     /// Datagrams.
     Datagrams(UdpSocket),
-    /// A stream, plain or in TLS, and how long its kernel waits.
-    Stream(Box<dyn ByteStream>, Patience),
+    /// A stream, plain or in TLS.
+    Stream {
+        /// The stream.
+        stream: Box<dyn ByteStream>,
+        /// How long its kernel waits.
+        patience: Patience,
+        /// Most bytes that both kernels hold; more than the replay window's own limit where that is not known.
+        held: u64,
+    },
 }
 
 /// Connects to the receiver.
 ///
 /// # Errors
 /// [`TransportError`], whose text says what was tried, why it failed and what to do.
-pub async fn connect(transport: &Transport, hold: Duration) -> Result<Connection, TransportError> {
-    match transport {
+pub async fn connect(config: &DestinationConfig) -> Result<Connection, TransportError> {
+    let hold = config.hold();
+    match &config.transport {
         Transport::Udp { address, .. } => udp::connect(address).await.map(Connection::Datagrams),
         Transport::Tcp { address, .. } => {
             let stream = tcp::connect(address).await?;
+            let held = tcp::held(&stream, config.receiver_buffer);
             let patience = Patience::new(&stream, hold);
-            Ok(Connection::Stream(Box::new(stream), patience))
+            Ok(Connection::Stream { stream: Box::new(stream), patience, held })
         }
         Transport::Tls { address, tls, .. } => {
-            let config = tls::client_config(tls).await?;
+            let trust = tls::client_config(tls).await?;
             let stream = tcp::connect(address).await?;
+            let held = tcp::held(&stream, config.receiver_buffer);
             let patience = Patience::new(&stream, hold);
-            let stream = tls::handshake(address, tls, config, stream).await?;
-            Ok(Connection::Stream(Box::new(stream), patience))
+            let stream = tls::handshake(address, tls, trust, stream).await?;
+            Ok(Connection::Stream { stream: Box::new(stream), patience, held })
         }
     }
 }

@@ -28,6 +28,30 @@ const KEEPALIVE_PROBES: u32 = 3;
 #[cfg(target_os = "linux")]
 const UNSENT_LIMIT: u32 = 256 * 1024;
 
+/// What is on its way beside the two kernels' buffers: TLS keeps up to 64 KiB that it may not write yet, and a
+/// kernel takes a last write whole.
+const BETWEEN: u64 = 128 * 1024;
+
+/// Most bytes that both kernels hold of what was written, when the receiver's keeps `receiver_buffer` unread at
+/// most. This side's buffer, which would grow to megabytes, is set to the same: more cannot be on its way to good
+/// use. `u64::MAX` if either is not known.
+pub(super) fn held(stream: &TcpStream, receiver_buffer: Option<u64>) -> u64 {
+    let Some(theirs) = receiver_buffer else { return u64::MAX };
+    let socket = SockRef::from(stream);
+    let ours = usize::try_from(theirs)
+        .map_err(io::Error::other)
+        .and_then(|size| socket.set_send_buffer_size(size))
+        .and_then(|()| socket.send_buffer_size());
+    match ours {
+        // A size set by hand is not changed by the kernel any more.
+        Ok(ours) => theirs + ours as u64 + BETWEEN,
+        Err(error) => {
+            tracing::debug!(%error, "cannot set the send buffer of a connection");
+            u64::MAX
+        }
+    }
+}
+
 /// Addresses of a receiver.
 pub(super) async fn lookup(address: &Address) -> Result<Vec<SocketAddr>, TransportError> {
     let fail = |reason: String| TransportError::Lookup { host: address.host.clone(), reason };

@@ -14,6 +14,7 @@ use super::route::MAX_DESTINATIONS;
 use crate::event::SourceKind;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 mod address;
 mod certificate;
@@ -68,6 +69,9 @@ const MAX_NAME: usize = 63;
 const MAX_DESCRIPTION: usize = 1_000;
 /// Longest replay window: what a partition must be able to give again.
 const MAX_WINDOW_MS: u64 = 600_000;
+
+/// Below, a connection would not keep a network busy; above, the replay window's own limit rules anyway.
+const RECEIVER_BUFFER_BYTES: RangeInclusive<u64> = 64 * 1024..=64 * 1024 * 1024;
 /// Longest pause between heartbeats.
 const MAX_HEARTBEAT_SECONDS: u64 = 86_400;
 
@@ -447,6 +451,18 @@ impl Check {
                 format!("{path}.replay_window_ms"),
                 "is 0: what the network had not delivered when a connection broke is lost".to_owned(),
             );
+        }
+        if let Some(bytes) = destination.receiver_buffer_bytes {
+            self.receiver_buffer(&format!("{path}.receiver_buffer_bytes"), bytes, &destination.transport);
+        }
+    }
+
+    fn receiver_buffer(&mut self, path: &str, bytes: u64, transport: &TransportSpec) {
+        if !RECEIVER_BUFFER_BYTES.contains(&bytes) {
+            let (least, most) = (RECEIVER_BUFFER_BYTES.start(), RECEIVER_BUFFER_BYTES.end());
+            self.error(path, format!("{bytes} is not between {least} and {most}"));
+        } else if matches!(transport, TransportSpec::Udp { .. }) {
+            self.warning(path, "has no effect over udp, which sends nothing again".to_owned());
         }
     }
 

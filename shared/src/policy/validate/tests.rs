@@ -41,7 +41,7 @@ fn all_problems_of_a_document_are_listed_at_once() {
 
 #[test]
 fn each_mistake_is_named_with_its_place() {
-    let cases: [(&str, &str); 23] = [
+    let cases: [(&str, &str); 24] = [
         (
             "sources: {a: {kind: audit_journal, journal: QAUDJRN}}",
             "error: sources.a.journal: `QAUDJRN` is no journal; write LIBRARY/NAME, for example QSYS/QAUDJRN",
@@ -111,6 +111,10 @@ fn each_mistake_is_named_with_its_place() {
             "warning: destinations.a.transport: UDP loses events without notice when the network or the receiver is busy; prefer tls or tcp",
         ),
         (
+            "destinations: {a: {transport: {kind: tcp, address: 'a:1'}, receiver_buffer_bytes: 4096}}",
+            "error: destinations.a.receiver_buffer_bytes: 4096 is not between 65536 and 67108864",
+        ),
+        (
             "destinations: {a: {transport: {kind: tls, address: 'a:1', ca_pem: x}}}",
             "error: destinations.a.transport.ca_pem: holds no certificate; paste the text from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----",
         ),
@@ -140,6 +144,15 @@ fn each_mistake_is_named_with_its_place() {
         let first = seen.iter().find(|p| !p.contains("there is none, so nothing is"));
         assert_eq!(first.map(String::as_str), Some(expected), "{spec}: {seen:?}");
     }
+}
+
+#[test]
+fn a_known_buffer_of_a_receiver_is_of_no_use_over_udp() {
+    let seen =
+        problems("destinations: {a: {transport: {kind: udp, address: 'a:1'}, receiver_buffer_bytes: 65536}}");
+    let expected =
+        "warning: destinations.a.receiver_buffer_bytes: has no effect over udp, which sends nothing again";
+    assert!(seen.iter().any(|problem| problem == expected), "{seen:?}");
 }
 
 #[test]
