@@ -63,6 +63,8 @@ pub struct App {
     pub stopping: AtomicBool,
     /// Tells connections that have nothing to do to end.
     pub ending: tokio_util::sync::CancellationToken,
+    /// Tasks of WebSockets.
+    pub links: tokio_util::task::TaskTracker,
     /// Live WebSocket sessions.
     pub sessions: AtomicUsize,
     /// Most of them at a time.

@@ -6,34 +6,24 @@ use crate::config::{Config, FirstStart};
 use crate::event_hub::{self, EventHub};
 use crate::fleet::history::{History, record_each_span};
 use crate::fleet::{Fleet, effective};
-use crate::gateway::listener::{self, Lanes};
-use crate::gateway::{self, outbox::Farewell, overload::Gates, websocket};
+use crate::gateway::front::{self, Desk, FrontError};
+use crate::gateway::{self, outbox::Farewell, overload::Gates};
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
 use crate::identity::authority::{Authority, AuthorityError};
 use crate::identity::file::{self, FileError, failed};
 use crate::identity::life;
-use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::pending::Pending;
 use crate::identity::secret;
-use crate::identity::tls::{self, AgentVerifier, ServerCertificate, TlsError};
+use crate::identity::tls::{AgentVerifier, ServerCertificate, TlsError};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
 use crate::store::{Batch, SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
-use actix_http::HttpService;
-use actix_server::{Server, ServerHandle};
-use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
-use actix_tls::accept::rustls_0_23::TlsStream;
-use actix_web::dev::{AppConfig, Extensions};
-use actix_web::middleware::Compress;
-use actix_web::rt::net::TcpStream;
-use actix_web::{App as HttpApp, web};
-use futures_util::FutureExt as _;
+use actix_server::ServerHandle;
 use jiff::Timestamp;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -42,18 +32,10 @@ use zeroize::Zeroizing;
 
 /// How often effective configurations that nobody runs are deleted.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-/// How long connections have to end on shutdown, in seconds.
-const SHUTDOWN_SECONDS: u64 = 5;
 /// Connections that the system holds until they are accepted; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 4_096;
-/// Head of a request must be in by then.
-const REQUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// How often the files of the company's certificate are looked at.
 const FILES_EVERY: Duration = Duration::from_secs(10);
-/// A client that does not finish its part of closing is left to itself.
-const DISCONNECT_DEADLINE: Duration = Duration::from_secs(1);
-/// An idle HTTP connection is kept for this long: a poller of 30 s shall not dial each time.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// Why the controller did not start.
 #[derive(Debug, thiserror::Error)]
@@ -99,6 +81,7 @@ pub struct Running {
     pub admin_password: Option<Zeroizing<String>>,
     app: Arc<App>,
     handle: ServerHandle,
+    desk: Desk,
     server: JoinHandle<std::io::Result<()>>,
     renewal: JoinHandle<()>,
     watcher: JoinHandle<()>,
@@ -124,10 +107,19 @@ impl Running {
         self.history.abort();
         self.sweeping.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
+        // While the workers live: their tasks are the sessions.
+        self.app.links.close();
+        if tokio::time::timeout(front::SHUTDOWN, self.app.links.wait()).await.is_err() {
+            tracing::info!(
+                agents = self.app.links.len(),
+                "agents that did not end their sessions are cut off"
+            );
+        }
         self.handle.stop(true).await;
         if let Ok(Err(error)) = self.server.await {
             tracing::warn!(%error, "the server ended with an error");
         }
+        self.desk.close().await;
         self.app.store.close();
         tracing::info!("controller stopped");
     }
@@ -157,7 +149,10 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let mut old = Batch::new();
     life::forget_old_blocks(&*app.store, &mut old, now)?;
     app.store.apply(old).await?;
-    let server = listen(&app, listener)?;
+    let (server, desk) = front::listen(&app, listener).map_err(|error| match error {
+        FrontError::Tls(error) => ServeError::Tls(error),
+        FrontError::Io(source) => ServeError::Listen { address: addr, source },
+    })?;
     // Last of what can fail: a password that was shown is the one that is stored.
     let admin_password = first_user(&app, now).await?;
     let handle = server.handle();
@@ -180,6 +175,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         admin_password,
         app,
         handle,
+        desk,
         server,
         renewal,
         watcher,
@@ -239,6 +235,7 @@ fn assemble(
         stopping: AtomicBool::new(false),
         ending: tokio_util::sync::CancellationToken::new(),
         sessions: AtomicUsize::new(0),
+        links: tokio_util::task::TaskTracker::new(),
         bodies: tokio::sync::Semaphore::new(crate::gateway::body::MAX_BODIES),
     })
 }
@@ -303,54 +300,6 @@ fn host_name() -> Option<String> {
     let name = text.trim();
     let valid = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-.".contains(c));
     valid.then(|| name.to_owned())
-}
-
-fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Server, ServeError> {
-    let mut tls = tls::server_config(Arc::clone(&app.verifier), Arc::clone(&app.certificate))?;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let tls = Arc::new(tls);
-    let data = web::Data::from(Arc::clone(app));
-    let address = app.address;
-    let service = move || {
-        let (agents, ending) = (data.clone(), data.ending.clone());
-        let routes = HttpApp::new()
-            .app_data(data.clone())
-            .wrap(Compress::default())
-            .configure(crate::http::routes)
-            .into_factory()
-            .map_err(|error| error.error_response());
-        let http = HttpService::build()
-            .client_request_timeout(REQUEST_DEADLINE)
-            .client_disconnect_timeout(DISCONNECT_DEADLINE)
-            .keep_alive(KEEP_ALIVE)
-            .on_connect_ext(note_connection)
-            .graceful_shutdown_signal(move || ending.clone().cancelled_owned())
-            // WebSockets leave the HTTP server with their stream: its buffers would cost each agent 24 KB.
-            .upgrade(fn_service(move |(request, framed)| {
-                websocket::serve(agents.clone(), request, framed)
-                    .map(Ok::<(), actix_web::Error>)
-                    .boxed_local()
-            }))
-            .finish(map_config(routes, |()| AppConfig::default()));
-        let (tls, lanes) = (Arc::clone(&tls), Rc::<Lanes>::default());
-        fn_service(move |tcp: TcpStream| listener::shake(tcp, Arc::clone(&tls), Rc::clone(&lanes)))
-            .and_then(http.map_err(listener::Refused::Service))
-    };
-    let server = Server::build()
-        .workers(app.config.workers.max(1))
-        .shutdown_timeout(SHUTDOWN_SECONDS)
-        .disable_signals()
-        .listen("controller", listener, service)
-        .map_err(|source| ServeError::Listen { address, source })?;
-    Ok(server.run())
-}
-
-/// Attaches what the handshake told to the connection.
-fn note_connection(stream: &TlsStream<TcpStream>, data: &mut Extensions) {
-    let (socket, session) = stream.get_ref();
-    let Ok(address) = socket.peer_addr() else { return };
-    let certificate = session.peer_certificates().and_then(<[_]>::first);
-    data.insert(ConnectionInfo { address, peer: certificate.and_then(Peer::from_der) });
 }
 
 /// Deletes effective configurations that nobody runs any more, from time to time.

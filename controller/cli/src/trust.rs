@@ -70,7 +70,10 @@ impl Authority {
                 "the authority's certificate cannot be used: {error}; log in again with --ca"
             ))
         })?;
-        Ok(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+        let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        // The controller serves whoever names the protocol beside its agents, not among them.
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod admission;
 pub mod body;
 pub mod claim;
 pub mod foreign;
+pub mod front;
 pub mod listener;
 pub mod liveness;
 pub mod outbox;

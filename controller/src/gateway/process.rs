@@ -222,10 +222,10 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
         return Verdict::Refuse(refusal(&message.instance_uid, text));
     };
     if let Some(reason) = suspicion {
-        life::suspect(app, id, channel.from, &reason).await;
+        Box::pin(life::suspect(app, id, channel.from, &reason)).await;
     }
     if message.agent_description.is_some()
-        && let Err(error) = life::look_at_place(app, id, channel.from).await
+        && let Err(error) = Box::pin(life::look_at_place(app, id, channel.from)).await
     {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "partition not stored");
     }

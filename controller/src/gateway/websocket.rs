@@ -24,7 +24,7 @@ use actix_tls::accept::rustls_0_23::TlsStream;
 use actix_web::http::header;
 use actix_web::rt::net::TcpStream;
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt as _;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
@@ -57,18 +57,20 @@ pub(crate) fn endpoint(app: &App, head: &RequestHead, scheme: &str) -> String {
 /// Always.
 pub async fn no_upgrade(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
     let connection = crate::http::connection(&request)?;
-    let _ = admission(&app, request.head(), &connection).await?;
+    let _ = admission(&app, authorization(request.head()), &connection).await?;
     Err(ApiError::not_an_upgrade(&HandshakeError::NoWebsocketUpgrade))
+}
+
+fn authorization(head: &RequestHead) -> Option<String> {
+    head.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned)
 }
 
 /// Who asks, by certificate or token.
 async fn admission(
     app: &web::Data<App>,
-    head: &RequestHead,
+    authorization: Option<String>,
     connection: &ConnectionInfo,
 ) -> Result<Admission, ApiError> {
-    let authorization = head.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
-    let authorization = authorization.map(str::to_owned);
     let (app, connection) = (app.clone(), connection.clone());
     let from = connection.address;
     let admit = async move { admit(&app, &connection, authorization.as_deref(), Timestamp::now()).await };
@@ -80,37 +82,92 @@ async fn admission(
 /// The stream below a connection.
 pub type Stream = TlsStream<TcpStream>;
 
-/// Serves a connection that asks for an upgrade, to its end.
-pub async fn serve(app: web::Data<App>, request: Request, mut framed: Framed<Stream, h1::Codec>) {
-    let admitted = prepare(&app, &request).await;
-    let (channel, connection, arrival) = match admitted {
-        Ok(admitted) => admitted,
-        Err(error) => return refuse(framed, &error).await,
-    };
-    let accepted = handshake_response(request.head()).finish().drop_body();
+/// Serves a connection that asks for an upgrade, to its end, in a task of its own: the one that it came in holds
+/// what HTTP and the handshake needed, which is several times what a session needs for days.
+pub fn serve(app: &web::Data<App>, request: Request, framed: Framed<Stream, h1::Codec>) {
+    let session = session(app.clone(), request, framed);
+    actix_web::rt::spawn(app.links.track_future(session));
+}
+
+async fn session(app: web::Data<App>, request: Request, framed: Framed<Stream, h1::Codec>) {
+    // Boxed, as everything that ends long before the session does: a future has room for its largest part.
+    if let Some(mut link) = Box::pin(open(app, request, framed)).await {
+        let end = link.serve().await;
+        Box::pin(part(link, end)).await;
+    }
+}
+
+/// What a request says, without the buffers that it came in: thousands wait to be let in at the same time.
+struct Asked {
+    path: String,
+    authorization: Option<String>,
+    endpoint: String,
+    connection: Option<ConnectionInfo>,
+    /// The answer if it is let in.
+    upgrade: Result<Response<()>, HandshakeError>,
+}
+
+impl Asked {
+    fn of(app: &App, request: &Request) -> Self {
+        let head = request.head();
+        Self {
+            path: head.uri.path().to_owned(),
+            authorization: authorization(head),
+            endpoint: endpoint(app, head, "wss"),
+            connection: request.conn_data::<ConnectionInfo>().cloned(),
+            upgrade: verify_handshake(head).map(|()| handshake_response(head).finish().drop_body()),
+        }
+    }
+}
+
+/// Upgrades; `None` if the connection was refused.
+async fn open(
+    app: web::Data<App>,
+    request: Request,
+    framed: Framed<Stream, h1::Codec>,
+) -> Option<Box<Connection>> {
+    let asked = Asked::of(&app, &request);
     drop(request);
-    let sent = framed.send((accepted, BodySize::None).into());
+    let mut parts = framed.into_parts();
+    (parts.read_buf, parts.write_buf) = (BytesMut::from(&parts.read_buf[..]), BytesMut::new());
+    let admitted = prepare(&app, asked).await;
+    let mut framed = Framed::from_parts(parts);
+    let Admitted { channel, address, arrival, upgrade } = match admitted {
+        Ok(admitted) => admitted,
+        Err(error) => {
+            refuse(framed, &error).await;
+            return None;
+        }
+    };
+    let sent = framed.send((upgrade, BodySize::None).into());
     if !matches!(tokio::time::timeout(SEND_DEADLINE, sent).await, Ok(Ok(()))) {
         // It is gone before it began; the next connection of this agent finds that out by itself.
-        tracing::debug!(from = %connection.address, "agent went away during the upgrade");
+        tracing::debug!(from = %address, "agent went away during the upgrade");
     }
     let FramedParts { io, read_buf, .. } = framed.into_parts();
     let socket = Socket::new(io, &read_buf, MAX_AGENT_MESSAGE_BYTES);
-    drop(read_buf);
-    run(app, channel, connection, arrival, socket).await;
+    app.sessions.fetch_add(1, Ordering::Relaxed);
+    tracing::info!(agent_id = channel.agent().map(tracing::field::display), from = %address, "agent connected");
+    Some(Box::new(Connection { app, channel, address, socket, probes: Vec::new(), arrival }))
+}
+
+/// A connection that is let in.
+struct Admitted {
+    channel: Channel,
+    address: SocketAddr,
+    /// Held until its first report is answered.
+    arrival: Option<Place>,
+    upgrade: Response<()>,
 }
 
 /// Everything that is decided before the upgrade.
-async fn prepare(
-    app: &web::Data<App>,
-    request: &Request,
-) -> Result<(Channel, ConnectionInfo, Option<Place>), ApiError> {
-    let head = request.head();
-    if head.uri.path() != PATH {
+async fn prepare(app: &web::Data<App>, asked: Asked) -> Result<Admitted, ApiError> {
+    let Asked { path, authorization, endpoint, connection, upgrade } = asked;
+    if path != PATH {
         return Err(ApiError::not_found(format!("WebSockets are taken at {PATH} only")));
     }
-    let connection = request.conn_data::<ConnectionInfo>().cloned();
     let connection = connection.ok_or_else(|| ApiError::unauthorised("no-connection", "TLS only"))?;
+    let address = connection.address;
     if app.is_stopping() {
         return Err(ApiError::unavailable("the controller is shutting down", 2));
     }
@@ -118,9 +175,9 @@ async fn prepare(
     if places >= app.max_sessions {
         return Err(ApiError::unavailable("the controller has as many connections as it can hold", 10));
     }
-    let admission = admission(app, head, &connection).await?;
+    let admission = admission(app, authorization, &connection).await?;
     // Only what can be upgraded claims the identity.
-    verify_handshake(head).map_err(|error| ApiError::not_an_upgrade(&error))?;
+    let upgrade = upgrade.map_err(|error| ApiError::not_an_upgrade(&error))?;
     // A place is held until the first report is answered; who enrols has one while its request is worked on.
     let arrival = match &admission {
         Admission::Agent { .. } | Admission::Foreign { .. } => {
@@ -133,15 +190,14 @@ async fn prepare(
     };
     let claim = match &admission {
         Admission::Agent { id } | Admission::Foreign { agent: Some(id), .. } => {
-            Some(claim_socket(app, *id, connection.address).await?)
+            Some(claim_socket(app, *id, address).await?)
         }
         Admission::Renewing { .. } | Admission::Enrolling { .. } | Admission::Foreign { agent: None, .. } => {
             None
         }
     };
-    let endpoint = endpoint(app, head, "wss");
-    let channel = Channel { admission, claim, from: connection.address.ip(), endpoint };
-    Ok((channel, connection, arrival))
+    let channel = Channel { admission, claim, from: address.ip(), endpoint };
+    Ok(Admitted { channel, address, arrival, upgrade })
 }
 
 /// Answers with a problem and closes.
@@ -188,22 +244,11 @@ struct Connection {
     arrival: Option<Place>,
 }
 
-async fn run(
-    app: web::Data<App>,
-    channel: Channel,
-    connection: ConnectionInfo,
-    arrival: Option<Place>,
-    socket: Socket<Stream>,
-) {
-    app.sessions.fetch_add(1, Ordering::Relaxed);
-    let agent = channel.agent();
-    let address = connection.address;
-    let mut link = Connection { app: app.clone(), channel, address, socket, probes: Vec::new(), arrival };
-    tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, "agent connected");
-    let end = link.serve().await;
+/// Ends a session.
+async fn part(link: Box<Connection>, end: End) {
     let agent = link.channel.agent();
-    tracing::info!(agent_id = agent.map(tracing::field::display), from = %connection.address, ?end, "agent disconnected");
-    let Connection { socket, channel: Channel { claim, .. }, .. } = link;
+    let Connection { app, address, socket, channel: Channel { claim, .. }, .. } = *link;
+    tracing::info!(agent_id = agent.map(tracing::field::display), from = %address, ?end, "agent disconnected");
     if let End::Close(code, why) = end {
         // A peer that does not take the close frame is gone: nothing is lost.
         let _ = tokio::time::timeout(SEND_DEADLINE, socket.close(code, why)).await;
@@ -239,7 +284,7 @@ impl Connection {
                     liveness.heard(Instant::now());
                     self.alive();
                     match heard {
-                        Ok(heard) => self.hear(heard).await,
+                        Ok(heard) => Box::pin(self.hear(heard)).await,
                         Err(Broken::Lost) => Err(End::Gone),
                         Err(Broken::TooBig) => Err(End::Close(CloseCode::Size, TOO_BIG)),
                         Err(Broken::Protocol(_)) => {
@@ -247,7 +292,7 @@ impl Connection {
                         }
                     }
                 }
-                () = outbox.changed() => self.speak(outbox.take()).await,
+                () = outbox.changed() => Box::pin(self.speak(outbox.take())).await,
                 () = &mut wake => {
                     let due = liveness.due(Instant::now());
                     wake.as_mut().reset(liveness.next());
@@ -343,7 +388,14 @@ impl Connection {
                 return Err(End::Close(CloseCode::Protocol, "this is no OpAMP message"));
             }
         };
-        let settled = foreign::settle(&self.app, &mut self.channel, By::Socket, self.address, &message).await;
+        let settled = match self.channel.admission {
+            Admission::Foreign { .. } => {
+                let settle =
+                    foreign::settle(&self.app, &mut self.channel, By::Socket, self.address, &message);
+                Box::pin(settle).await
+            }
+            Admission::Agent { .. } | Admission::Renewing { .. } | Admission::Enrolling { .. } => None,
+        };
         let verdict = match settled {
             Some(verdict) => verdict,
             None => process(&self.app, &self.channel, &mut message).await,

@@ -38,10 +38,12 @@ impl Api {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes())?)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ClientConfig::builder_with_provider(provider)
+        let mut tls = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
+        // As every HTTP client does.
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let client = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(DEADLINE).build()?;
         let mut api = Self { client, base: format!("https://{address}/api/v1"), session: String::new() };
         let request = LoginRequest { user: user.to_owned(), password: password.to_owned() };
