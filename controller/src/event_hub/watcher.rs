@@ -2,7 +2,8 @@
 
 use super::EventHub;
 use crate::app::App;
-use crate::fleet::{roll_up, view};
+use crate::fleet::roll_up::{self, Line};
+use crate::fleet::view;
 use jiff::Timestamp;
 use muster_proto::api::{AgentEvent, AgentSummary, FleetEvent, FleetView};
 use muster_shared::id::AgentId;
@@ -116,7 +117,8 @@ pub async fn run(app: Arc<App>) {
         }
         let now = Timestamp::now();
         let agents = app.fleet.each(|agent| view::summary(agent, now));
-        let fleet = fleet_event(&roll_up::fleet(&agents, now));
+        let lines: Vec<Line> = agents.iter().map(Line::from).collect();
+        let fleet = fleet_event(&roll_up::fleet(&lines, now));
         tell(&app.events, seen.look(&agents, fleet));
         app.events.0.looked.send_replace(true);
     }
@@ -161,7 +163,10 @@ mod tests {
 
     #[test]
     fn only_what_changed_since_the_last_look_is_told() {
-        let fleet = |agents: &[AgentSummary]| fleet_event(&roll_up::fleet(agents, Timestamp::UNIX_EPOCH));
+        let fleet = |agents: &[AgentSummary]| {
+            let lines: Vec<Line> = agents.iter().map(Line::from).collect();
+            fleet_event(&roll_up::fleet(&lines, Timestamp::UNIX_EPOCH))
+        };
         let mut seen = Seen::default();
         let mut look = |agents: &[AgentSummary]| seen.look(agents, fleet(agents));
         let both = [agent(1, true), agent(2, true)];

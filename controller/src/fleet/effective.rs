@@ -94,7 +94,7 @@ pub fn text(store: &dyn Store, id: TextId) -> Result<Option<String>, StoreError>
 pub async fn sweep(app: &App) -> Result<(), StoreError> {
     let _alone = app.fleet.texts().changing.write().await;
     let named: HashSet<TextId> =
-        app.fleet.each(|agent| agent.observed.effective).into_iter().flatten().collect();
+        app.fleet.each(|agent| agent.config.effective).into_iter().flatten().collect();
     let keys: HashSet<String> = named.iter().map(TextId::key).collect();
     let mut after: Option<String> = None;
     loop {

@@ -3,6 +3,7 @@
 //! or goes.
 
 use super::agent::Agent;
+use super::config_state::ConfigState;
 use super::configs::{ConfigBook, StoredConfig};
 use super::effective::Texts;
 use super::link::Link;
@@ -51,12 +52,13 @@ impl Fleet {
         let configs = ConfigBook::load(store)?;
         for (_, record) in store::scan_json::<AgentRecord>(store, record::PREFIX)? {
             let observed = store::get_json(store, &Observed::key(record.id))?.unwrap_or_default();
+            let state = store::get_json(store, &ConfigState::key(record.id))?.unwrap_or_default();
             let desired = match record.foreign {
                 Some(_) => configs.desired(&record),
                 None => book.desired(&record.labels),
             };
             let id = record.id;
-            let mut agent = Agent::new(record, observed, desired);
+            let mut agent = Agent::new(record, observed, state, desired);
             agent.outage = outages.remove(&id).map(Box::new);
             agents.insert(id, Arc::new(Mutex::new(agent)));
         }
@@ -185,7 +187,7 @@ impl Fleet {
             // Records are written by one at a time, so nobody else adds the same agent.
             if book.edition() == edition {
                 let id = record.id;
-                let agent = Agent::new(record, Observed::default(), desired);
+                let agent = Agent::new(record, Observed::default(), ConfigState::default(), desired);
                 agents.insert(id, Arc::new(Mutex::new(agent)));
                 return;
             }

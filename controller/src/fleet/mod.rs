@@ -1,10 +1,11 @@
 //! What is known of every agent: what was decided about it ([`record`]), what it last said of itself
-//! ([`observed`]), what its counters say ([`rates`]), and whether it is there ([`link`]).
+//! ([`observed`], [`config_state`]), what its counters say ([`rates`]), and whether it is there ([`link`]).
 //!
 //! [`view`] and [`roll_up`] turn that into answers; they are functions of values and the time.
 
 pub mod agent;
 pub mod baseline;
+pub mod config_state;
 pub mod configs;
 pub mod effective;
 pub mod health;

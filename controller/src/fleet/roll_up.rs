@@ -30,13 +30,49 @@ fn add(a: PerSecond, b: PerSecond) -> PerSecond {
     }
 }
 
+/// What counts of one agent.
+#[derive(Debug, Clone, Copy)]
+pub struct Line {
+    /// Whether it is there.
+    pub connection: Connection,
+    /// The one state.
+    pub state: AgentState,
+    /// Healthy as it last said, and nothing is wrong with it from the controller's side.
+    pub healthy: bool,
+    /// It has a silent source.
+    pub silent: bool,
+    /// It has a noisy source.
+    pub noisy: bool,
+    /// Where it stands with its policy.
+    pub policy: PolicyState,
+    /// Its rates.
+    pub rates: RateWindow,
+    /// Greatest lag of its destinations in milliseconds.
+    pub lag_ms: u64,
+}
+
+impl From<&AgentSummary> for Line {
+    fn from(agent: &AgentSummary) -> Self {
+        let has = |kind| agent.flags.iter().any(|flag| flag.kind == kind);
+        Self {
+            connection: agent.connection,
+            state: agent.state,
+            healthy: agent.healthy,
+            silent: has(FlagKind::Silent),
+            noisy: has(FlagKind::Noisy),
+            policy: agent.policy.state,
+            rates: agent.rates,
+            lag_ms: agent.lag_ms,
+        }
+    }
+}
+
 /// The fleet at a glance. Health and policy of agents that are offline are not counted as healthy or
 /// unhealthy: nobody knows.
 #[must_use]
-pub fn fleet(agents: &[AgentSummary], now: Timestamp) -> FleetView {
-    let count = |f: &dyn Fn(&AgentSummary) -> bool| agents.iter().filter(|a| f(a)).count() as u64;
-    let has = |a: &AgentSummary, kind| a.flags.iter().any(|flag| flag.kind == kind);
-    let there = |a: &AgentSummary| a.connection == Connection::Connected;
+pub fn fleet(agents: &[Line], now: Timestamp) -> FleetView {
+    let count = |f: &dyn Fn(&Line) -> bool| agents.iter().filter(|a| f(a)).count() as u64;
+    let there = |a: &Line| a.connection == Connection::Connected;
     FleetView {
         at: now,
         agents: agents.len() as u64,
@@ -50,10 +86,10 @@ pub fn fleet(agents: &[AgentSummary], now: Timestamp) -> FleetView {
         failed: count(&|a| a.state == AgentState::Failed),
         planned_outage: count(&|a| a.state == AgentState::PlannedOutage),
         quarantined: count(&|a| a.state == AgentState::Quarantined),
-        silent: count(&|a| has(a, FlagKind::Silent)),
-        noisy: count(&|a| has(a, FlagKind::Noisy)),
-        policy_failed: count(&|a| a.policy.state == PolicyState::Failed),
-        policy_pending: count(&|a| matches!(a.policy.state, PolicyState::Applying | PolicyState::Waiting)),
+        silent: count(&|a| a.silent),
+        noisy: count(&|a| a.noisy),
+        policy_failed: count(&|a| a.policy == PolicyState::Failed),
+        policy_pending: count(&|a| matches!(a.policy, PolicyState::Applying | PolicyState::Waiting)),
         rates: sum(agents.iter().map(|a| &a.rates)),
     }
 }
@@ -112,7 +148,7 @@ mod tests {
             agent(Connection::Reconnecting, true, PolicyState::Applying, 0.0),
             agent(Connection::NeverConnected, true, PolicyState::Waiting, 0.0),
         ];
-        let view = fleet(&agents, Timestamp::UNIX_EPOCH);
+        let view = fleet(&agents.each_ref().map(Line::from), Timestamp::UNIX_EPOCH);
         assert_eq!((view.agents, view.connected, view.offline), (5, 2, 1));
         assert_eq!((view.reconnecting, view.never_connected), (1, 1));
         assert_eq!((view.healthy, view.unhealthy), (1, 1));

@@ -2,11 +2,12 @@
 
 use super::agent::Agent;
 use super::record::Life;
+use super::roll_up::Line;
 use super::{outage, state};
 use jiff::Timestamp;
 use muster_proto::api::{
     AgentKind, AgentLife, AgentRates, AgentState, AgentSummary, AgentView, CertificateView, Connection,
-    HoldView, PlannedOutage,
+    FlagKind, HoldView, PlannedOutage,
 };
 use muster_proto::opamp::attribute;
 
@@ -18,7 +19,7 @@ const MAX_SKEW_MS: u64 = 30_000;
 pub fn state(agent: &Agent, now: Timestamp) -> (AgentState, Option<Timestamp>) {
     let said = state::level(&agent.observed);
     // With a clock that is off nothing that it says of times can be relied on.
-    let level = if skew_warning(agent.skew_ms()).is_some() { said.max(state::Level::Degraded) } else { said };
+    let level = if is_off(agent.skew_ms()).is_some() { said.max(state::Level::Degraded) } else { said };
     let planned = planned_outage(agent, now);
     let facts = state::Facts {
         connection: agent.connection(now),
@@ -35,6 +36,25 @@ pub fn state(agent: &Agent, now: Timestamp) -> (AgentState, Option<Timestamp>) {
 #[must_use]
 pub fn planned_outage(agent: &Agent, now: Timestamp) -> Option<PlannedOutage> {
     outage::present(agent.outage.as_deref(), &agent.observed, now)
+}
+
+/// What counts of it in the sums over the fleet; the same as in [`summary`], without its texts.
+#[must_use]
+pub fn line(agent: &Agent, now: Timestamp) -> Line {
+    let connection = agent.connection(now);
+    let there = connection == Connection::Connected;
+    let complaint = agent.hold().is_some() || is_off(agent.skew_ms()).is_some();
+    let has = |kind| there && agent.flags.iter().any(|flag| flag.kind == kind);
+    Line {
+        connection,
+        state: state(agent, now).0,
+        healthy: agent.observed.healthy && !complaint,
+        silent: has(FlagKind::Silent),
+        noisy: has(FlagKind::Noisy),
+        policy: agent.policy_state(now),
+        rates: agent.rates.window(!there),
+        lag_ms: agent.rates.lag_ms(),
+    }
 }
 
 /// The line of the list.
@@ -116,9 +136,14 @@ fn warnings(agent: &Agent, now: Timestamp) -> Vec<String> {
     hold.into_iter().chain(skew_warning(agent.skew_ms())).chain(refused).chain(wrong).collect()
 }
 
-/// What is wrong with an agent's clock, if it is far enough off to matter.
+/// How far a clock is off, if it is far enough to matter.
+fn is_off(skew_ms: Option<i64>) -> Option<i64> {
+    skew_ms.filter(|ms| ms.unsigned_abs() > MAX_SKEW_MS)
+}
+
+/// What is wrong with an agent's clock.
 fn skew_warning(skew_ms: Option<i64>) -> Option<String> {
-    let skew = skew_ms.filter(|ms| ms.unsigned_abs() > MAX_SKEW_MS)?;
+    let skew = is_off(skew_ms)?;
     let way = if skew > 0 { "ahead of" } else { "behind" };
     Some(format!(
         "its host's clock is {} s {way} the controller's: events carry wrong times, and certificates fail when it \

@@ -7,12 +7,12 @@ use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::agent::{CAPABILITIES, Received};
 use crate::fleet::effective::TextId;
-use crate::fleet::observed::{Observed, effective_text};
+use crate::fleet::observed::effective_text;
 use crate::fleet::redact::redact;
 use crate::identity::ca::Issued;
 use crate::identity::enrol::{self, Application, EnrolError};
 use crate::identity::life;
-use crate::store::{Batch, Condition, StoreError};
+use crate::store::{Batch, StoreError};
 use jiff::Timestamp;
 use muster_proto::opamp::capability::AgentFlags;
 use muster_proto::opamp::server_error_response::Details;
@@ -282,17 +282,11 @@ pub async fn persist(
         None => None,
     };
     let mut batch = Batch::new();
-    let version = {
-        let unstored = app.fleet.with(id, |agent| {
-            let other = text_id.is_some_and(|text| agent.take_effective(text));
-            (changed || other).then(|| agent.unstored())
-        });
-        let Some(unstored) = unstored else { return Ok(()) };
-        unstored.map(|(version, observed)| {
-            batch.put_json(Observed::key(id), Condition::Any, &observed);
-            version
-        })
-    };
+    let unstored = app.fleet.with(id, |agent| {
+        let other = text_id.is_some_and(|text| agent.take_effective(text));
+        (changed || other).then(|| agent.add_unstored(&mut batch))
+    });
+    let Some(version) = unstored else { return Ok(()) };
     if let (Some(text_id), Some(text)) = (text_id, effective) {
         texts.add_to(&mut batch, text_id, &text);
     }
@@ -308,9 +302,13 @@ pub async fn persist(
 
 /// Stores when an agent was last heard; called when it leaves.
 pub async fn persist_last_seen(app: &App, id: AgentId) {
-    app.fleet.with(id, |agent| agent.observed.last_seen = agent.last_seen);
-    if let Err(error) = persist(app, id, true, None).await {
-        tracing::warn!(agent_id = %id, %error, "last contact not stored");
+    let mut batch = Batch::new();
+    let Some(version) = app.fleet.with(id, |agent| agent.add_last_seen(&mut batch)) else { return };
+    match app.store.apply(batch).await {
+        Ok(()) => {
+            app.fleet.with(id, |agent| agent.persisted(version));
+        }
+        Err(error) => tracing::warn!(agent_id = %id, %error, "last contact not stored"),
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) fn gone(id: AgentId) -> ApiError {
 )]
 pub(super) async fn fleet(app: web::Data<App>, _: Caller) -> web::Json<FleetView> {
     let now = Timestamp::now();
-    let agents = app.fleet.each(|agent| view::summary(agent, now));
+    let agents = app.fleet.each(|agent| view::line(agent, now));
     web::Json(roll_up::fleet(&agents, now))
 }
 
@@ -269,7 +269,7 @@ pub(super) async fn policy(
     agent: web::Path<String>,
 ) -> Result<web::Json<AgentPolicyView>, ApiError> {
     let id = find(&app, &agent)?;
-    let told = app.fleet.with(id, |agent| agent.observed.effective).ok_or_else(|| gone(id))?;
+    let told = app.fleet.with(id, |agent| agent.config.effective).ok_or_else(|| gone(id))?;
     let effective = match told {
         Some(told) => effective::text(&*app.store, told)?,
         None => None,

@@ -5,6 +5,7 @@ use super::error::ApiError;
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::AgentRecord;
+use crate::fleet::config_state::ConfigState;
 use crate::fleet::configs::{LAST, MAX_BYTES, MAX_CONFIGS, MAX_FILES, PREFIX as CONFIGS, StoredConfig};
 use crate::fleet::observed::Observed;
 use crate::gateway::outbox::Farewell;
@@ -168,6 +169,7 @@ async fn forget_token(app: web::Data<App>, caller: Caller, id: String) -> Result
     if let Some(agent) = token.agent {
         batch.delete(AgentRecord::key(agent), Condition::Any);
         batch.delete(Observed::key(agent), Condition::Any);
+        batch.delete(ConfigState::key(agent), Condition::Any);
         batch.delete(StoredConfig::key(&ConfigTarget::Agent(agent)), Condition::Any);
     }
     let action = Outgoing::by_user(&caller.session.user, caller.from, "foreign-token.delete", id.as_str());

@@ -45,7 +45,7 @@ impl MetricsCache {
 
 fn measure(app: &App) -> String {
     let now = Timestamp::now();
-    let agents = app.fleet.each(|agent| view::summary(agent, now));
+    let agents = app.fleet.each(|agent| view::line(agent, now));
     let lag_ms = agents.iter().map(|a| a.lag_ms).max().unwrap_or(0);
     let up = now.duration_since(app.started).as_secs();
     let sessions = app.sessions.load(Ordering::Relaxed);

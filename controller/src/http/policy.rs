@@ -15,7 +15,7 @@ use muster_proto::api::{
     PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent, PolicyText,
     ProposalView,
 };
-use muster_shared::id::Revision;
+use muster_shared::id::{AgentId, Revision};
 use muster_shared::policy::parse::MAX_BYTES;
 use std::collections::BTreeMap;
 
@@ -321,19 +321,11 @@ pub(super) async fn status(
     let stored = live(&app, &name)?;
     let now = Timestamp::now();
     let line = |agent: &mut Agent| {
-        if !agent.record.is_selected(&stored.view.selector) {
-            return None;
-        }
-        let status = agent.policy_status(now);
-        Some(PolicyStatusAgent {
-            id: agent.record.id,
-            name: agent.observed.name(agent.record.id),
-            state: status.state,
-            reason: status.reason,
-        })
+        let selected = agent.record.is_selected(&stored.view.selector);
+        selected.then(|| (rank(agent.policy_state(now)), agent.record.id))
     };
-    let mut agents: Vec<PolicyStatusAgent> = app.fleet.each(line).into_iter().flatten().collect();
-    let count = |state: PolicyState| agents.iter().filter(|a| a.state == state).count() as u64;
+    let mut lines: Vec<(Rank, AgentId)> = app.fleet.each(line).into_iter().flatten().collect();
+    let count = |state: PolicyState| lines.iter().filter(|(r, _)| *r == rank(state)).count() as u64;
     let counted = PolicyStatus {
         name: name.into_inner(),
         revision: stored.view.revision,
@@ -343,7 +335,34 @@ pub(super) async fn status(
         waiting: count(PolicyState::Waiting),
         agents: Vec::new(),
     };
+    // Those that need somebody to look are listed whatever happens.
+    if lines.len() > MAX_LISTED {
+        lines.select_nth_unstable(MAX_LISTED);
+        lines.truncate(MAX_LISTED);
+    }
+    let shown = |agent: &mut Agent| {
+        let status = agent.policy_status(now);
+        PolicyStatusAgent {
+            id: agent.record.id,
+            name: agent.observed.name(agent.record.id),
+            state: status.state,
+            reason: status.reason,
+        }
+    };
+    let mut agents: Vec<PolicyStatusAgent> =
+        lines.into_iter().filter_map(|(_, id)| app.fleet.with(id, shown)).collect();
     agents.sort_by(|a, b| (&a.name, a.id).cmp(&(&b.name, b.id)));
-    agents.truncate(MAX_LISTED);
     Ok(web::Json(PolicyStatus { agents, ..counted }))
+}
+
+/// Who is listed first, where not all can be.
+type Rank = u8;
+
+fn rank(state: PolicyState) -> Rank {
+    match state {
+        PolicyState::Failed => 0,
+        PolicyState::Waiting => 1,
+        PolicyState::Applying => 2,
+        PolicyState::Applied => 3,
+    }
 }

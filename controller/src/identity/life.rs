@@ -7,6 +7,7 @@
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::AgentRecord;
+use crate::fleet::config_state::ConfigState;
 use crate::fleet::configs::StoredConfig;
 use crate::fleet::observed::Observed;
 use crate::fleet::record::{BLOCKED_PREFIX, Hold, Life};
@@ -262,6 +263,7 @@ pub async fn remove(
     let mut batch = Batch::new();
     batch.delete(AgentRecord::key(id), Condition::Any);
     batch.delete(Observed::key(id), Condition::Any);
+    batch.delete(ConfigState::key(id), Condition::Any);
     batch.delete(crate::fleet::outage::key(id), Condition::Any);
     for key in record.keys() {
         batch.delete(AgentRecord::owner_key(key), Condition::Any);

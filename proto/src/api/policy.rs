@@ -172,7 +172,8 @@ pub struct PolicyStatus {
     pub failed: u64,
     /// Agents that are offline and will be told when they return.
     pub waiting: u64,
-    /// The agents that it selects, by name; at most 1,000.
+    /// The agents that it selects, by name; at most 1,000, and if there are more, first those that failed, wait or
+    /// change over.
     pub agents: Vec<PolicyStatusAgent>,
 }
 

@@ -1,12 +1,14 @@
 //! One agent in memory, and what the controller answers to its messages: functions of values and the time.
 
+use super::config_state::{ConfigState, ConfigWord};
 use super::effective::TextId;
 use super::link::{self, Link};
-use super::observed::{ConfigWord, Observed};
+use super::observed::Observed;
 use super::rates::RateTracker;
 use super::record::{AgentRecord, Hold, Life};
 use crate::gateway::outbox::Outbox;
 use crate::policy::assign::Desired;
+use crate::store::{Batch, Condition};
 use jiff::{SignedDuration, Timestamp};
 use muster_proto::api::{Connection, PlannedOutage, PolicyState, PolicyStatusView, SourceFlag};
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
@@ -42,8 +44,10 @@ const MAX_BOOTS: usize = 4;
 pub struct Agent {
     /// What was decided about it.
     pub record: AgentRecord,
-    /// What it last said.
+    /// What it last said of itself.
     pub observed: Observed,
+    /// Where it stands with its configuration.
+    pub config: ConfigState,
     /// Its counters.
     pub rates: RateTracker,
     /// How it is attached.
@@ -66,10 +70,10 @@ pub struct Agent {
     pub takes_inspect: bool,
     /// Held by the poll that is under way.
     pub poll_turn: Arc<tokio::sync::Semaphore>,
-    /// Grows with each change of `observed`.
-    version: u64,
+    /// Grows with each change.
+    version: Version,
     /// The version that is stored.
-    stored: u64,
+    stored: Version,
     sequence: Option<u64>,
     steps_back: u32,
     boots: Vec<String>,
@@ -87,13 +91,20 @@ pub struct Agent {
     settings_offered: bool,
 }
 
+/// Numbers the changes of what is stored of an agent: of what it said of itself, and of its configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Version {
+    observed: u64,
+    config: u64,
+}
+
 /// What a message leads to.
 #[derive(Debug)]
 pub struct Received {
     /// The answer.
     pub reply: ServerToAgent,
-    /// `observed` has changes that must be stored before the answer is sent: of this message, or of an
-    /// earlier one that could not be stored.
+    /// There are changes that must be stored before the answer is sent: of this message, or of an earlier one that
+    /// could not be stored.
     pub changed: bool,
     /// Why a second agent seems to use this identity.
     pub suspicion: Option<String>,
@@ -102,11 +113,14 @@ pub struct Received {
 impl Agent {
     /// An agent that is not connected.
     #[must_use]
-    pub fn new(record: AgentRecord, observed: Observed, desired: Arc<Desired>) -> Self {
+    pub fn new(record: AgentRecord, observed: Observed, config: ConfigState, desired: Arc<Desired>) -> Self {
+        // What is stored later than the rest tells too that it was heard.
+        let reported = config.report.as_ref().map(|report| report.since);
         Self {
-            last_seen: observed.last_seen,
+            last_seen: observed.last_seen.max(reported),
             record,
             observed,
+            config,
             rates: RateTracker::default(),
             link: Link::Absent,
             epoch: 0,
@@ -117,8 +131,8 @@ impl Agent {
             outage: None,
             takes_inspect: false,
             poll_turn: Arc::new(tokio::sync::Semaphore::new(1)),
-            version: 0,
-            stored: 0,
+            version: Version::default(),
+            stored: Version::default(),
             sequence: None,
             steps_back: 0,
             boots: Vec::new(),
@@ -183,10 +197,14 @@ impl Agent {
         self.heard = true;
         let gap = self.follow_sequence(message.sequence_num);
         self.recognise_offer(message);
-        let before = self.carries_state(message).then(|| self.observed.clone());
-        self.observed.take(message, now);
+        if self.observed.take(message, now) {
+            self.observed.last_seen = Some(now);
+            self.version.observed += 1;
+        }
+        if message.remote_config_status.as_ref().is_some_and(|status| self.config.take(status, now)) {
+            self.version.config += 1;
+        }
         self.follow_boots(message);
-        let changed = before.is_some_and(|before| self.observed.is_news_after(before));
         // A foreign agent has no custom capabilities here: what it sends of them is not looked at.
         if self.record.foreign.is_none()
             && let Some(Ok(RatesMessage::Report(report))) =
@@ -212,10 +230,6 @@ impl Agent {
         }
         // That it was offered is stored with what the agent makes of it.
         reply.remote_config = self.offer(now);
-        if changed {
-            self.observed.last_seen = Some(now);
-            self.version += 1;
-        }
         let suspicion = self.suspicion();
         Received { reply, changed: self.version != self.stored, suspicion }
     }
@@ -227,65 +241,71 @@ impl Agent {
         let told = &status.last_remote_config_hash;
         let wanted = &self.desired.hash;
         let is_wanted = !told.is_empty() && told.len() <= 64 && crate::identity::secret::hex(told) == *wanted;
-        if is_wanted && !self.observed.offers.iter().any(|offer| offer.hash == *wanted) {
-            self.observed.offered(wanted, self.desired.policy.revision);
+        if is_wanted && !self.config.offers.iter().any(|offer| offer.hash == *wanted) {
+            self.config.offered(wanted, self.desired.policy.revision);
         }
     }
 
-    /// The message may change what is stored.
-    fn carries_state(&self, message: &AgentToServer) -> bool {
-        message.agent_description.is_some()
-            || message.health.is_some()
-            || message.remote_config_status.is_some()
-            || (message.capabilities != 0 && message.capabilities != self.observed.capabilities)
+    /// Adds what is not stored yet to `batch`; the version that this is.
+    pub fn add_unstored(&self, batch: &mut Batch) -> Version {
+        let id = self.record.id;
+        if self.version.observed != self.stored.observed {
+            batch.put_json(Observed::key(id), Condition::Any, &self.observed);
+        }
+        if self.version.config != self.stored.config {
+            batch.put_json(ConfigState::key(id), Condition::Any, &self.config);
+        }
+        self.version
     }
 
-    /// What has to be stored, with its version.
-    #[must_use]
-    pub fn unstored(&self) -> (u64, Observed) {
-        (self.version, self.observed.clone())
+    /// Adds when it was last heard; the version that this is.
+    pub fn add_last_seen(&mut self, batch: &mut Batch) -> Version {
+        self.observed.last_seen = self.last_seen;
+        self.version.observed += 1;
+        self.add_unstored(batch)
     }
 
     /// Version `version` is stored.
-    pub fn persisted(&mut self, version: u64) {
-        self.stored = self.stored.max(version);
+    pub fn persisted(&mut self, version: Version) {
+        self.stored.observed = self.stored.observed.max(version.observed);
+        self.stored.config = self.stored.config.max(version.config);
     }
 
     /// Notes the effective configuration that it told; true if it is another one than before, which has to be
     /// stored.
     pub fn take_effective(&mut self, text: TextId) -> bool {
-        let other = self.observed.effective != Some(text);
+        let other = self.config.effective != Some(text);
         if other {
-            self.observed.effective = Some(text);
-            self.version += 1;
+            self.config.effective = Some(text);
+            self.version.config += 1;
         }
         other
     }
 
     /// Forgets that the wanted policy was refused, so that it is offered again; true if it was.
     pub fn retry_refused(&mut self) -> bool {
-        let refused = self.observed.refused.as_ref().is_some_and(|r| r.hash == self.desired.hash);
+        let refused = self.config.refused.as_ref().is_some_and(|r| r.hash == self.desired.hash);
         if refused {
             self.forget_refusal();
-            self.version += 1;
+            self.version.config += 1;
             self.outbox.policy_changed();
         }
         refused
     }
 
     fn forget_refusal(&mut self) {
-        self.observed.refused = None;
+        self.config.refused = None;
         self.offered = None;
         // Its report of failure is about the try before.
-        self.observed.config.take_if(|c| c.word == ConfigWord::Failed);
+        self.config.report.take_if(|c| c.word == ConfigWord::Failed);
     }
 
     /// The wanted policy, if it has to be offered now.
     pub fn offer(&mut self, now: Timestamp) -> Option<muster_proto::opamp::AgentRemoteConfig> {
         let capabilities = AgentCapabilities(self.observed.capabilities);
         let wanted = &self.desired.hash;
-        let runs = self.observed.config.as_ref().filter(|c| c.word != ConfigWord::Unset);
-        let refused = self.observed.refused.as_ref().is_some_and(|r| r.hash == *wanted);
+        let runs = self.config.report.as_ref().filter(|c| c.word != ConfigWord::Unset);
+        let refused = self.config.refused.as_ref().is_some_and(|r| r.hash == *wanted);
         let waits = self.offered.as_ref().is_some_and(|(hash, at)| {
             hash == wanted
                 && (now.duration_since(*at) < REPEAT_AFTER
@@ -300,7 +320,7 @@ impl Agent {
         {
             return None;
         }
-        self.observed.offered(wanted, self.desired.policy.revision);
+        self.config.offered(wanted, self.desired.policy.revision);
         self.offered = Some((wanted.clone(), now));
         Some(self.desired.offer.clone())
     }
@@ -443,33 +463,41 @@ impl Agent {
         }
     }
 
-    /// Where it stands with its policy.
+    /// The word for where it stands with its policy.
     #[must_use]
-    pub fn policy_status(&self, now: Timestamp) -> PolicyStatusView {
+    pub fn policy_state(&self, now: Timestamp) -> PolicyState {
         let wanted = &self.desired.hash;
-        let refusal = self.observed.refused.as_ref().filter(|r| r.hash == *wanted);
-        let report = self.observed.config.as_ref().filter(|c| c.hash == *wanted);
-        let there = self.connection(now) == Connection::Connected;
-        let accepts =
-            AgentCapabilities(self.observed.capabilities).has(AgentCapabilities::ACCEPTS_REMOTE_CONFIG);
-        let state = match (refusal, report.map(|r| r.word)) {
-            (Some(_), _) | (None, Some(ConfigWord::Failed)) => PolicyState::Failed,
-            (None, Some(ConfigWord::Applied)) => PolicyState::Applied,
-            (None, Some(ConfigWord::Applying)) => PolicyState::Applying,
-            (None, Some(ConfigWord::Unset) | None) => {
+        let refused = self.config.refused.as_ref().is_some_and(|r| r.hash == *wanted);
+        let word = self.config.report.as_ref().filter(|c| c.hash == *wanted).map(|r| r.word);
+        match (refused, word) {
+            (true, _) | (false, Some(ConfigWord::Failed)) => PolicyState::Failed,
+            (false, Some(ConfigWord::Applied)) => PolicyState::Applied,
+            (false, Some(ConfigWord::Applying)) => PolicyState::Applying,
+            (false, Some(ConfigWord::Unset) | None) => {
+                let capabilities = AgentCapabilities(self.observed.capabilities);
                 if self.wants_nothing() {
                     PolicyState::Applied
-                } else if there && accepts {
+                } else if self.connection(now) == Connection::Connected
+                    && capabilities.has(AgentCapabilities::ACCEPTS_REMOTE_CONFIG)
+                {
                     PolicyState::Applying
                 } else {
                     PolicyState::Waiting
                 }
             }
-        };
+        }
+    }
+
+    /// Where it stands with its policy.
+    #[must_use]
+    pub fn policy_status(&self, now: Timestamp) -> PolicyStatusView {
+        let wanted = &self.desired.hash;
+        let refusal = self.config.refused.as_ref().filter(|r| r.hash == *wanted);
+        let report = self.config.report.as_ref().filter(|c| c.hash == *wanted);
         PolicyStatusView {
             wanted: Revision(self.desired.policy.revision),
-            running: self.observed.running.as_ref().map(|r| Revision(r.revision)),
-            state,
+            running: self.config.running.as_ref().map(|r| Revision(r.revision)),
+            state: self.policy_state(now),
             reason: refusal.map(|r| r.reason.clone()).unwrap_or_default(),
             since: report.map(|r| r.since),
         }

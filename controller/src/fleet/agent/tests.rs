@@ -31,7 +31,12 @@ pub(super) fn agent() -> Agent {
         heartbeat_seconds: 30,
         ..AgentRecord::fresh("019b8d7a-2da8-7657-b52d-492a9de33319".parse().unwrap(), at(0))
     };
-    let mut agent = Agent::new(record, Observed::default(), Arc::new(assign([].iter(), &Default::default())));
+    let mut agent = Agent::new(
+        record,
+        Observed::default(),
+        ConfigState::default(),
+        Arc::new(assign([].iter(), &Default::default())),
+    );
     agent.attach(1, Link::Socket { address: "127.0.0.1:1".parse().unwrap() });
     agent
 }
@@ -138,8 +143,10 @@ fn heartbeats_change_nothing_that_is_stored() {
         agent.receive(&short(2), at(2)).changed,
         "not stored yet: a repeat is not answered as if it were"
     );
-    let (version, _) = agent.unstored();
-    agent.persisted(version - 1);
+    let mut batch = Batch::new();
+    let version = agent.add_unstored(&mut batch);
+    assert!(!batch.is_empty());
+    agent.persisted(Version { config: version.config - 1, ..version });
     assert!(agent.receive(&short(2), at(2)).changed);
     agent.persisted(version);
     assert!(!agent.receive(&short(2), at(2)).changed);
@@ -255,4 +262,27 @@ fn settings_are_offered_once_until_the_agent_forgets_them() {
     assert_eq!(ask(with_status(3), accepts), (false, 1));
     assert_eq!(ask(full(0), accepts), (true, 1), "a restarted agent knows nothing");
     assert_eq!(ask(with_status(0), accepts), (false, 1), "it came back and knows");
+}
+
+#[test]
+fn sums_count_what_the_list_shows() {
+    use crate::fleet::roll_up::Line;
+    use crate::fleet::view;
+    let mut seen = agent();
+    let hash = seen.receive(&full(0), at(0)).reply.remote_config.unwrap().config_hash;
+    let mut failed = agent();
+    failed.receive(&full(0), at(0));
+    failed.receive(&status(1, &hash, RemoteConfigStatuses::Failed), at(1));
+    let mut held = agent();
+    held.record.life = Life::Revoked(crate::fleet::record::Hold {
+        at: at(0),
+        by: "admin".to_owned(),
+        reason: "stolen".to_owned(),
+    });
+    for (name, agent) in [("new", agent()), ("seen", seen), ("failed", failed), ("held", held)] {
+        for now in [at(2), at(90), at(900)] {
+            let (line, shown) = (view::line(&agent, now), Line::from(&view::summary(&agent, now)));
+            assert_eq!(format!("{line:?}"), format!("{shown:?}"), "{name} at {now}");
+        }
+    }
 }
