@@ -6,7 +6,7 @@ use crate::config::{Config, FirstStart};
 use crate::event_hub::{self, EventHub};
 use crate::fleet::history::{History, record_each_span};
 use crate::fleet::{Fleet, effective};
-use crate::gateway::front::{self, Desk, FrontError};
+use crate::gateway::front::{self, Front, FrontError};
 use crate::gateway::{self, outbox::Farewell, overload::Gates};
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
@@ -20,7 +20,6 @@ use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
 use crate::store::{Batch, SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
-use actix_server::ServerHandle;
 use jiff::Timestamp;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -80,9 +79,7 @@ pub struct Running {
     /// One-time password of the user `admin`; only at the first start.
     pub admin_password: Option<Zeroizing<String>>,
     app: Arc<App>,
-    handle: ServerHandle,
-    desk: Desk,
-    server: JoinHandle<std::io::Result<()>>,
+    front: Front,
     renewal: JoinHandle<()>,
     watcher: JoinHandle<()>,
     files: JoinHandle<()>,
@@ -107,7 +104,7 @@ impl Running {
         self.history.abort();
         self.sweeping.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
-        // While the workers live: their tasks are the sessions.
+        // While the threads live: their tasks are the sessions.
         self.app.links.close();
         if tokio::time::timeout(front::SHUTDOWN, self.app.links.wait()).await.is_err() {
             tracing::info!(
@@ -115,11 +112,7 @@ impl Running {
                 "agents that did not end their sessions are cut off"
             );
         }
-        self.handle.stop(true).await;
-        if let Ok(Err(error)) = self.server.await {
-            tracing::warn!(%error, "the server ended with an error");
-        }
-        self.desk.close().await;
+        self.front.close().await;
         self.app.store.close();
         tracing::info!("controller stopped");
     }
@@ -149,14 +142,12 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let mut old = Batch::new();
     life::forget_old_blocks(&*app.store, &mut old, now)?;
     app.store.apply(old).await?;
-    let (server, desk) = front::listen(&app, listener).map_err(|error| match error {
+    let front = front::listen(&app, listener).map_err(|error| match error {
         FrontError::Tls(error) => ServeError::Tls(error),
         FrontError::Io(source) => ServeError::Listen { address: addr, source },
     })?;
     // Last of what can fail: a password that was shown is the one that is stored.
     let admin_password = first_user(&app, now).await?;
-    let handle = server.handle();
-    let server = tokio::spawn(server);
     let renewal = tokio::spawn(renew_certificate(Arc::clone(&app)));
     let watcher = tokio::spawn(event_hub::watcher::run(Arc::clone(&app)));
     let files = tokio::spawn(watch_files(Arc::clone(&app)));
@@ -174,9 +165,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         ca_sha256,
         admin_password,
         app,
-        handle,
-        desk,
-        server,
+        front,
         renewal,
         watcher,
         files,

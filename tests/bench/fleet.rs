@@ -76,13 +76,16 @@ async fn measure(fleet: &Fleet, agents: usize) -> anyhow::Result<()> {
         told("fleet_idle_cpu_percent", format!("{percent:.2}"));
     }
     println!("{agents} agents: failures before the crash {:?}", trial.swarm.failures());
-    let trial::Restarted { listening, all_back, back, api } = trial.crash(LIMIT).await?;
+    let trial::Restarted { listening, all_back, back, api, slowest } = trial.crash(LIMIT).await?;
     println!(
         "{agents} agents: killed; listening after {listening:.2?}; back {}; api {}; failures {:?}",
         shown(&back),
         shown(&api),
         trial.swarm.failures()
     );
+    for trial::Answer { at, path, took } in slowest {
+        println!("{agents} agents: slow answer: {path} asked after {at:.2?} took {took:.0?}");
+    }
     told("fleet_restart_all_back_s", format!("{:.2}", all_back.as_secs_f64()));
     told("fleet_api_p99_ms", format!("{:.0}", api.p99.as_secs_f64() * 1e3));
     println!("{agents} agents: store {} MB", megabytes(trial.store_bytes()?));

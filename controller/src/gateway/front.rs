@@ -1,33 +1,39 @@
 //! The one port, and who is served by whom.
 //!
-//! Agents are spread over worker threads, one for each processor by default. People and programs at the
-//! interface have a thread of their own: a fleet that returns at once keeps the workers busy for seconds, and
-//! somebody who looks at it meanwhile must not wait behind ten thousand handshakes. Who it is tells the first
-//! message of a connection.
+//! One thread accepts connections and looks at the first message of each, which tells who it is. Agents are spread
+//! over worker threads. People and programs at the interface have a thread of their own: a fleet that returns at
+//! once keeps the workers busy for seconds, and somebody who looks at it meanwhile must not wait behind ten
+//! thousand handshakes.
 
-use super::listener::{self, Places, Refused};
+use super::listener::{self, Refused};
 use super::websocket::{self, Stream};
 use crate::app::App;
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::tls::{self, TlsError};
 use actix_http::{HttpService, Protocol, Request};
-use actix_server::Server;
 use actix_service::{
-    IntoServiceFactory as _, Service, ServiceFactory, ServiceFactoryExt as _, fn_factory, fn_service,
-    map_config,
+    IntoServiceFactory as _, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
 };
 use actix_web::dev::{AppConfig, Extensions};
 use actix_web::middleware::Compress;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App as HttpApp, web};
+use futures_util::FutureExt as _;
+use futures_util::future::LocalBoxFuture;
 use rustls::ServerConfig;
 use std::future::ready;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{
+    self,
+    ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted},
+};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// How long connections have to end on shutdown.
@@ -40,8 +46,12 @@ const DISCONNECT_DEADLINE: Duration = Duration::from_secs(1);
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections of people and programs at a time; they need some hundred.
 const MAX_PEOPLE: usize = 2_048;
-/// Connections that may wait for the thread of the interface.
-const QUEUE: usize = 256;
+/// Connections that may wait for a thread.
+const QUEUE: usize = 1_024;
+/// Connections whose first message has not come; more wait in the system.
+const MAX_SILENT: usize = 8_192;
+/// After the system had no room for another connection.
+const NO_ROOM: Duration = Duration::from_millis(200);
 
 /// What every thread serves with.
 #[derive(Clone)]
@@ -94,115 +104,196 @@ fn note_connection(stream: &Stream, data: &mut Extensions) {
 }
 
 /// Shakes hands and serves a connection to its end.
-async fn attend<S>(tcp: TcpStream, site: &Site, places: &Semaphore, http: &S) -> Result<(), Refused>
+async fn attend<S>(tcp: TcpStream, site: &Site, handshakes: &Semaphore, http: &S) -> Result<(), Refused>
 where
     S: Service<Accepted, Response = (), Error = actix_http::error::DispatchError>,
 {
     // The handshake's state is not kept for the life of the connection.
-    let accepted = Box::pin(listener::shake(tcp, Arc::clone(&site.tls), places)).await?;
+    let accepted = Box::pin(listener::shake(tcp, Arc::clone(&site.tls), handshakes)).await?;
     http.call(accepted).await.map_err(Refused::Service)
 }
 
-/// The thread that serves people and programs.
-pub struct Desk {
+/// How much a thread serves.
+#[derive(Clone, Copy)]
+struct Room {
+    /// Handshakes under way at a time.
+    handshakes: usize,
+    /// Connections at a time that are no WebSockets; those are counted by themselves.
+    connections: usize,
+}
+
+/// A thread that serves connections.
+struct Crew {
     connections: mpsc::Sender<std::net::TcpStream>,
     ended: oneshot::Receiver<()>,
 }
 
-impl Desk {
-    /// # Errors
-    /// If there can be no thread.
-    fn start(site: Site) -> std::io::Result<Self> {
+impl Crew {
+    fn start(name: &str, site: Site, room: Room) -> io::Result<Self> {
         let (connections, received) = mpsc::channel(QUEUE);
-        let (end, ended) = oneshot::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("interface".to_owned()).spawn(move || {
-            let local = LocalSet::new();
-            local.block_on(&runtime, serve_people(site, received));
-            // Nobody waits if the start failed behind this.
-            let _ = end.send(());
-        })?;
+        let ended = thread(name, serve(site, room, received))?;
         Ok(Self { connections, ended })
     }
+}
 
-    /// Takes no more, and waits until what is open has ended or [`SHUTDOWN`] is over.
-    pub async fn close(self) {
-        drop(self.connections);
-        // A little longer than the thread gives the connections.
-        if tokio::time::timeout(SHUTDOWN + Duration::from_secs(1), self.ended).await.is_err() {
-            tracing::warn!("the thread of the interface did not end in time");
+/// Runs `work`, which is made in the thread, in a thread of its own; resolves when it has ended.
+fn thread<F: Future<Output = ()>>(
+    name: &str,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> io::Result<oneshot::Receiver<()>> {
+    let (end, ended) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        LocalSet::new().block_on(&runtime, work());
+        // Nobody waits if the start failed behind this.
+        let _ = end.send(());
+    })?;
+    Ok(ended)
+}
+
+fn serve(
+    site: Site,
+    room: Room,
+    mut connections: mpsc::Receiver<std::net::TcpStream>,
+) -> impl FnOnce() -> LocalBoxFuture<'static, ()> + Send {
+    move || {
+        async move {
+            let Ok(http) = site.http().new_service(()).await else {
+                tracing::error!("the interface has no routes");
+                return;
+            };
+            let http = Rc::new(http);
+            let (open, handshakes) = (TaskTracker::new(), Rc::new(Semaphore::new(room.handshakes)));
+            while let Some(connection) = connections.recv().await {
+                let tcp = match TcpStream::from_std(connection) {
+                    Ok(tcp) if open.len() < room.connections => tcp,
+                    Ok(_) => {
+                        tracing::warn!(limit = room.connections, "too many connections, one was refused");
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be served");
+                        continue;
+                    }
+                };
+                let (site, http, handshakes) = (site.clone(), Rc::clone(&http), Rc::clone(&handshakes));
+                open.spawn_local(async move {
+                    if let Err(error) = attend(tcp, &site, &handshakes, &*http).await {
+                        tracing::debug!(?error, "a connection ended");
+                    }
+                });
+            }
+            open.close();
+            // Whoever does not end is cut off.
+            let _ = tokio::time::timeout(SHUTDOWN, open.wait()).await;
+        }
+        .boxed_local()
+    }
+}
+
+/// Whom the accepted connections go to.
+struct Doors {
+    people: mpsc::Sender<std::net::TcpStream>,
+    workers: Vec<mpsc::Sender<std::net::TcpStream>>,
+}
+
+impl Doors {
+    /// Waits for the first message, and hands the connection over to the worker whose turn it is, or to the thread of
+    /// people.
+    async fn show_in(&self, tcp: TcpStream, turn: usize) -> Result<(), Refused> {
+        let to = match listener::is_http_client(&tcp).await? {
+            true => &self.people,
+            false => &self.workers[turn % self.workers.len()],
+        };
+        let connection = tcp.into_std().map_err(Refused::Tls)?;
+        // Who waited this long has given up.
+        let handed = to.send_timeout(connection, listener::QUEUE_DEADLINE).await;
+        handed.map_err(|_| Refused::Timeout)
+    }
+}
+
+async fn accept(listener: TcpListener, doors: Doors, stop: CancellationToken) {
+    let (doors, places) = (Rc::new(doors), Arc::new(Semaphore::new(MAX_SILENT)));
+    for turn in 0.. {
+        let next = async {
+            // The semaphore is never closed.
+            let place = Arc::clone(&places).acquire_owned().await.ok();
+            (listener.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            next = next => next,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((tcp, from)) => {
+                let doors = Rc::clone(&doors);
+                tokio::task::spawn_local(async move {
+                    let _place = place;
+                    if let Err(error) = doors.show_in(tcp, turn).await {
+                        tracing::debug!(%from, ?error, "a connection came to nothing");
+                    }
+                });
+            }
+            // It went away before it was looked at.
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted; is the limit of open files reached?");
+                tokio::time::sleep(NO_ROOM).await;
+            }
         }
     }
 }
 
-async fn serve_people(site: Site, mut connections: mpsc::Receiver<std::net::TcpStream>) {
-    let Ok(http) = site.http().new_service(()).await else {
-        tracing::error!("the interface has no routes");
-        return;
-    };
-    let http = Rc::new(http);
-    let (open, handshakes) = (TaskTracker::new(), Rc::new(Semaphore::new(listener::PEOPLE)));
-    while let Some(connection) = connections.recv().await {
-        let tcp = match TcpStream::from_std(connection) {
-            Ok(tcp) if open.len() < MAX_PEOPLE => tcp,
-            Ok(_) => {
-                tracing::warn!(limit = MAX_PEOPLE, "too many connections at the interface, one was refused");
-                continue;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection at the interface could not be served");
-                continue;
-            }
-        };
-        let (site, http, handshakes) = (site.clone(), Rc::clone(&http), Rc::clone(&handshakes));
-        open.spawn_local(async move {
-            if let Err(error) = attend(tcp, &site, &handshakes, &*http).await {
-                tracing::debug!(?error, "a connection at the interface ended");
-            }
-        });
+/// The port, and the threads behind it.
+pub struct Front {
+    stop: CancellationToken,
+    threads: Vec<oneshot::Receiver<()>>,
+}
+
+impl Front {
+    /// Accepts no more, and waits until what is open has ended or [`SHUTDOWN`] is over.
+    pub async fn close(self) {
+        self.stop.cancel();
+        // A little longer than the threads give their connections.
+        let ended = futures_util::future::join_all(self.threads);
+        if tokio::time::timeout(SHUTDOWN + Duration::from_secs(1), ended).await.is_err() {
+            tracing::warn!("a thread that serves connections did not end in time");
+        }
     }
-    open.close();
-    // Whoever does not end is cut off.
-    let _ = tokio::time::timeout(SHUTDOWN, open.wait()).await;
 }
 
 /// Starts to serve.
 ///
 /// # Errors
 /// If the certificate cannot be used or there can be no threads.
-pub fn listen(app: &Arc<App>, listener: TcpListener) -> Result<(Server, Desk), FrontError> {
+pub fn listen(app: &Arc<App>, listener: std::net::TcpListener) -> Result<Front, FrontError> {
     let mut tls = tls::server_config(Arc::clone(&app.verifier), Arc::clone(&app.certificate))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let site = Site { app: web::Data::from(Arc::clone(app)), tls: Arc::new(tls) };
-    let desk = Desk::start(site.clone())?;
-    // The desk ends when the last worker has.
-    let to_desk = desk.connections.clone();
-    let workers = move || {
-        let (site, to_desk) = (site.clone(), to_desk.clone());
-        fn_factory(move || {
-            let (site, to_desk) = (site.clone(), to_desk.clone());
-            async move {
-                let http = Rc::new(site.http().new_service(()).await?);
-                let places = Rc::<Places>::default();
-                Ok::<_, ()>(fn_service(move |tcp: TcpStream| {
-                    let (site, to_desk) = (site.clone(), to_desk.clone());
-                    let (http, places) = (Rc::clone(&http), Rc::clone(&places));
-                    async move {
-                        if listener::is_http_client(&tcp).await? {
-                            return hand_over(tcp, &to_desk);
-                        }
-                        attend(tcp, &site, &places.0, &*http).await
-                    }
-                }))
-            }
-        })
+    let people = Room { handshakes: listener::PEOPLE, connections: MAX_PEOPLE };
+    let people = Crew::start("interface", site.clone(), people)?;
+    let room = Room { handshakes: listener::AGENTS, connections: app.max_sessions };
+    let workers = (0..app.config.workers.max(1))
+        .map(|number| Crew::start(&format!("worker-{number}"), site.clone(), room))
+        .collect::<io::Result<Vec<_>>>()?;
+    let doors = Doors {
+        people: people.connections,
+        workers: workers.iter().map(|worker| worker.connections.clone()).collect(),
     };
-    let server = Server::build()
-        .workers(app.config.workers.max(1))
-        .shutdown_timeout(SHUTDOWN.as_secs())
-        .disable_signals()
-        .listen("controller", listener, workers)?;
-    Ok((server.run(), desk))
+    listener.set_nonblocking(true)?;
+    let stop = CancellationToken::new();
+    let accepting = {
+        let stop = stop.clone();
+        thread("accept", move || async move {
+            match TcpListener::from_std(listener) {
+                Ok(listener) => accept(listener, doors, stop).await,
+                Err(error) => tracing::error!(%error, "the port cannot be used"),
+            }
+        })?
+    };
+    let mut threads = vec![accepting, people.ended];
+    threads.extend(workers.into_iter().map(|worker| worker.ended));
+    Ok(Front { stop, threads })
 }
 
 /// Why nothing is served.
@@ -213,13 +304,5 @@ pub enum FrontError {
     Tls(#[from] TlsError),
     /// The socket or a thread.
     #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
-
-fn hand_over(tcp: TcpStream, to_desk: &mpsc::Sender<std::net::TcpStream>) -> Result<(), Refused> {
-    let connection = tcp.into_std().map_err(Refused::Tls)?;
-    to_desk.try_send(connection).map_err(|_| {
-        tracing::warn!(limit = QUEUE, "too many connections wait for the interface, one was refused");
-        Refused::Timeout
-    })
+    Io(#[from] io::Error),
 }

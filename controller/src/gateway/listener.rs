@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 /// Handshakes of agents under way at a time on a thread.
-const AGENTS: usize = 48;
+pub const AGENTS: usize = 48;
 /// The same of people and programs at the interface.
 pub const PEOPLE: usize = 16;
 /// The first message must be in by then.
@@ -34,7 +34,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 /// Longest first message: a TLS record and its header.
 const HELLO: usize = 5 + 16 * 1024;
 /// Who waited this long has given up.
-const QUEUE_DEADLINE: Duration = Duration::from_secs(15);
+pub const QUEUE_DEADLINE: Duration = Duration::from_secs(15);
 /// The other end must have done its part by then.
 const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(3);
 
@@ -46,16 +46,6 @@ thread_local! {
 pub type Accepted = (Stream, Protocol, Option<SocketAddr>);
 /// Why there is none.
 pub type Refused = TlsError<io::Error, DispatchError>;
-
-/// Handshakes that one thread has under way for agents.
-#[derive(Debug)]
-pub struct Places(pub Semaphore);
-
-impl Default for Places {
-    fn default() -> Self {
-        Self(Semaphore::new(AGENTS))
-    }
-}
 
 /// HTTP clients name the protocols that they speak; OpAMP agents do not.
 fn names_http(hello: &ClientHello<'_>) -> bool {

@@ -43,8 +43,11 @@ pub struct Trial {
     _sandbox: Sandbox,
 }
 
+/// Slowest answers of the API that are told.
+const SLOWEST: usize = 5;
+
 /// What a restart showed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Restarted {
     /// From the kill until the controller listened.
     pub listening: Duration,
@@ -54,6 +57,8 @@ pub struct Restarted {
     pub back: Spread,
     /// Answers of the API from listening until all were back.
     pub api: Spread,
+    /// The slowest of them.
+    pub slowest: Vec<Answer>,
 }
 
 impl Trial {
@@ -159,14 +164,16 @@ impl Trial {
         };
         let all_back = killed.elapsed();
         watching.store(false, Ordering::Relaxed);
-        let api = Spread::of(probing.await?);
+        let answers = probing.await?;
+        let api = Spread::of(answers.iter().map(|answer| answer.took).collect());
+        let slowest = answers.into_iter().take(SLOWEST).collect();
         let back = back?.into_iter().map(|at| at.duration_since(killed)).collect();
         let after = self.kept().await?;
         ensure!(before.len() == after.len(), "{} of {} agents are left", after.len(), before.len());
         if let Some((was, is)) = before.iter().zip(&after).find(|(was, is)| was != is) {
             anyhow::bail!("state was lost: before {was}, after {is}");
         }
-        Ok(Restarted { listening, all_back, back: Spread::of(back), api })
+        Ok(Restarted { listening, all_back, back: Spread::of(back), api, slowest })
     }
 
     /// What the controller answers for of every agent, without what changes by itself.
@@ -270,8 +277,10 @@ impl Default for Week {
     }
 }
 
-/// Asks the API at a steady pace, whether or not it answered the request before, until told to stop.
-async fn probe(api: Api, watching: Arc<AtomicBool>) -> Vec<Duration> {
+/// Asks the API at a steady pace, whether or not it answered the request before, until told to stop; gives the
+/// answers, slowest first.
+async fn probe(api: Api, watching: Arc<AtomicBool>) -> Vec<Answer> {
+    let start = Instant::now();
     let mut requests = JoinSet::new();
     let mut tick = tokio::time::interval(PROBE_EVERY);
     let mut asked = 0;
@@ -282,13 +291,27 @@ async fn probe(api: Api, watching: Arc<AtomicBool>) -> Vec<Duration> {
         requests.spawn(async move {
             let began = Instant::now();
             // An error counts with the time that it took, at least a minute: it must not look good.
-            api.timed_get(path).await.unwrap_or_else(|error| {
+            let took = api.timed_get(path).await.unwrap_or_else(|error| {
                 eprintln!("the API did not answer {path}: {error:#}");
                 began.elapsed().max(Duration::from_secs(60))
-            })
+            });
+            Answer { at: began.duration_since(start), path, took }
         });
     }
-    requests.join_all().await
+    let mut answers = requests.join_all().await;
+    answers.sort_by_key(|answer| std::cmp::Reverse(answer.took));
+    answers
+}
+
+/// An answer of the API.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer {
+    /// When it was asked, from the moment at which the controller listened.
+    pub at: Duration,
+    /// For what.
+    pub path: &'static str,
+    /// How long it took.
+    pub took: Duration,
 }
 
 fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
