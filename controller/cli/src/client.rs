@@ -254,10 +254,38 @@ impl Client {
 
     /// The `ETag` of what is there.
     async fn tag(&self, path: &[&str]) -> Result<Option<header::HeaderValue>, CliError> {
+        Ok(self.tagged(path).await?.1)
+    }
+
+    async fn tagged(&self, path: &[&str]) -> Result<(Vec<u8>, Option<header::HeaderValue>), CliError> {
         let response = self.request(Method::GET, path, &[]).send().await.map_err(|e| self.failed(&e))?;
         let (status, tag) = (response.status(), response.headers().get(header::ETAG).cloned());
         let body = self.body(response).await?;
-        if status.is_success() { Ok(tag) } else { Err(self.refused(status, &body)) }
+        if status.is_success() { Ok((body, tag)) } else { Err(self.refused(status, &body)) }
+    }
+
+    /// `GET`, with the `ETag` of what is there.
+    pub(crate) async fn get_tagged<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+    ) -> Result<(T, Option<header::HeaderValue>), CliError> {
+        let (body, tag) = self.tagged(path).await?;
+        Ok((self.read(&body)?, tag))
+    }
+
+    /// `PUT` of a JSON body in place of the version with this tag.
+    pub(crate) async fn put_in_place<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+        tag: Option<header::HeaderValue>,
+    ) -> Result<T, CliError> {
+        let mut request = self.request(Method::PUT, path, &[]).json(body);
+        if let Some(tag) = tag {
+            request = request.header(header::IF_MATCH, tag);
+        }
+        let body = self.send(request).await?;
+        self.read(&body)
     }
 
     /// `GET` of lines, each given to `each` as it comes, without its end: for answers of any length.

@@ -16,7 +16,6 @@ use actix_service::{
 };
 use actix_web::dev::{AppConfig, Extensions};
 use actix_web::middleware::Compress;
-use actix_web::rt::net::TcpStream;
 use actix_web::{App as HttpApp, web};
 use futures_util::FutureExt as _;
 use futures_util::future::LocalBoxFuture;
@@ -26,11 +25,10 @@ use std::io::{
     self,
     ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted},
 };
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio_util::sync::CancellationToken;
@@ -104,7 +102,12 @@ fn note_connection(stream: &Stream, data: &mut Extensions) {
 }
 
 /// Shakes hands and serves a connection to its end.
-async fn attend<S>(tcp: TcpStream, site: &Site, handshakes: &Semaphore, http: &S) -> Result<(), Refused>
+async fn attend<S>(
+    tcp: tokio::net::TcpStream,
+    site: &Site,
+    handshakes: &Semaphore,
+    http: &S,
+) -> Result<(), Refused>
 where
     S: Service<Accepted, Response = (), Error = actix_http::error::DispatchError>,
 {
@@ -124,7 +127,7 @@ struct Room {
 
 /// A thread that serves connections.
 struct Crew {
-    connections: mpsc::Sender<std::net::TcpStream>,
+    connections: mpsc::Sender<TcpStream>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -154,7 +157,7 @@ fn thread<F: Future<Output = ()>>(
 fn serve(
     site: Site,
     room: Room,
-    mut connections: mpsc::Receiver<std::net::TcpStream>,
+    mut connections: mpsc::Receiver<TcpStream>,
 ) -> impl FnOnce() -> LocalBoxFuture<'static, ()> + Send {
     move || {
         async move {
@@ -165,7 +168,7 @@ fn serve(
             let http = Rc::new(http);
             let (open, handshakes) = (TaskTracker::new(), Rc::new(Semaphore::new(room.handshakes)));
             while let Some(connection) = connections.recv().await {
-                let tcp = match TcpStream::from_std(connection) {
+                let tcp = match tokio::net::TcpStream::from_std(connection) {
                     Ok(tcp) if open.len() < room.connections => tcp,
                     Ok(_) => {
                         tracing::warn!(limit = room.connections, "too many connections, one was refused");
@@ -193,54 +196,67 @@ fn serve(
 
 /// Whom the accepted connections go to.
 struct Doors {
-    people: mpsc::Sender<std::net::TcpStream>,
-    workers: Vec<mpsc::Sender<std::net::TcpStream>>,
+    people: mpsc::Sender<TcpStream>,
+    workers: Vec<mpsc::Sender<TcpStream>>,
 }
 
 impl Doors {
-    /// Waits for the first message, and hands the connection over to the worker whose turn it is, or to the thread of
-    /// people.
-    async fn show_in(&self, tcp: TcpStream, turn: usize) -> Result<(), Refused> {
-        let to = match listener::is_http_client(&tcp).await? {
-            true => &self.people,
-            false => &self.workers[turn % self.workers.len()],
+    fn door(&self, http_client: bool, turn: usize) -> &mpsc::Sender<TcpStream> {
+        if http_client { &self.people } else { &self.workers[turn % self.workers.len()] }
+    }
+
+    /// Hands a connection over whose first message is there already, as it is when a whole fleet comes: to the worker
+    /// whose turn it is, or to the thread of people. Gives it back if that takes a wait.
+    fn hand_over(&self, tcp: TcpStream, turn: usize) -> Option<TcpStream> {
+        let http_client = match listener::look(&tcp) {
+            Ok(Some(http_client)) => http_client,
+            Ok(None) => return Some(tcp),
+            // It is gone.
+            Err(_) => return None,
         };
+        match self.door(http_client, turn).try_send(tcp) {
+            Err(mpsc::error::TrySendError::Full(tcp)) => Some(tcp),
+            // Closed: this end stops.
+            Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => None,
+        }
+    }
+
+    /// Waits for the first message and for room.
+    async fn show_in(&self, tcp: TcpStream, turn: usize) -> Result<(), Refused> {
+        let tcp = tokio::net::TcpStream::from_std(tcp).map_err(Refused::Tls)?;
+        let http_client = listener::is_http_client(&tcp).await?;
         let connection = tcp.into_std().map_err(Refused::Tls)?;
         // Who waited this long has given up.
-        let handed = to.send_timeout(connection, listener::QUEUE_DEADLINE).await;
+        let handed = self.door(http_client, turn).send_timeout(connection, listener::QUEUE_DEADLINE).await;
         handed.map_err(|_| Refused::Timeout)
     }
 }
 
-async fn accept(listener: TcpListener, doors: Doors, stop: CancellationToken) {
+async fn accept(listener: tokio::net::TcpListener, doors: Doors) {
     let (doors, places) = (Rc::new(doors), Arc::new(Semaphore::new(MAX_SILENT)));
     for turn in 0.. {
-        let next = async {
-            // The semaphore is never closed.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (listener.accept().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            next = next => next,
-            () = stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((tcp, from)) => {
-                let doors = Rc::clone(&doors);
-                tokio::task::spawn_local(async move {
-                    let _place = place;
-                    if let Err(error) = doors.show_in(tcp, turn).await {
-                        tracing::debug!(%from, ?error, "a connection came to nothing");
-                    }
-                });
-            }
+        let tcp = match listener.accept().await.and_then(|(tcp, _)| tcp.into_std()) {
+            Ok(tcp) => tcp,
             // It went away before it was looked at.
-            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {}
+            Err(error) if matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted) => {
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(%error, "no connection can be accepted; is the limit of open files reached?");
                 tokio::time::sleep(NO_ROOM).await;
+                continue;
             }
-        }
+        };
+        let Some(tcp) = doors.hand_over(tcp, turn) else { continue };
+        // The semaphore is never closed.
+        let place = Arc::clone(&places).acquire_owned().await.ok();
+        let doors = Rc::clone(&doors);
+        tokio::task::spawn_local(async move {
+            let _place = place;
+            if let Err(error) = doors.show_in(tcp, turn).await {
+                tracing::debug!(?error, "a connection came to nothing");
+            }
+        });
     }
 }
 
@@ -266,7 +282,7 @@ impl Front {
 ///
 /// # Errors
 /// If the certificate cannot be used or there can be no threads.
-pub fn listen(app: &Arc<App>, listener: std::net::TcpListener) -> Result<Front, FrontError> {
+pub fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Front, FrontError> {
     let mut tls = tls::server_config(Arc::clone(&app.verifier), Arc::clone(&app.certificate))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let site = Site { app: web::Data::from(Arc::clone(app)), tls: Arc::new(tls) };
@@ -285,8 +301,9 @@ pub fn listen(app: &Arc<App>, listener: std::net::TcpListener) -> Result<Front, 
     let accepting = {
         let stop = stop.clone();
         thread("accept", move || async move {
-            match TcpListener::from_std(listener) {
-                Ok(listener) => accept(listener, doors, stop).await,
+            match tokio::net::TcpListener::from_std(listener) {
+                // Never ready: it accepts until it is stopped.
+                Ok(listener) => drop(stop.run_until_cancelled(accept(listener, doors)).await),
                 Err(error) => tracing::error!(%error, "the port cannot be used"),
             }
         })?

@@ -69,7 +69,21 @@ fn read_hello(begin: &[u8]) -> Option<bool> {
     }
 }
 
-/// Looks at the first message of a connection, which stays unread.
+/// Looks at what came so far of the first message of a connection that does not block; it stays unread. Whether it is
+/// an HTTP client's; `None` if more has to come.
+///
+/// # Errors
+/// If the connection broke.
+pub fn look(tcp: &std::net::TcpStream) -> io::Result<Option<bool>> {
+    SHARED.with_borrow_mut(|shared| match tcp.peek(&mut shared[..]) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(length) => Ok(read_hello(&shared[..length])),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    })
+}
+
+/// Waits for the first message of a connection, which stays unread.
 ///
 /// # Errors
 /// If it does not come, or the connection breaks.

@@ -2,11 +2,13 @@
 
 use super::auth::Caller;
 use super::error::ApiError;
+use super::etag::{Precondition, etag};
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::effective;
 use crate::fleet::{AgentRecord, roll_up, view};
 use crate::identity::life::{self, Actor, Change};
+use crate::identity::secret::sha256_hex;
 use crate::store::{Batch, Condition};
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
@@ -89,10 +91,23 @@ pub(super) async fn show(
     app: web::Data<App>,
     _: Caller,
     agent: web::Path<String>,
-) -> Result<web::Json<AgentView>, ApiError> {
-    let id = find(&app, &agent)?;
+) -> Result<HttpResponse, ApiError> {
+    answer(&app, find(&app, &agent)?)
+}
+
+/// An agent, with the tag of what people decided about it.
+fn answer(app: &App, id: AgentId) -> Result<HttpResponse, ApiError> {
     let now = Timestamp::now();
-    app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
+    let (tag, view) =
+        app.fleet.with(id, |agent| (tag(&agent.record), view::view(agent, now))).ok_or_else(|| gone(id))?;
+    Ok(HttpResponse::Ok().insert_header(etag(tag)).json(view))
+}
+
+/// Changes with what people decide: labels, quarantine, revocation. Not with what happens by itself, such as a renewed
+/// certificate.
+fn tag(record: &AgentRecord) -> String {
+    let decided = serde_json::json!([record.labels, record.life, record.shares_partition]);
+    sha256_hex(decided.to_string().as_bytes())[..16].to_owned()
 }
 
 #[utoipa::path(
@@ -106,31 +121,33 @@ pub(super) async fn labels(
     app: web::Data<App>,
     caller: Caller,
     agent: web::Path<String>,
+    known: Precondition,
     body: web::Json<Labels>,
-) -> Result<web::Json<AgentView>, ApiError> {
-    super::detached(set_labels(app, caller, agent.into_inner(), body.into_inner())).await
+) -> Result<HttpResponse, ApiError> {
+    let id = find(&app, &agent)?;
+    super::detached(set_labels(app.clone(), caller, id, known, body.into_inner())).await?;
+    answer(&app, id)
 }
 
 async fn set_labels(
     app: web::Data<App>,
     caller: Caller,
-    agent: String,
+    id: AgentId,
+    known: Precondition,
     labels: Labels,
-) -> Result<web::Json<AgentView>, ApiError> {
-    let id = find(&app, &agent)?;
+) -> Result<(), ApiError> {
     super::token::check_labels(&labels)?;
     let _writes = app.fleet.record_writes().await;
-    let record = app.fleet.with(id, |a| a.record.clone()).ok_or_else(|| gone(id))?;
-    let text = |labels: &Labels| labels.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(",");
-    let detail = format!("from [{}] to [{}]", text(&record.labels), text(&labels));
-    let record = AgentRecord { labels, ..record };
+    let before = app.fleet.with(id, |a| a.record.clone()).ok_or_else(|| gone(id))?;
+    known.check(Some(&tag(&before)), &format!("agent {id}"))?;
+    let record = AgentRecord { labels, ..before.clone() };
     let mut batch = Batch::new();
     batch.put_json(AgentRecord::key(id), Condition::Any, &record);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "agent.label", id.to_string());
-    app.commit(batch, action.detail(detail)).await?;
+    let action = Outgoing::by_user(&caller.session.user, caller.from, "agent.label", id.to_string())
+        .change(&before.labels, &record.labels);
+    app.commit(batch, action).await?;
     app.fleet.install(record, &app.book);
-    let now = Timestamp::now();
-    app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
+    Ok(())
 }
 
 /// A reason that a person gave: one line.
@@ -223,7 +240,11 @@ pub(super) async fn remove(
     app: web::Data<App>,
     caller: Caller,
     agent: web::Path<String>,
+    known: Precondition,
 ) -> Result<HttpResponse, ApiError> {
+    let id = find(&app, &agent)?;
+    let tag = app.fleet.with(id, |agent| tag(&agent.record)).ok_or_else(|| gone(id))?;
+    known.check(Some(&tag), &format!("agent {id}"))?;
     super::detached(forget(app, caller, agent.into_inner(), false, Decision::default())).await?;
     Ok(HttpResponse::NoContent().finish())
 }

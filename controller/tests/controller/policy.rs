@@ -103,6 +103,32 @@ async fn labels_decide_who_gets_what_and_a_reconnect_resends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn labels_of_an_older_version_are_refused() {
+    let site = Site::start().await;
+    let agent = site.agent().await;
+    let (path, labels) = (format!("/agents/{}", agent.uid), format!("/agents/{}/labels", agent.uid));
+    let read = site.api.request("GET", &path, &[]).send().await.unwrap();
+    let tag = read.headers()["etag"].to_str().unwrap().to_owned();
+    let change = |tag: &str, env: &str| {
+        let request = site.api.request("PUT", &labels, &[("if-match", tag)]);
+        let body = serde_json::json!({ "env": env }).to_string();
+        request.header("content-type", "application/json").body(body).send()
+    };
+    let changed = change(&tag, "prod").await.unwrap();
+    assert_eq!(changed.status(), 200);
+    assert_ne!(changed.headers()["etag"].to_str().unwrap(), tag);
+    let stale = change(&tag, "test").await.unwrap();
+    assert_eq!(stale.status(), 412);
+    let text = stale.text().await.unwrap();
+    assert!(text.contains("changed by somebody else"), "{text}");
+    let delete = site.api.request("DELETE", &path, &[("if-match", &tag)]).send().await.unwrap();
+    assert_eq!(delete.status(), 412);
+    let view: AgentView = site.api.get(&path).await;
+    assert_eq!(view.summary.labels["env"], "prod");
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_agent_without_the_capability_gets_no_offer() {
     let site = Site::start().await;
     let mut agent = site.agent().await;

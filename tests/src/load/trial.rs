@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 use tokio::task::{JoinSet, block_in_place};
 
 /// Most uses of one token.
@@ -153,7 +154,7 @@ impl Trial {
         block_in_place(|| self.controller.crash_and_restart());
         let listening = killed.elapsed();
         let watching = Arc::new(AtomicBool::new(true));
-        let probing = tokio::spawn(probe(self.api.clone(), Arc::clone(&watching)));
+        let probing = watch_from_aside(self.api.clone(), Arc::clone(&watching))?;
         let back = self.swarm.all_answered(limit).await;
         let back = match back {
             Ok(_) => {
@@ -164,7 +165,7 @@ impl Trial {
         };
         let all_back = killed.elapsed();
         watching.store(false, Ordering::Relaxed);
-        let answers = probing.await?;
+        let answers = probing.await.context("the client that watches the API ended early")?;
         let api = Spread::of(answers.iter().map(|answer| answer.took).collect());
         let slowest = answers.into_iter().take(SLOWEST).collect();
         let back = back?.into_iter().map(|at| at.duration_since(killed)).collect();
@@ -275,6 +276,18 @@ impl Default for Week {
     fn default() -> Self {
         Self { days: 7, health_changes_a_day: 2, renewal_days: vec![1, 6] }
     }
+}
+
+/// Has the API watched from a thread of its own: among ten thousand agents of this process a client would measure how
+/// long they keep it waiting, not the controller.
+fn watch_from_aside(api: Api, watching: Arc<AtomicBool>) -> anyhow::Result<oneshot::Receiver<Vec<Answer>>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new().name("api-client".to_owned()).spawn(move || {
+        // Nobody listens if the trial failed meanwhile.
+        let _ = tell.send(runtime.block_on(probe(api, watching)));
+    })?;
+    Ok(told)
 }
 
 /// Asks the API at a steady pace, whether or not it answered the request before, until told to stop; gives the

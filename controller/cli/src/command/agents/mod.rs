@@ -47,10 +47,10 @@ pub(super) async fn label(
     context: &mut Context<'_>,
 ) -> Result<(), CliError> {
     let client = context.client()?;
-    let present: AgentView = client.get(&["agents", agent], &[]).await?;
+    let (present, tag) = client.get_tagged::<AgentView>(&["agents", agent]).await?;
     let wanted = relabelled(present.summary.labels, changes);
     let id = present.summary.id.to_string();
-    let view: AgentView = client.put(&["agents", &id, "labels"], &wanted).await?;
+    let view: AgentView = client.put_in_place(&["agents", &id, "labels"], &wanted, tag).await?;
     if context.style.json {
         return Ok(print_json(context.out, &view)?);
     }
