@@ -29,8 +29,11 @@ pub const AGENTS: usize = 48;
 pub const PEOPLE: usize = 16;
 /// The first message must be in by then.
 const HELLO_DEADLINE: Duration = Duration::from_secs(5);
-/// A first message that came in part is looked at again after this: the socket tells only that there is something.
+/// A first message that came in part is looked at again after this, then after twice as long each time: the socket
+/// tells only that there is something.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// Longest pause between two looks: thousands who send half a message shall not keep the thread busy.
+const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 /// Longest first message: a TLS record and its header.
 const HELLO: usize = 5 + 16 * 1024;
 /// Who waited this long has given up.
@@ -89,6 +92,7 @@ pub fn look(tcp: &std::net::TcpStream) -> io::Result<Option<bool>> {
 /// If it does not come, or the connection breaks.
 pub async fn is_http_client(tcp: &TcpStream) -> Result<bool, Refused> {
     let look = async {
+        let mut pause = LOOK_AGAIN;
         loop {
             let seen = poll_fn(|context| {
                 SHARED.with_borrow_mut(|shared| {
@@ -102,7 +106,8 @@ pub async fn is_http_client(tcp: &TcpStream) -> Result<bool, Refused> {
             if let Some(http) = seen.await? {
                 return io::Result::Ok(http);
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     };
     timeout(HELLO_DEADLINE, look).await.map_err(|_| TlsError::Timeout)?.map_err(TlsError::Tls)

@@ -139,3 +139,32 @@ async fn silent_and_slow_connections_hold_up_nobody_and_are_ended() {
     }
     site.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_message_may_come_in_pieces() {
+    let site = Site::start().await;
+    let addr = site.running.addr;
+    for protocols in [vec![], vec![b"http/1.1".to_vec()]] {
+        let mut config = tls(site.ca(), None);
+        config.alpn_protocols.clone_from(&protocols);
+        let shaken = tokio::task::spawn_blocking(move || {
+            let name = rustls_pki_types::ServerName::from(addr.ip());
+            let mut client = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+            let mut stream = std::net::TcpStream::connect(addr).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut hello = Vec::new();
+            client.write_tls(&mut hello).unwrap();
+            for piece in hello.chunks(hello.len().div_ceil(3)) {
+                std::io::Write::write_all(&mut stream, piece).unwrap();
+                // A slow network, not a wait for something.
+                std::thread::sleep(Duration::from_millis(60));
+            }
+            while client.is_handshaking() {
+                client.complete_io(&mut stream).unwrap();
+            }
+            client.alpn_protocol().map(<[u8]>::to_vec)
+        });
+        assert_eq!(shaken.await.unwrap(), protocols.first().cloned());
+    }
+    site.running.stop().await;
+}
