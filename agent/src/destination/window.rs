@@ -14,8 +14,8 @@ use muster_shared::cursor::Cursor;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Most bytes that may be written and not committed, if the receiver's buffer is not known. Linux gives a TCP connection 4 MiB to send and 6 MiB to
-/// receive by default; ten times that leaves room for tuned hosts and for TLS.
+/// Most bytes that may be written and not committed, if the receiver's buffer is not known. Linux gives a TCP
+/// connection 4 MiB to send and 6 MiB to receive by default; ten times that leaves room for tuned hosts and for TLS.
 pub const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 /// A window of marks is kept in at most this many groups by time, so that many small deliveries need little

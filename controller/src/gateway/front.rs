@@ -5,27 +5,25 @@
 //! once keeps the workers busy for seconds, and somebody who looks at it meanwhile must not wait behind ten
 //! thousand handshakes.
 
-use super::listener::{self, Refused};
+use super::listener::{self, Accepted, Refused};
 use super::websocket::{self, Stream};
 use crate::app::App;
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::tls::{self, TlsError};
-use actix_http::{HttpService, Protocol, Request};
+use actix_http::{HttpService, Request};
 use actix_service::{
     IntoServiceFactory as _, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
 };
 use actix_web::dev::{AppConfig, Extensions};
 use actix_web::middleware::Compress;
 use actix_web::{App as HttpApp, web};
-use futures_util::FutureExt as _;
-use futures_util::future::LocalBoxFuture;
 use rustls::ServerConfig;
 use std::future::ready;
 use std::io::{
     self,
     ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted},
 };
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +55,6 @@ struct Site {
     app: web::Data<App>,
     tls: Arc<ServerConfig>,
 }
-
-type Accepted = (Stream, Protocol, Option<SocketAddr>);
 
 impl Site {
     /// The HTTP server behind the handshake.
@@ -134,7 +130,7 @@ struct Crew {
 impl Crew {
     fn start(name: &str, site: Site, room: Room) -> io::Result<Self> {
         let (connections, received) = mpsc::channel(QUEUE);
-        let ended = thread(name, serve(site, room, received))?;
+        let ended = thread(name, move || serve(site, room, received))?;
         Ok(Self { connections, ended })
     }
 }
@@ -154,44 +150,35 @@ fn thread<F: Future<Output = ()>>(
     Ok(ended)
 }
 
-fn serve(
-    site: Site,
-    room: Room,
-    mut connections: mpsc::Receiver<TcpStream>,
-) -> impl FnOnce() -> LocalBoxFuture<'static, ()> + Send {
-    move || {
-        async move {
-            let Ok(http) = site.http().new_service(()).await else {
-                tracing::error!("the interface has no routes");
-                return;
-            };
-            let http = Rc::new(http);
-            let (open, handshakes) = (TaskTracker::new(), Rc::new(Semaphore::new(room.handshakes)));
-            while let Some(connection) = connections.recv().await {
-                let tcp = match tokio::net::TcpStream::from_std(connection) {
-                    Ok(tcp) if open.len() < room.connections => tcp,
-                    Ok(_) => {
-                        tracing::warn!(limit = room.connections, "too many connections, one was refused");
-                        continue;
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "a connection could not be served");
-                        continue;
-                    }
-                };
-                let (site, http, handshakes) = (site.clone(), Rc::clone(&http), Rc::clone(&handshakes));
-                open.spawn_local(async move {
-                    if let Err(error) = attend(tcp, &site, &handshakes, &*http).await {
-                        tracing::debug!(?error, "a connection ended");
-                    }
-                });
+async fn serve(site: Site, room: Room, mut connections: mpsc::Receiver<TcpStream>) {
+    let Ok(http) = site.http().new_service(()).await else {
+        tracing::error!("the interface has no routes");
+        return;
+    };
+    let http = Rc::new(http);
+    let (open, handshakes) = (TaskTracker::new(), Rc::new(Semaphore::new(room.handshakes)));
+    while let Some(connection) = connections.recv().await {
+        let tcp = match tokio::net::TcpStream::from_std(connection) {
+            Ok(tcp) if open.len() < room.connections => tcp,
+            Ok(_) => {
+                tracing::warn!(limit = room.connections, "too many connections, one was refused");
+                continue;
             }
-            open.close();
-            // Whoever does not end is cut off.
-            let _ = tokio::time::timeout(SHUTDOWN, open.wait()).await;
-        }
-        .boxed_local()
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be served");
+                continue;
+            }
+        };
+        let (site, http, handshakes) = (site.clone(), Rc::clone(&http), Rc::clone(&handshakes));
+        open.spawn_local(async move {
+            if let Err(error) = attend(tcp, &site, &handshakes, &*http).await {
+                tracing::debug!(?error, "a connection ended");
+            }
+        });
     }
+    open.close();
+    // Whoever does not end is cut off.
+    let _ = tokio::time::timeout(SHUTDOWN, open.wait()).await;
 }
 
 /// Whom the accepted connections go to.

@@ -245,7 +245,7 @@ pub(super) async fn remove(
     let id = find(&app, &agent)?;
     let tag = app.fleet.with(id, |agent| tag(&agent.record)).ok_or_else(|| gone(id))?;
     known.check(Some(&tag), &format!("agent {id}"))?;
-    super::detached(forget(app, caller, agent.into_inner(), false, Decision::default())).await?;
+    super::detached(forget(app, caller, id, false, Decision::default())).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -263,18 +263,18 @@ pub(super) async fn decommission(
     agent: web::Path<String>,
     body: web::Json<Decision>,
 ) -> Result<HttpResponse, ApiError> {
-    super::detached(forget(app, caller, agent.into_inner(), true, body.into_inner())).await?;
+    let id = find(&app, &agent)?;
+    super::detached(forget(app, caller, id, true, body.into_inner())).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn forget(
     app: web::Data<App>,
     caller: Caller,
-    agent: String,
+    id: AgentId,
     for_good: bool,
     Decision { reason }: Decision,
 ) -> Result<(), ApiError> {
-    let id = find(&app, &agent)?;
     Ok(life::remove(&app, id, actor(&caller), for_good, &checked_reason(reason)?).await?)
 }
 
