@@ -51,6 +51,8 @@ pub struct App {
     pub audit: AuditLog,
     /// What waits for a second person, and the settings.
     pub proposals: Proposals,
+    /// Rollouts.
+    pub rollouts: crate::rollout::Rollouts,
     /// Answers to requests that may be sent again.
     pub answers: Answers,
     /// What changes, for whoever watches.

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod inspect;
 pub mod policy;
 pub mod proposal;
+pub mod rollout;
 pub mod serve;
 pub mod store;
 pub mod user;

@@ -18,6 +18,7 @@ use crate::identity::secret;
 use crate::identity::tls::{AgentVerifier, ServerCertificate, TlsError};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
+use crate::rollout::{self, Rollouts};
 use crate::store::{Batch, SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
 use jiff::Timestamp;
@@ -85,6 +86,7 @@ pub struct Running {
     files: JoinHandle<()>,
     history: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+    rollouts: JoinHandle<()>,
 }
 
 impl Running {
@@ -103,6 +105,7 @@ impl Running {
         self.files.abort();
         self.history.abort();
         self.sweeping.abort();
+        self.rollouts.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         // While the threads live: their tasks are the sessions.
         self.app.links.close();
@@ -153,6 +156,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let files = tokio::spawn(watch_files(Arc::clone(&app)));
     let history = tokio::spawn(record_each_span(Arc::clone(&app)));
     let sweeping = tokio::spawn(sweep_texts(Arc::clone(&app)));
+    let rollouts = tokio::spawn(rollout::driver::run(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
@@ -171,6 +175,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         files,
         history,
         sweeping,
+        rollouts,
     })
 }
 
@@ -189,7 +194,8 @@ fn assemble(
     let names = config.certificate_names(host.as_deref());
     let certificate = Arc::new(ServerCertificate::new(&trust, names, config.tls_files.clone(), now)?);
     let book = PolicyBook::load(&*store)?;
-    let fleet = Fleet::load(&*store, &book)?;
+    let rollouts = Rollouts::load(Arc::clone(&store))?;
+    let fleet = Fleet::load(&*store, &book, &rollouts.staged())?;
     let proposals = Proposals::new(Arc::clone(&store));
     let answers = Answers::new(Arc::clone(&store));
     let events = EventHub::default();
@@ -218,6 +224,7 @@ fn assemble(
         audit,
         answers,
         proposals,
+        rollouts,
         events,
         metrics: MetricsCache::default(),
         started: now,

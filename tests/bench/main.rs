@@ -18,6 +18,10 @@ mod size;
 
 use clap::{Parser, Subcommand};
 
+/// The generator shares the cores with what it measures: it must not take more of them than it needs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Measures throughput and size of the agent.
 #[derive(Parser)]
 struct Cli {

@@ -12,7 +12,8 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("shared/ibmi", "muster-ibmi", &["muster-shared"]),
     ("proto", "muster-proto", &["muster-shared"]),
     ("agent", "muster-agent", &["muster-shared", "muster-ibmi", "muster-proto"]),
-    ("controller", "muster-controller", &["muster-shared", "muster-proto"]),
+    ("controller", "muster-controller", &["muster-shared", "muster-proto", "muster-planner"]),
+    ("controller/planner", "muster-planner", &["muster-shared", "muster-proto"]),
     ("controller/cli", "muster-cli", &["muster-shared", "muster-proto"]),
     ("tests/ibmi-sim", "ibmi-sim", &["muster-proto"]),
     (
@@ -24,6 +25,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
             "muster-proto",
             "muster-agent",
             "muster-controller",
+            "muster-planner",
             "muster-cli",
             "ibmi-sim",
         ],
@@ -31,7 +33,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Crates without runtime, socket, file or clock.
-const PURE: &[&str] = &["shared", "shared/ibmi"];
+const PURE: &[&str] = &["shared", "shared/ibmi", "controller/planner"];
 
 /// What would make them impure, and why it is looked for as text: a lint sees only what is compiled on this
 /// machine, and these words have no other meaning.

@@ -3,6 +3,7 @@
 use crate::admin_args::{
     ApiTokenCommand, AuditLogCommand, ProposalsCommand, SessionsCommand, SettingsCommand, UsersCommand,
 };
+use crate::rollout_args::RolloutCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use muster_shared::partition::PartitionKey;
@@ -88,6 +89,9 @@ pub enum Command {
     /// Policies: what is collected, filtered and delivered
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Rollouts: policies that reach the partitions wave by wave
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
     /// Event rates and lag of the fleet
     Rates(RatesArgs),
     /// Users of the controller and what they may do
@@ -574,7 +578,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// `env=prod`.
-fn parse_label(text: &str) -> Result<(String, String), String> {
+pub(crate) fn parse_label(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(format!("`{text}` is no label; write KEY=VALUE, such as env=prod")),

@@ -20,6 +20,7 @@ pub mod error;
 mod locate;
 mod output;
 mod profile;
+pub mod rollout_args;
 mod trust;
 
 use args::Cli;

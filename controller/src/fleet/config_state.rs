@@ -67,8 +67,8 @@ pub enum ConfigWord {
     Failed,
 }
 
-/// Offers remembered.
-const MAX_OFFERS: usize = 8;
+/// Offers remembered: the one that runs is kept apart, and an agent goes back one step.
+const MAX_OFFERS: usize = 4;
 
 impl ConfigState {
     /// Key in the store.

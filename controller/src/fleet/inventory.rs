@@ -13,7 +13,7 @@ use crate::gateway::outbox::Outbox;
 use crate::policy::PolicyBook;
 use crate::policy::assign::Desired;
 use crate::policy::plan::FleetFacts;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Store, StoreError, packed};
 use muster_proto::api::Labels;
 use muster_proto::opamp::attribute;
 use muster_shared::id::AgentId;
@@ -46,19 +46,25 @@ impl Fleet {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn load(store: &dyn Store, book: &PolicyBook) -> Result<Self, StoreError> {
+    pub fn load(
+        store: &dyn Store,
+        book: &PolicyBook,
+        staged: &BTreeMap<AgentId, Vec<u64>>,
+    ) -> Result<Self, StoreError> {
         let mut agents = BTreeMap::new();
         let mut outages = super::outage::load(store)?;
         let configs = ConfigBook::load(store)?;
         for (_, record) in store::scan_json::<AgentRecord>(store, record::PREFIX)? {
-            let observed = store::get_json(store, &Observed::key(record.id))?.unwrap_or_default();
-            let state = store::get_json(store, &ConfigState::key(record.id))?.unwrap_or_default();
+            let observed = packed::get(store, &Observed::key(record.id))?.unwrap_or_default();
+            let state = packed::get(store, &ConfigState::key(record.id))?.unwrap_or_default();
+            let id = record.id;
+            let staged = staged.get(&id).map_or(&[][..], Vec::as_slice);
             let desired = match record.foreign {
                 Some(_) => configs.desired(&record),
-                None => book.desired(&record.labels),
+                None => book.desired(&record.labels, staged),
             };
-            let id = record.id;
             let mut agent = Agent::new(record, observed, state, desired);
+            agent.staged = staged.into();
             agent.outage = outages.remove(&id).map(Box::new);
             agents.insert(id, Arc::new(Mutex::new(agent)));
         }
@@ -165,14 +171,15 @@ impl Fleet {
     /// Takes over a record that is stored.
     pub fn install(&self, record: AgentRecord, book: &PolicyBook) {
         loop {
+            let staged = self.with(record.id, |agent| agent.staged.clone()).unwrap_or_default();
             // Merged outside of the locks, taken over only if no newer policy came meanwhile.
             let (edition, desired) = match record.foreign {
                 Some(_) => (book.edition(), self.configs().desired(&record)),
-                None => book.desired_at(&record.labels),
+                None => book.desired_at(&record.labels, &staged),
             };
             if let Some(agent) = self.one(record.id) {
                 let mut agent = lock(&agent);
-                if book.edition() != edition {
+                if book.edition() != edition || agent.staged != staged {
                     continue;
                 }
                 let changed = agent.desired.hash != desired.hash;
@@ -205,24 +212,55 @@ impl Fleet {
     /// [`PolicyBook::publishing`].
     pub fn reassign(&self, book: &PolicyBook) {
         // Merged once for each set of labels, outside of the lock.
-        let sets: BTreeSet<Labels> = self.each(|a| a.record.labels.clone()).into_iter().collect();
-        let merged: BTreeMap<Labels, Arc<Desired>> =
-            sets.into_iter().map(|labels| (labels.clone(), book.desired(&labels))).collect();
+        let sets: BTreeSet<(Labels, Box<[u64]>)> =
+            self.each(|a| (a.record.labels.clone(), a.staged.clone())).into_iter().collect();
+        let merged: BTreeMap<(Labels, Box<[u64]>), Arc<Desired>> = sets
+            .into_iter()
+            .map(|(labels, staged)| {
+                let desired = book.desired(&labels, &staged);
+                ((labels, staged), desired)
+            })
+            .collect();
         for agent in self.all() {
             let mut agent = lock(&agent);
             if agent.record.foreign.is_some() {
                 continue;
             }
-            let desired = match merged.get(&agent.record.labels) {
+            let key = (agent.record.labels.clone(), agent.staged.clone());
+            let desired = match merged.get(&key) {
                 Some(desired) => Arc::clone(desired),
                 // Labelled meanwhile.
-                None => book.desired(&agent.record.labels),
+                None => book.desired(&key.0, &key.1),
             };
-            if agent.desired.hash != desired.hash {
-                agent.desired = desired;
-                agent.outbox.policy_changed();
-            } else {
-                agent.desired = desired;
+            agent.wants(desired);
+        }
+    }
+
+    /// These agents have what a rollout brings from now on, or not any more: they are told what they should run.
+    /// Gives those that refused the very same before and may try again, which has to be stored.
+    pub fn stage(&self, ids: &[AgentId], rollout: u64, with: bool, book: &PolicyBook) -> Vec<AgentId> {
+        let mut again = Vec::new();
+        self.with_each(ids, |agent| {
+            let others = agent.staged.iter().copied().filter(|other| *other != rollout);
+            let mut staged: Vec<u64> = others.chain(with.then_some(rollout)).collect();
+            staged.sort_unstable();
+            agent.staged = staged.into();
+            if agent.record.foreign.is_none() {
+                agent.wants(book.desired(&agent.record.labels, &agent.staged));
+                if agent.retry_refused() {
+                    again.push(agent.record.id);
+                }
+            }
+        });
+        again
+    }
+
+    /// A rollout is over: what it brought is everybody's or nobody's. The caller reassigns afterwards.
+    pub fn unstage(&self, rollout: u64) {
+        for agent in self.all() {
+            let mut agent = lock(&agent);
+            if agent.staged.contains(&rollout) {
+                agent.staged = agent.staged.iter().copied().filter(|other| *other != rollout).collect();
             }
         }
     }

@@ -27,6 +27,7 @@ mod publish;
 mod publish_proposal;
 mod rates;
 mod restart;
+mod rollout;
 pub mod routes;
 mod session;
 mod token;
@@ -90,6 +91,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(credential::routes)
         .configure(event::routes)
         .configure(proposal::routes)
+        .configure(rollout::routes)
         .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));
     config

@@ -3,7 +3,7 @@
 use super::routes::{Access, ROUTES, Route};
 use actix_web::HttpResponse;
 use muster_proto::api::{
-    AgentEvent, AuditEntry, FleetEvent, PROBLEM_CONTENT_TYPE, PolicyEvent, Problem, ReloadEvent,
+    AgentEvent, AuditEntry, FleetEvent, PROBLEM_CONTENT_TYPE, PolicyEvent, Problem, ReloadEvent, RolloutEvent,
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -17,7 +17,15 @@ use utoipa::OpenApi;
         description = "Manages agents, policies and users. Every error is a problem (RFC 9457) that says what to do.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
-    components(schemas(Problem, AgentEvent, AuditEntry, FleetEvent, PolicyEvent, ReloadEvent)),
+    components(schemas(
+        Problem,
+        AgentEvent,
+        AuditEntry,
+        FleetEvent,
+        PolicyEvent,
+        ReloadEvent,
+        RolloutEvent
+    )),
     paths(
         super::healthz,
         super::readyz,
@@ -72,6 +80,14 @@ use utoipa::OpenApi;
         super::proposal::show,
         super::proposal::approve,
         super::proposal::reject,
+        super::rollout::plan,
+        super::rollout::start,
+        super::rollout::list,
+        super::rollout::show,
+        super::rollout::partitions,
+        super::rollout::pause,
+        super::rollout::resume,
+        super::rollout::abort,
         super::user::create,
         super::user::list,
         super::user::show,

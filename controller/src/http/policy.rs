@@ -216,7 +216,7 @@ pub(super) async fn show(
     _: Caller,
     name: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
-    let StoredRevision { view, text, signature } = live(&app, &name)?;
+    let StoredRevision { view, text, signature, .. } = live(&app, &name)?;
     let tag = etag(view.revision);
     Ok(HttpResponse::Ok().insert_header(tag).json(PolicyRevisionText { revision: view, text, signature }))
 }
@@ -262,7 +262,7 @@ pub(super) async fn revision(
 ) -> Result<web::Json<PolicyRevisionText>, ApiError> {
     let (name, number) = path.into_inner();
     let history = known(&app, &name)?;
-    let StoredRevision { view, text, signature } = numbered(history, &name, number)?;
+    let StoredRevision { view, text, signature, .. } = numbered(history, &name, number)?;
     Ok(web::Json(PolicyRevisionText { revision: view, text, signature }))
 }
 

@@ -171,7 +171,7 @@ fn connected(app: &App, agents: &[AgentId]) -> Vec<AgentId> {
 }
 
 /// Work that may take long is not done where connections are served.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {

@@ -213,6 +213,9 @@ async fn execute(
         ProposalKind::PolicyPublish => {
             super::publish_proposal::approved(app.clone(), caller.clone(), &proposal.payload, batch).await
         }
+        ProposalKind::RolloutStart => {
+            super::rollout::approved(app.clone(), caller.clone(), &proposal.payload, batch).await
+        }
     }
 }
 

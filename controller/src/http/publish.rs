@@ -9,13 +9,15 @@ use crate::audit_log::Outgoing;
 use crate::policy::draft::StoredDraft;
 use crate::policy::impact::Documents;
 use crate::policy::plan::{FleetFacts, Order, Plan, Present, all_faults, plan};
-use crate::policy::{self, StoredRevision};
+use crate::policy::{self, Standing, StoredRevision};
 use crate::store::Batch;
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use muster_proto::api::{PlanAction, PolicyPlan, PolicyPublished, PolicyRevisionView, ProposalView};
 use muster_shared::id::AgentId;
+use muster_shared::policy::model::PolicyDocument;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// An order with what its sender knows, and how it is written down.
 pub(super) struct Request {
@@ -78,6 +80,8 @@ pub(super) struct Ground {
     documents: Documents,
     stored: BTreeMap<String, StoredRevision>,
     signed: BTreeMap<String, usize>,
+    staged: Vec<(u64, Arc<PolicyDocument>)>,
+    staging: BTreeMap<String, u64>,
     /// The fleet.
     pub(super) fleet: FleetFacts,
 }
@@ -92,12 +96,26 @@ impl Ground {
                 stored.insert(name.clone(), found);
             }
         }
-        Ok(Self { documents, stored, signed: app.book.signed_sizes(), fleet: app.fleet.facts() })
+        let (staged, staging) = (app.book.staged(), app.book.staging());
+        Ok(Self {
+            documents,
+            stored,
+            signed: app.book.signed_sizes(),
+            staged,
+            staging,
+            fleet: app.fleet.facts(),
+        })
     }
 
     /// What an order would do.
     pub(super) fn plan(&self, app: &App, order: &Order) -> Plan {
-        let present = Present { documents: &self.documents, stored: &self.stored, signed: &self.signed };
+        let present = Present {
+            documents: &self.documents,
+            stored: &self.stored,
+            signed: &self.signed,
+            staged: &self.staged,
+            staging: &self.staging,
+        };
         plan(order, present, &self.fleet, &|id| name(app, id))
     }
 
@@ -112,6 +130,19 @@ pub(super) fn name(app: &App, id: AgentId) -> String {
     app.fleet.with(id, |agent| agent.observed.name(id)).unwrap_or_else(|| id.to_string())
 }
 
+/// Refuses if somebody published meanwhile.
+pub(super) fn check_expected(ground: &Ground, expected: &BTreeMap<String, u64>) -> Result<(), ApiError> {
+    for (name, expected) in expected {
+        let present = ground.revision(name);
+        if present != *expected {
+            return Err(ApiError::precondition_failed(format!(
+                "policy `{name}` is at revision {present} by now, not {expected}; nothing was changed"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Plans and publishes in one transaction, all of it or nothing.
 pub(super) async fn publish(
     app: web::Data<App>,
@@ -120,14 +151,7 @@ pub(super) async fn publish(
 ) -> Result<Outcome, ApiError> {
     let _publishing = app.book.publishing().await;
     let ground = Ground::of(&app, &request.order)?;
-    for (name, expected) in &request.expected {
-        let present = ground.revision(name);
-        if present != *expected {
-            return Err(ApiError::precondition_failed(format!(
-                "policy `{name}` is at revision {present} by now, not {expected}; nothing was changed"
-            )));
-        }
-    }
+    check_expected(&ground, &request.expected)?;
     let Plan { mut view, changes, .. } = ground.plan(&app, &request.order);
     if !view.valid {
         return Err(ApiError::invalid_policy(all_faults(&view)));
@@ -144,7 +168,7 @@ pub(super) async fn publish(
         }
     }
     let user = caller.session.user.clone();
-    let publication = app.book.publication(changes, &user, Timestamp::now());
+    let publication = app.book.publication(changes, Standing::InForce, &user, Timestamp::now());
     let new: BTreeMap<String, PolicyRevisionView> =
         publication.revisions.iter().map(|(s, _)| (s.view.name.clone(), s.view.clone())).collect();
     let mut batch = request.approved.unwrap_or_default();

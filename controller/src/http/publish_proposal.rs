@@ -27,7 +27,7 @@ struct Proposed {
 }
 
 /// `publish base, web; remove old`, as far as something changes.
-fn summary(plan: &PolicyPlan) -> String {
+pub(super) fn summary(plan: &PolicyPlan) -> String {
     let names = |wanted: fn(PlanAction) -> bool| {
         let names = plan.policies.iter().filter(|p| wanted(p.action)).map(|p| p.name.as_str());
         names.collect::<Vec<_>>().join(", ")

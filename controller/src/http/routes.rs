@@ -143,6 +143,15 @@ pub const ROUTES: &[Route] = &[
     route("PUT", "/api/v1/drafts/{name}", OPERATOR, "Save a draft"),
     route("DELETE", "/api/v1/drafts/{name}", OPERATOR, "Delete a draft"),
     route("POST", "/api/v1/drafts/{name}/publish", OPERATOR, "Publish a draft"),
+    // Rollouts.
+    route("POST", "/api/v1/rollouts/plan", VIEWER, "What a rollout would do; changes nothing"),
+    route("POST", "/api/v1/rollouts", OPERATOR, "Start a rollout of policies"),
+    route("GET", "/api/v1/rollouts", VIEWER, "List rollouts, newest first"),
+    route("GET", "/api/v1/rollouts/{id}", VIEWER, "Where a rollout stands, and what it waits for"),
+    route("GET", "/api/v1/rollouts/{id}/partitions", VIEWER, "Where the partitions of a rollout stand"),
+    route("POST", "/api/v1/rollouts/{id}/pause", OPERATOR, "Tell nobody further for a while"),
+    route("POST", "/api/v1/rollouts/{id}/resume", OPERATOR, "Let a paused or halted rollout go on"),
+    route("POST", "/api/v1/rollouts/{id}/abort", OPERATOR, "End a rollout: everybody goes back"),
     // Audit log.
     route("GET", "/api/v1/audit", VIEWER, "List or search entries of the audit log"),
     route("GET", "/api/v1/audit/export", VIEWER, "The audit log as it stands in its files, one JSON line an entry"),
@@ -186,6 +195,7 @@ mod tests {
             "/api/v1/password",          // the own password
             "/api/v1/policies/validate", // changes nothing
             "/api/v1/policies/preview",  // changes nothing
+            "/api/v1/rollouts/plan",     // changes nothing
             "/api/v1/sessions/{id}",     // the own ones, unless the caller is an admin
             "/api/v1/api-tokens",        // never more than the caller may do
             "/api/v1/api-tokens/{id}",   // the own ones, unless the caller is an admin

@@ -1,5 +1,6 @@
 //! What one agent should run: the merge of the documents that select it. Functions of values.
 
+use super::StoredRevision;
 use muster_proto::opamp::AgentRemoteConfig;
 use muster_proto::opamp::config::policy_offer;
 use muster_shared::policy::merge::{Merged, merge, selects};
@@ -21,7 +22,7 @@ pub struct Desired {
 }
 
 /// A document with the numbers that matter for assigning it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Current {
     /// Its present revision.
     pub revision: u64,
@@ -35,6 +36,15 @@ pub struct Current {
 }
 
 impl Current {
+    /// Takes over a newer revision.
+    pub(super) fn take(&mut self, stored: &StoredRevision, document: Option<Arc<PolicyDocument>>) {
+        let view = &stored.view;
+        self.revision = view.revision.0;
+        self.signed = document.as_ref().and_then(|_| stored.signed());
+        self.document = document;
+        self.selectors.push((view.revision.0, view.selector.clone()));
+    }
+
     /// The last revision that changed something for these labels: it selects them, or the one before did.
     #[must_use]
     pub fn touched(&self, labels: &BTreeMap<String, String>) -> u64 {

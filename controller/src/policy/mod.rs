@@ -43,11 +43,33 @@ pub struct StoredRevision {
     /// The detached signature that came with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
+    /// Whether it is, or was, in force for everybody.
+    #[serde(default, skip_serializing_if = "Standing::is_in_force")]
+    pub standing: Standing,
+}
+
+/// Whether a revision is, or was, in force for everybody that it selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// It was published to everybody, or its rollout is done.
+    #[default]
+    InForce,
+    /// This rollout brings it to one partition after the other.
+    Staged(u64),
+    /// Its rollout was rolled back: it never was in force for everybody.
+    Withdrawn,
+}
+
+impl Standing {
+    fn is_in_force(&self) -> bool {
+        *self == Self::InForce
+    }
 }
 
 impl StoredRevision {
     /// Text and signature, if it was signed.
-    fn signed(&self) -> Option<SignedDocument> {
+    pub(super) fn signed(&self) -> Option<SignedDocument> {
         let signature = self.signature.clone()?;
         Some(SignedDocument { text: self.text.clone(), signature })
     }
@@ -100,7 +122,11 @@ pub struct PolicyBook {
 #[derive(Debug, Default)]
 struct State {
     last: u64,
+    /// Grows with every change of what anybody should run.
+    edition: u64,
     documents: BTreeMap<String, Current>,
+    /// What rollouts under way bring, by rollout and name of the document.
+    staged: BTreeMap<u64, BTreeMap<String, Current>>,
     /// By documents and number: agents with other labels but the same result share it.
     cache: HashMap<Selection, Arc<Desired>>,
 }
@@ -122,7 +148,11 @@ impl PolicyBook {
             if document.is_none() && !stored.view.removed {
                 tracing::error!(key, "a stored policy cannot be read by this release; it selects nobody");
             }
-            state.take(&stored, document);
+            match stored.standing {
+                Standing::InForce => state.take(&stored, document),
+                Standing::Staged(rollout) => state.stage(rollout, &stored, document),
+                Standing::Withdrawn => {}
+            }
         }
         Ok(Self { state: RwLock::new(state), publishing: tokio::sync::Mutex::default() })
     }
@@ -135,26 +165,27 @@ impl PolicyBook {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What an agent with these labels should run.
+    /// What an agent with these labels should run that has what these rollouts bring.
     #[must_use]
-    pub fn desired(&self, labels: &Labels) -> Arc<Desired> {
-        self.desired_at(labels).1
+    pub fn desired(&self, labels: &Labels, staged: &[u64]) -> Arc<Desired> {
+        self.desired_at(labels, staged).1
     }
 
     /// The same, with the edition of the book that it follows from.
     #[must_use]
-    pub fn desired_at(&self, labels: &Labels) -> (u64, Arc<Desired>) {
+    pub fn desired_at(&self, labels: &Labels, staged: &[u64]) -> (u64, Arc<Desired>) {
         loop {
             let (edition, key, desired) = {
                 let state = self.read();
-                let key = selection(state.documents.values(), labels);
+                let seen = state.seen(staged);
+                let key = selection(seen.iter().copied(), labels);
                 if let Some(present) = state.cache.get(&key) {
-                    return (state.last, Arc::clone(present));
+                    return (state.edition, Arc::clone(present));
                 }
-                (state.last, key, Arc::new(assign(state.documents.values(), labels)))
+                (state.edition, key, Arc::new(assign(seen.iter().copied(), labels)))
             };
             let mut state = self.write();
-            if state.last == edition {
+            if state.edition == edition {
                 return (edition, Arc::clone(state.cache.entry(key).or_insert(desired)));
             }
         }
@@ -163,7 +194,26 @@ impl PolicyBook {
     /// Changes with every change of the book.
     #[must_use]
     pub fn edition(&self) -> u64 {
-        self.read().last
+        self.read().edition
+    }
+
+    /// Names of the documents that rollouts are changing, with the rollout.
+    #[must_use]
+    pub fn staging(&self) -> BTreeMap<String, u64> {
+        let state = self.read();
+        let names = |(rollout, documents): (&u64, &BTreeMap<String, Current>)| {
+            let rollout = *rollout;
+            documents.keys().map(move |name| (name.clone(), rollout)).collect::<Vec<_>>()
+        };
+        state.staged.iter().flat_map(names).collect()
+    }
+
+    /// Documents that rollouts under way bring, with the rollout.
+    #[must_use]
+    pub fn staged(&self) -> Vec<(u64, Arc<PolicyDocument>)> {
+        let state = self.read();
+        let all = state.staged.iter().flat_map(|(rollout, all)| all.values().map(move |c| (*rollout, c)));
+        all.filter_map(|(rollout, current)| Some((rollout, current.document.clone()?))).collect()
     }
 
     /// Reads and checks a text, alone and against the other documents.
@@ -218,7 +268,13 @@ impl PolicyBook {
 
     /// New revisions of checked documents. The caller holds [`PolicyBook::publishing`].
     #[must_use]
-    pub fn publication(&self, changes: Vec<Change>, user: &str, now: Timestamp) -> Publication {
+    pub fn publication(
+        &self,
+        changes: Vec<Change>,
+        standing: Standing,
+        user: &str,
+        now: Timestamp,
+    ) -> Publication {
         let last = self.read().last;
         let number = |change, number| match change {
             Change::Put { document, text, signature } => {
@@ -233,7 +289,7 @@ impl PolicyBook {
                     priority: document.priority,
                     sha256: crate::identity::secret::sha256_hex(text.as_bytes()),
                 };
-                (StoredRevision { view, text, signature }, Some(document))
+                (StoredRevision { view, text, signature, standing }, Some(document))
             }
             Change::Remove(present) => {
                 let view = PolicyRevisionView {
@@ -243,7 +299,7 @@ impl PolicyBook {
                     removed: true,
                     ..present.view
                 };
-                (StoredRevision { view, text: present.text, signature: None }, None)
+                (StoredRevision { view, text: present.text, signature: None, standing }, None)
             }
         };
         let revisions = changes.into_iter().zip(last + 1..).map(|(c, n)| number(c, n)).collect();
@@ -253,9 +309,25 @@ impl PolicyBook {
     /// Takes over a publication that is stored.
     pub fn take(&self, publication: Publication) {
         let mut state = self.write();
-        state.cache.clear();
+        state.changed();
         for (stored, document) in publication.revisions {
-            state.take(&stored, document);
+            match stored.standing {
+                Standing::InForce => state.take(&stored, document),
+                Standing::Staged(rollout) => state.stage(rollout, &stored, document),
+                Standing::Withdrawn => {}
+            }
+        }
+    }
+
+    /// What a rollout brought is in force for everybody from now on, or for nobody. The caller holds
+    /// [`PolicyBook::publishing`], and has stored it.
+    pub fn settle(&self, rollout: u64, in_force: bool) {
+        let mut state = self.write();
+        state.changed();
+        if let Some(staged) = state.staged.remove(&rollout)
+            && in_force
+        {
+            state.documents.extend(staged);
         }
     }
 
@@ -281,19 +353,34 @@ impl PolicyBook {
 }
 
 impl State {
+    fn changed(&mut self) {
+        self.edition += 1;
+        self.cache.clear();
+    }
+
     fn take(&mut self, stored: &StoredRevision, document: Option<Arc<PolicyDocument>>) {
-        let view = &stored.view;
-        self.last = self.last.max(view.revision.0);
-        let entry = self.documents.entry(view.name.clone()).or_insert_with(|| Current {
-            revision: 0,
-            document: None,
-            signed: None,
-            selectors: Vec::new(),
-        });
-        entry.revision = view.revision.0;
-        entry.signed = document.as_ref().and_then(|_| stored.signed());
-        entry.document = document;
-        entry.selectors.push((view.revision.0, view.selector.clone()));
+        self.last = self.last.max(stored.view.revision.0);
+        self.documents.entry(stored.view.name.clone()).or_default().take(stored, document);
+    }
+
+    fn stage(&mut self, rollout: u64, stored: &StoredRevision, document: Option<Arc<PolicyDocument>>) {
+        self.last = self.last.max(stored.view.revision.0);
+        let mut current = self.documents.get(&stored.view.name).cloned().unwrap_or_default();
+        current.take(stored, document);
+        self.staged.entry(rollout).or_default().insert(stored.view.name.clone(), current);
+    }
+
+    /// The documents as agents see them that have what these rollouts bring.
+    fn seen(&self, staged: &[u64]) -> Vec<&Current> {
+        if staged.is_empty() {
+            return self.documents.values().collect();
+        }
+        let mut seen: BTreeMap<&str, &Current> =
+            self.documents.iter().map(|(n, c)| (n.as_str(), c)).collect();
+        for documents in staged.iter().filter_map(|rollout| self.staged.get(rollout)) {
+            seen.extend(documents.iter().map(|(name, current)| (name.as_str(), current)));
+        }
+        seen.into_values().collect()
     }
 }
 
@@ -363,6 +450,12 @@ pub fn contradictions(candidates: &Documents, changed: &[&String]) -> Vec<(Strin
 /// If the store cannot be read.
 pub fn stored(store: &dyn Store, name: &str, revision: u64) -> Result<Option<StoredRevision>, StoreError> {
     store::get_json(store, &key(name, revision))
+}
+
+/// Adds where a revision stands to a batch.
+pub fn put_standing(revision: &StoredRevision, batch: &mut Batch) {
+    let key = key(&revision.view.name, revision.view.revision.0);
+    batch.put_json(key, Condition::Any, revision);
 }
 
 /// All stored revisions of a document, oldest first.

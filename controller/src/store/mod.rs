@@ -7,6 +7,7 @@
 
 mod group;
 mod memory;
+pub mod packed;
 mod sled;
 
 pub use self::memory::MemoryStore;

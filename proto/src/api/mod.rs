@@ -84,6 +84,7 @@ mod policy;
 mod problem;
 mod proposal;
 mod rates;
+mod rollout;
 mod session;
 mod token;
 mod user;
@@ -124,6 +125,11 @@ pub use proposal::{
 pub use rates::{
     AgentRates, DestinationCounters, DestinationRates, HistoryMetric, HistoryQuery, HistorySeries,
     HistoryView, PerSecond, RateWindow, RatesQuery, RatesView, SourceCounters, SourceRates, Totals,
+};
+pub use rollout::{
+    Amount, Day, MaintenanceWindow, NoAmount, OnFailure, RolloutChange, RolloutEvent, RolloutGates,
+    RolloutNote, RolloutOrder, RolloutPartition, RolloutPartitionState, RolloutPlan, RolloutRequest,
+    RolloutState, RolloutStrategy, RolloutSummary, RolloutView, WavePlan, WaveView,
 };
 pub use session::{CSRF_HEADER, LoginQuery, LoginReply, LoginRequest, PasswordChange, WhoAmI};
 pub use token::{TokenCreated, TokenRequest, TokenView};

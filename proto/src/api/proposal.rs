@@ -41,6 +41,8 @@ pub struct SettingsChanged {
 pub enum ProposalKind {
     /// To publish or remove policies.
     PolicyPublish,
+    /// To start a rollout.
+    RolloutStart,
     /// To let one person publish alone again.
     FourEyesOff,
 }

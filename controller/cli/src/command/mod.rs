@@ -15,6 +15,7 @@ mod made;
 mod policy;
 mod proposals;
 mod rates;
+mod rollout;
 mod sessions;
 mod settings;
 mod token;
@@ -112,6 +113,7 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             PolicyCommand::Diff { a, b } => policy::diff(&a, &b, context).await,
         },
         Command::Events(command) => events::run(command, context).await,
+        Command::Rollout(command) => rollout::run(command, context).await,
         Command::Rates(args) if args.history.is_some() => {
             let span = args.history.unwrap_or_default();
             history::show(&args, span, context).await

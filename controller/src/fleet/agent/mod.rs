@@ -8,8 +8,9 @@ use super::rates::RateTracker;
 use super::record::{AgentRecord, Hold, Life};
 use crate::gateway::outbox::Outbox;
 use crate::policy::assign::Desired;
-use crate::store::{Batch, Condition};
+use crate::store::{Batch, packed};
 use jiff::{SignedDuration, Timestamp};
+use muster_planner::Version as ChangeState;
 use muster_proto::api::{Connection, PlannedOutage, PolicyState, PolicyStatusView, SourceFlag};
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
 use muster_proto::opamp::{
@@ -60,6 +61,8 @@ pub struct Agent {
     pub renewed_at: Option<Timestamp>,
     /// What it should run.
     pub desired: Arc<Desired>,
+    /// Rollouts under way whose change it has, in their order.
+    pub staged: Box<[u64]>,
     /// What waits for it.
     pub outbox: Arc<Outbox>,
     /// Its silent and noisy sources.
@@ -126,6 +129,7 @@ impl Agent {
             epoch: 0,
             renewed_at: None,
             desired,
+            staged: Box::default(),
             outbox: Arc::default(),
             flags: Box::default(),
             outage: None,
@@ -250,10 +254,10 @@ impl Agent {
     pub fn add_unstored(&self, batch: &mut Batch) -> Version {
         let id = self.record.id;
         if self.version.observed != self.stored.observed {
-            batch.put_json(Observed::key(id), Condition::Any, &self.observed);
+            packed::put(batch, Observed::key(id), &self.observed);
         }
         if self.version.config != self.stored.config {
-            batch.put_json(ConfigState::key(id), Condition::Any, &self.config);
+            packed::put(batch, ConfigState::key(id), &self.config);
         }
         self.version
     }
@@ -280,6 +284,15 @@ impl Agent {
             self.version.config += 1;
         }
         other
+    }
+
+    /// It should run this; it is told if that is something else than before.
+    pub fn wants(&mut self, desired: Arc<Desired>) {
+        let changed = self.desired.hash != desired.hash;
+        self.desired = desired;
+        if changed {
+            self.outbox.policy_changed();
+        }
     }
 
     /// Forgets that the wanted policy was refused, so that it is offered again; true if it was.
@@ -485,6 +498,30 @@ impl Agent {
                     PolicyState::Waiting
                 }
             }
+        }
+    }
+
+    /// Where it stands with the change that a rollout brings: `with` if it should run it, else if it should run
+    /// what was before.
+    #[must_use]
+    pub fn change_state(&self, with: bool) -> ChangeState {
+        let wanted = &self.desired.hash;
+        let report = self.config.report.as_ref();
+        let told = report.filter(|c| c.hash == *wanted).map(|c| c.word);
+        let refused = self.config.refused.as_ref().filter(|r| r.hash == *wanted);
+        match (with, refused, told) {
+            (true, Some(refusal), _) => ChangeState::Refused(refusal.reason.clone()),
+            (true, None, Some(ConfigWord::Applied)) => ChangeState::New,
+            (true, None, Some(ConfigWord::Applying)) => ChangeState::Changing,
+            (true, None, Some(ConfigWord::Failed)) => ChangeState::Refused(String::new()),
+            (true, None, Some(ConfigWord::Unset) | None) => ChangeState::Old,
+            // It runs what was before, or refuses even that: nothing more will come.
+            (false, Some(_), _) | (false, None, Some(ConfigWord::Applied | ConfigWord::Failed)) => {
+                ChangeState::Old
+            }
+            // Nothing was ever set: it says nothing about nothing.
+            (false, None, _) if self.wants_nothing() => ChangeState::Old,
+            (false, None, Some(ConfigWord::Applying | ConfigWord::Unset) | None) => ChangeState::New,
         }
     }
 

@@ -8,6 +8,7 @@ mod samples;
 
 use super::{bounded, names};
 use jiff::Timestamp;
+use muster_planner::Counters;
 use muster_proto::api::{
     AgentRates, DestinationCounters, DestinationRates, PerSecond, RateWindow, SourceCounters, SourceRates,
     Totals,
@@ -121,6 +122,32 @@ impl RateTracker {
                 delivered: total(destinations.iter().copied()),
             }
         })
+    }
+
+    /// All counters together, with what counts as an error: not decoded, cut, lost.
+    #[must_use]
+    pub fn counters(&self) -> Option<Counters> {
+        let tracked = self.0.as_ref()?;
+        // Random ids: half of one tells processes apart.
+        let (_, half) = tracked.boot_id.split_last_chunk::<8>()?;
+        let errors = |s: &Source| {
+            let c = &s.counters;
+            total([c.unknown_types, c.short_entries, c.bad_rows].into_iter())
+        };
+        let lost = |d: &Destination| total([d.counters.truncated, d.counters.lost_datagrams].into_iter());
+        let at = tracked.samples.last().map_or(0, |row| row[0]);
+        Some(Counters {
+            at_ms: i64::try_from(at).unwrap_or(i64::MAX),
+            boot: u64::from_be_bytes(*half),
+            received: total(tracked.sources.iter().map(|s| s.total[0])),
+            errors: total(tracked.sources.iter().map(errors).chain(tracked.destinations.iter().map(lost))),
+        })
+    }
+
+    /// When it last reported.
+    #[must_use]
+    pub fn reported_at(&self) -> Option<Timestamp> {
+        self.0.as_ref().map(|tracked| tracked.reported_at)
     }
 
     /// Everything, by source and destination.

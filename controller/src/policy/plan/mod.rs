@@ -79,6 +79,10 @@ pub struct Present<'a> {
     pub stored: &'a BTreeMap<String, StoredRevision>,
     /// What the signed ones add to an offer, in bytes.
     pub signed: &'a BTreeMap<String, usize>,
+    /// What rollouts under way bring, with their numbers.
+    pub staged: &'a [(u64, Arc<PolicyDocument>)],
+    /// Policies that rollouts under way remove or bring, with their numbers.
+    pub staging: &'a BTreeMap<String, u64>,
 }
 
 /// What the fleet is like, as far as it matters for policies.
@@ -148,7 +152,10 @@ pub fn plan(order: &Order, present: Present<'_>, fleet: &FleetFacts, names: Name
         faults: Vec::new(),
         warnings: Vec::new(),
     };
-    blame(&candidates, &mut planned);
+    for item in &mut planned {
+        item.wait_for_rollout(present.staging);
+    }
+    blame(&candidates, present.staged, &mut planned);
     if candidates.len() > MAX_DOCUMENTS.max(present.documents.len()) {
         let message =
             format!("there would be {} policies, at most {MAX_DOCUMENTS} are possible", candidates.len());
@@ -243,6 +250,22 @@ impl Planned {
         Self { view, document: None, text: old.text.clone(), change: Some(Change::Remove(old.clone())) }
     }
 
+    /// Two changes of one policy at a time would leave nobody knowing what is in force.
+    fn wait_for_rollout(&mut self, staging: &BTreeMap<String, u64>) {
+        if self.view.action == PlanAction::Unchanged {
+            return;
+        }
+        if let Some(rollout) = staging.get(&self.view.name) {
+            let message = format!(
+                "rollout {rollout} is bringing `{}` to the partitions; wait until it is done, or abort it with `muster \
+                 rollout abort {rollout}`",
+                self.view.name
+            );
+            self.view.faults.push(fault(&self.text, "name".to_owned(), message));
+            self.change = None;
+        }
+    }
+
     /// Counts whom it selects, and warns where that is nobody or where a secret is missing.
     fn look_at_fleet(&mut self, fleet: &FleetFacts, names: Names<'_>) {
         let Some(document) = &self.document else { return };
@@ -313,14 +336,19 @@ fn candidates(present: &Documents, planned: &[Planned]) -> Documents {
     candidates
 }
 
-/// Tells the documents that contradict another one.
-fn blame(candidates: &Documents, planned: &mut [Planned]) {
+/// Tells the documents that contradict another one, in force or on its way.
+fn blame(candidates: &Documents, staged: &[(u64, Arc<PolicyDocument>)], planned: &mut [Planned]) {
     let changed: Vec<String> = planned
         .iter()
         .filter(|p| p.view.action != PlanAction::Unchanged)
         .map(|p| p.view.name.clone())
         .collect();
-    for (name, path, message) in contradictions(candidates, &changed.iter().collect::<Vec<_>>()) {
+    let mut all = candidates.clone();
+    for (rollout, document) in staged.iter().filter(|(_, d)| !changed.contains(&d.name)) {
+        // Beside the one in force: partitions have the one or the other.
+        all.insert(format!("{} (rollout {rollout})", document.name), (*rollout, Arc::clone(document)));
+    }
+    for (name, path, message) in contradictions(&all, &changed.iter().collect::<Vec<_>>()) {
         if let Some(item) = planned.iter_mut().find(|p| p.view.name == name) {
             item.view.faults.push(fault(&item.text, path, message));
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::Standing;
 use jiff::Timestamp;
 use muster_proto::api::PolicyRevisionView;
 use muster_shared::policy::limits::LimitsSpec;
@@ -30,7 +31,12 @@ impl Book {
             };
             book.stored.insert(
                 document.name.clone(),
-                StoredRevision { view, text: (*text).to_owned(), signature: None },
+                StoredRevision {
+                    view,
+                    text: (*text).to_owned(),
+                    signature: None,
+                    standing: Standing::InForce,
+                },
             );
             book.documents.insert(document.name.clone(), (number, Arc::new(document)));
         }
@@ -38,7 +44,14 @@ impl Book {
     }
 
     fn plan(&self, order: &Order, fleet: &FleetFacts) -> Plan {
-        let present = Present { documents: &self.documents, stored: &self.stored, signed: &self.signed };
+        let (staged, staging) = (Vec::new(), BTreeMap::new());
+        let present = Present {
+            documents: &self.documents,
+            stored: &self.stored,
+            signed: &self.signed,
+            staged: &staged,
+            staging: &staging,
+        };
         plan(order, present, fleet, &|id| format!("A{}", id.0.as_u128()))
     }
 }

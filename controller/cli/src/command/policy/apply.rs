@@ -74,8 +74,17 @@ fn refused(plan: &PolicyPlan, files: &[PolicyFile], context: &mut Context<'_>) -
     if context.style.json {
         print_json(context.out, plan)?;
     }
+    faults(plan, files, context.err)
+}
+
+/// Tells why a plan cannot be carried out.
+pub(in crate::command) fn faults(
+    plan: &PolicyPlan,
+    files: &[PolicyFile],
+    err: &mut dyn Write,
+) -> Result<(), CliError> {
     let wrong = plan.policies.iter().filter(|p| !p.faults.is_empty()).count();
-    tell(plan, files, context.err, |policy| &policy.faults, &plan.faults, error_line)?;
+    tell(plan, files, err, |policy| &policy.faults, &plan.faults, error_line)?;
     Err(CliError::Invalid {
         wrong: wrong.max(usize::from(!plan.faults.is_empty())),
         all: plan.policies.len(),
@@ -104,7 +113,7 @@ pub(super) fn tell(
 
 /// Shows a plan: warnings to standard error, the rest to standard output.
 fn show(plan: &PolicyPlan, files: &[PolicyFile], context: &mut Context<'_>) -> Result<(), CliError> {
-    tell(plan, files, context.err, |policy| &policy.warnings, &plan.warnings, warning_line)?;
+    warnings(plan, files, context.err)?;
     if context.style.json {
         return Ok(print_json(context.out, plan)?);
     }
@@ -112,8 +121,17 @@ fn show(plan: &PolicyPlan, files: &[PolicyFile], context: &mut Context<'_>) -> R
     Ok(())
 }
 
+/// Tells what is allowed but probably not meant.
+pub(in crate::command) fn warnings(
+    plan: &PolicyPlan,
+    files: &[PolicyFile],
+    err: &mut dyn Write,
+) -> io::Result<()> {
+    tell(plan, files, err, |policy| &policy.warnings, &plan.warnings, warning_line)
+}
+
 /// The plan for people.
-pub(super) fn print_plan(out: &mut dyn Write, plan: &PolicyPlan) -> io::Result<()> {
+pub(in crate::command) fn print_plan(out: &mut dyn Write, plan: &PolicyPlan) -> io::Result<()> {
     for policy in &plan.policies {
         let name = clean(&policy.name);
         let revisions = match (policy.from.0, policy.revision) {

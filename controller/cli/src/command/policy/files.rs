@@ -14,7 +14,7 @@ const MAX_DEPTH: usize = 8;
 
 /// A file of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PolicyFile {
+pub(in crate::command) struct PolicyFile {
     /// Its path as it is shown.
     pub(super) path: String,
     /// Its text.
@@ -24,7 +24,7 @@ pub(super) struct PolicyFile {
 }
 
 /// Reads a file, or every `*.yaml` and `*.yml` below a directory, by path. What begins with a dot is left out.
-pub(super) fn read_set(path: &Path) -> Result<Vec<PolicyFile>, CliError> {
+pub(in crate::command) fn read_set(path: &Path) -> Result<Vec<PolicyFile>, CliError> {
     let mut paths = Vec::new();
     if path.is_dir() {
         walk(path, 0, &mut paths)?;
@@ -87,7 +87,7 @@ fn walk(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<(), Cli
 }
 
 /// The files as a request.
-pub(super) fn request(files: &[PolicyFile], prune: bool) -> PolicySetRequest {
+pub(in crate::command) fn request(files: &[PolicyFile], prune: bool) -> PolicySetRequest {
     let text = |f: &PolicyFile| PolicyText {
         file: f.path.clone(),
         text: f.text.clone(),

@@ -4,7 +4,7 @@ pub(super) mod apply;
 mod check;
 pub(super) mod draft;
 pub(super) mod effective;
-mod files;
+pub(super) mod files;
 pub(super) mod preview;
 
 use super::Context;
@@ -328,7 +328,7 @@ fn print_changes(out: &mut dyn Write, changes: &[PolicyChange]) -> io::Result<()
     Ok(())
 }
 
-fn read(file: &Path) -> Result<String, CliError> {
+pub(super) fn read(file: &Path) -> Result<String, CliError> {
     let bytes = std::fs::read(file).map_err(CliError::file("read", file))?;
     String::from_utf8(bytes).map_err(|_| CliError::Local(format!("{} is not UTF-8 text", file.display())))
 }

@@ -1,0 +1,263 @@
+//! Makes the steps of rollouts: looks at the agents, stores what the planner decides, then does it.
+
+use super::observe::{gone, observe};
+use super::{StoredRollout, changes};
+use crate::app::App;
+use crate::audit_log::Outgoing;
+use crate::gateway::process;
+use crate::policy::{self, Standing, StoredRevision};
+use crate::store::{Batch, StoreError};
+use jiff::{SignedDuration, Timestamp};
+use muster_planner::{Action, Observation, Phase, Step};
+use muster_proto::api::{Connection, RolloutEvent};
+use muster_proto::session::rates::RatesWatch;
+use muster_shared::id::AgentId;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest time between two steps of a rollout under way: that an agent left is told by nothing else.
+const LONGEST: Duration = Duration::from_secs(1);
+/// Shortest: news of many agents come at once.
+const SHORTEST: Duration = Duration::from_millis(100);
+/// How long agents are waited for after a start of the controller, so that its own absence is not held against them.
+const RETURN: SignedDuration = SignedDuration::from_secs(15);
+/// Asks agents for their counters: a second's pace, just long enough for one report.
+const ASK: RatesWatch = RatesWatch { interval_ms: 1_000, expires_after_ms: 1_500 };
+
+/// Runs until it is aborted.
+pub async fn run(app: Arc<App>) {
+    let mut news =
+        [app.store.watch("config-state/"), app.store.watch("observed/"), app.store.watch("agent/")];
+    loop {
+        let active = app.rollouts.numbers();
+        if active.is_empty() {
+            app.rollouts.nudged().await;
+            continue;
+        }
+        for id in active {
+            if let Err(error) = step(&app, id).await {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    rollout = id,
+                    error,
+                    "a step of a rollout could not be stored; it is tried again"
+                );
+            }
+        }
+        tokio::time::sleep(SHORTEST).await;
+        let [a, b, c] = &mut news;
+        tokio::select! {
+            () = tokio::time::sleep(LONGEST) => {}
+            () = app.rollouts.nudged() => {}
+            // A closed store ends with the controller.
+            _ = a.changed() => {}
+            _ = b.changed() => {}
+            _ = c.changed() => {}
+        }
+    }
+}
+
+/// Looks at agents from a rollout.
+pub struct Looker<'a> {
+    app: &'a App,
+    rollout: u64,
+    busy: BTreeMap<AgentId, u64>,
+    now: Timestamp,
+}
+
+impl<'a> Looker<'a> {
+    /// From this rollout, at this moment.
+    #[must_use]
+    pub fn new(app: &'a App, rollout: u64, now: Timestamp) -> Self {
+        Self { app, rollout, busy: app.rollouts.busy(rollout), now }
+    }
+
+    /// What is seen of an agent.
+    #[must_use]
+    pub fn look(&self, id: AgentId) -> Observation {
+        let busy = self.busy.get(&id).copied();
+        self.app
+            .fleet
+            .with(id, |agent| observe(agent, self.rollout, busy, self.now))
+            .unwrap_or_else(|| gone(id))
+    }
+}
+
+async fn step(app: &App, id: u64) -> Result<(), StoreError> {
+    let _stepping = app.rollouts.stepping().await;
+    let Some(mut stored) = app.rollouts.find_active(id) else { return Ok(()) };
+    let now = Timestamp::now();
+    if !has_waited(app, &stored, now) {
+        return Ok(());
+    }
+    let joined = stored.rollout.join(newcomers(app, &stored));
+    let looker = Looker::new(app, id, now);
+    let mut step = stored.rollout.step(&|id| looker.look(id), now);
+    step.changed.extend(joined.changed);
+    step.notes.splice(0..0, joined.notes);
+    perform(app, stored, step, now, None).await
+}
+
+/// After a start of the controller agents need a moment to return.
+fn has_waited(app: &App, stored: &StoredRollout, now: Timestamp) -> bool {
+    let there = |id: &AgentId| {
+        app.fleet.with(*id, |agent| agent.connection(now) == Connection::Connected).unwrap_or(true)
+    };
+    now.duration_since(app.started) >= RETURN
+        || stored.started_at >= app.started
+        || stored.rollout.targets.iter().filter(|(_, t)| t.state.has_change()).all(|(id, _)| there(id))
+}
+
+/// Agents that came to the fleet since, and that the change is for.
+fn newcomers(app: &App, stored: &StoredRollout) -> Vec<AgentId> {
+    let known = &stored.rollout.targets;
+    let fresh: Vec<AgentId> = app.fleet.ids().into_iter().filter(|id| !known.contains_key(id)).collect();
+    let started = stored.started_at;
+    fresh
+        .into_iter()
+        .filter(|id| {
+            let labels = app.fleet.with(*id, |agent| {
+                (agent.record.foreign.is_none() && agent.record.enrolled_at >= started)
+                    .then(|| (agent.record.labels.clone(), agent.staged.clone()))
+            });
+            let Some((labels, staged)) = labels.flatten() else { return false };
+            let with: Vec<u64> = staged.iter().copied().chain([stored.id]).collect();
+            app.book.desired(&labels, &with).hash != app.book.desired(&labels, &staged).hash
+        })
+        .collect()
+}
+
+/// Stores a step and does what it asks for. The caller holds [`super::Rollouts::stepping`].
+///
+/// # Errors
+/// If it was not stored; then nothing was done.
+pub async fn perform(
+    app: &App,
+    mut stored: StoredRollout,
+    step: Step,
+    now: Timestamp,
+    by: Option<Outgoing>,
+) -> Result<(), StoreError> {
+    if step.is_empty() && by.is_none() {
+        return Ok(());
+    }
+    let before = app.rollouts.find_active(stored.id).map(|s| s.state());
+    let mut batch = Batch::new();
+    stored.add_step(&step, now, &mut batch);
+    let over = stored.rollout.phase.is_over();
+    let _publishing = if over { Some(app.book.publishing().await) } else { None };
+    if over {
+        let standing = match stored.rollout.phase {
+            Phase::Done { .. } => Standing::InForce,
+            _ => Standing::Withdrawn,
+        };
+        settle(app, &stored, standing, &mut batch)?;
+        app.rollouts.prune(&mut batch)?;
+    }
+    let action = by.or_else(|| (before != Some(stored.state())).then(|| by_itself(&stored)));
+    match action {
+        Some(action) => app.commit(batch, action).await?,
+        None => app.store.apply(batch).await?,
+    }
+    for note in &step.notes {
+        tracing::info!(rollout = stored.id, "{note}");
+    }
+    if let Some(text) = step.notes.last() {
+        let event = RolloutEvent { id: stored.id, state: stored.state(), text: text.clone() };
+        app.events.push("rollout", &event);
+    }
+    let id = stored.id;
+    let in_force = matches!(stored.rollout.phase, Phase::Done { .. });
+    app.rollouts.take(stored);
+    act(app, id, &step).await;
+    if over {
+        app.book.settle(id, in_force);
+        app.fleet.unstage(id);
+        app.fleet.reassign(&app.book);
+    }
+    Ok(())
+}
+
+/// Adds that the revisions of a rollout are everybody's or nobody's.
+fn settle(
+    app: &App,
+    stored: &StoredRollout,
+    standing: Standing,
+    batch: &mut Batch,
+) -> Result<(), StoreError> {
+    for change in &stored.changes {
+        if let Some(revision) = policy::stored(&*app.store, &change.name, change.to.0)? {
+            policy::put_standing(&StoredRevision { standing, ..revision }, batch);
+        }
+    }
+    Ok(())
+}
+
+/// What the controller did by itself, for the audit log.
+fn by_itself(stored: &StoredRollout) -> Outgoing {
+    let action = match stored.rollout.phase {
+        Phase::Running => "rollout.run",
+        Phase::Paused { .. } => "rollout.pause",
+        Phase::Halted { .. } => "rollout.halt",
+        Phase::GoingBack { .. } => "rollout.roll-back",
+        Phase::Done { .. } => "rollout.done",
+        Phase::RolledBack { .. } => "rollout.rolled-back",
+    };
+    let last = stored.log.last().map(|note| note.text.clone()).unwrap_or_default();
+    let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    Outgoing::by_user("controller", here, action, format!("rollout {}", stored.id)).detail(last)
+}
+
+async fn act(app: &App, id: u64, step: &Step) {
+    for action in &step.actions {
+        let (agents, with) = match action {
+            Action::Offer(agents) => (agents, true),
+            Action::Withdraw(agents) => (agents, false),
+            Action::Ask(agents) => {
+                app.fleet.with_each(agents, |agent| agent.outbox.watch(ASK));
+                continue;
+            }
+        };
+        for agent in app.fleet.stage(agents, id, with, &app.book) {
+            if let Err(error) = process::persist(app, agent, true, None).await {
+                // It is only for a restart of the controller: the agent is offered the policy all the same.
+                tracing::warn!(agent_id = %agent, %error, "that a refusal is forgotten was not stored");
+            }
+        }
+    }
+}
+
+/// A rollout that is to begin.
+pub struct Start {
+    /// For people.
+    pub description: String,
+    /// Who starts it.
+    pub user: String,
+    /// The new revisions, staged.
+    pub revisions: Vec<StoredRevision>,
+    /// The planner's state.
+    pub rollout: muster_planner::Rollout,
+}
+
+impl Start {
+    /// The rollout as it is stored first.
+    #[must_use]
+    pub fn stored(self, app: &App, id: u64, reasons: Vec<String>, now: Timestamp) -> StoredRollout {
+        let Self { description, user, revisions, rollout } = self;
+        let count = rollout.targets.len();
+        let first = format!("started by {user} for {count} partitions in {} waves", rollout.waves);
+        let texts = std::iter::once(first).chain(reasons);
+        StoredRollout {
+            id,
+            description,
+            changes: changes(&revisions, |name| app.book.live(name)),
+            started_by: user,
+            started_at: now,
+            ended_at: None,
+            log: texts.map(|text| muster_proto::api::RolloutNote { at: now, text }).collect(),
+            rollout,
+        }
+    }
+}
