@@ -305,10 +305,8 @@ impl Rollout {
             let may = if limit == 0 { "none may".to_owned() } else { format!("{limit} may") };
             format!("{} failed, {may} (max_failures)", words::partitions(failed.len()))
         } else if failed.len() >= self.max_unavailable() && self.has_planned() {
-            format!(
-                "{} failed and keep the others from being changed (max_unavailable)",
-                words::partitions(failed.len())
-            )
+            let count = words::partitions(failed.len());
+            format!("{count} failed, so that no other may be changed (max_unavailable)")
         } else {
             return false;
         };
@@ -353,7 +351,9 @@ impl Rollout {
             self.replace_canaries(look, now, step);
         }
         let remaining = self.release(look, now, step);
-        if !self.has_passed(&remaining, now) || !self.is_fresh(look, now, step) {
+        // Who was told just now is first seen at the next step.
+        let told = step.actions.iter().any(|action| matches!(action, Action::Offer(_)));
+        if told || !self.has_passed(&remaining, now) || !self.is_fresh(look, now, step) {
             return;
         }
         if self.look_at_passed(look, now, step) {
@@ -366,6 +366,10 @@ impl Rollout {
                 && after(since, soak) <= now
             {
                 target.state = State::Proven { since };
+                // How much it receives later on says nothing of the change.
+                if let Some(before) = &mut target.before {
+                    before.counters = None;
+                }
                 proven.push(*id);
                 here += usize::from(target.wave == wave);
             }
