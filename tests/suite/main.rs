@@ -17,5 +17,6 @@ mod layering;
 mod planner;
 mod policy_as_code;
 mod receivers;
+mod rollout;
 mod scale;
 mod stolen_controller;

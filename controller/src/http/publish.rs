@@ -9,7 +9,7 @@ use crate::audit_log::Outgoing;
 use crate::policy::draft::StoredDraft;
 use crate::policy::impact::Documents;
 use crate::policy::plan::{FleetFacts, Order, Plan, Present, all_faults, plan};
-use crate::policy::{self, Standing, StoredRevision};
+use crate::policy::{self, StoredRevision};
 use crate::store::Batch;
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
@@ -168,7 +168,7 @@ pub(super) async fn publish(
         }
     }
     let user = caller.session.user.clone();
-    let publication = app.book.publication(changes, Standing::InForce, &user, Timestamp::now());
+    let publication = app.book.publication(changes, None, &user, Timestamp::now());
     let new: BTreeMap<String, PolicyRevisionView> =
         publication.revisions.iter().map(|(s, _)| (s.view.name.clone(), s.view.clone())).collect();
     let mut batch = request.approved.unwrap_or_default();

@@ -7,7 +7,6 @@ use super::policy_set::{MAX_SET, blocking};
 use super::publish::{Ground, check_expected, name};
 use crate::app::App;
 use crate::audit_log::Outgoing;
-use crate::policy::Standing;
 use crate::policy::plan::{Order, Plan, Read, all_faults};
 use crate::rollout::driver::{Looker, Start, perform};
 use crate::rollout::observe::candidate;
@@ -182,7 +181,7 @@ async fn begin(
     let mut batch = approved.unwrap_or_default();
     let id = app.rollouts.next_number(&mut batch)?;
     let user = &caller.session.user;
-    let publication = app.book.publication(changes, Standing::Staged(id), user, now);
+    let publication = app.book.publication(changes, Some(id), user, now);
     let revisions: Vec<_> = publication.revisions.iter().map(|(stored, _)| stored.clone()).collect();
     publication.add_to(&mut batch);
     let rollout = Rollout::start(&waves, request.strategy, now);

@@ -10,7 +10,9 @@ use crate::store::{self, Batch, Condition, Store, StoreError};
 use assign::{Current, Desired, Selection, assign, selection};
 use impact::Documents;
 use jiff::Timestamp;
-use muster_proto::api::{ChangeKind, Labels, PolicyChange, PolicyFault, PolicyRevisionView};
+use muster_proto::api::{
+    ChangeKind, Labels, PolicyChange, PolicyFault, PolicyRevisionView, RevisionStanding,
+};
 use muster_shared::id::Revision;
 use muster_shared::policy::diff::{self, diff_documents};
 use muster_shared::policy::merge::{MergeConflict, conflicts, merge_documents, selects};
@@ -43,28 +45,6 @@ pub struct StoredRevision {
     /// The detached signature that came with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// Whether it is, or was, in force for everybody.
-    #[serde(default, skip_serializing_if = "Standing::is_in_force")]
-    pub standing: Standing,
-}
-
-/// Whether a revision is, or was, in force for everybody that it selects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// It was published to everybody, or its rollout is done.
-    #[default]
-    InForce,
-    /// This rollout brings it to one partition after the other.
-    Staged(u64),
-    /// Its rollout was rolled back: it never was in force for everybody.
-    Withdrawn,
-}
-
-impl Standing {
-    fn is_in_force(&self) -> bool {
-        *self == Self::InForce
-    }
 }
 
 impl StoredRevision {
@@ -148,11 +128,7 @@ impl PolicyBook {
             if document.is_none() && !stored.view.removed {
                 tracing::error!(key, "a stored policy cannot be read by this release; it selects nobody");
             }
-            match stored.standing {
-                Standing::InForce => state.take(&stored, document),
-                Standing::Staged(rollout) => state.stage(rollout, &stored, document),
-                Standing::Withdrawn => {}
-            }
+            state.place(&stored, document);
         }
         Ok(Self { state: RwLock::new(state), publishing: tokio::sync::Mutex::default() })
     }
@@ -266,16 +242,17 @@ impl PolicyBook {
         self.publishing.lock().await
     }
 
-    /// New revisions of checked documents. The caller holds [`PolicyBook::publishing`].
+    /// New revisions of checked documents, staged by a rollout or in force at once. The caller holds [`PolicyBook::publishing`].
     #[must_use]
     pub fn publication(
         &self,
         changes: Vec<Change>,
-        standing: Standing,
+        rollout: Option<u64>,
         user: &str,
         now: Timestamp,
     ) -> Publication {
         let last = self.read().last;
+        let standing = rollout.map_or(RevisionStanding::InForce, |_| RevisionStanding::Staged);
         let number = |change, number| match change {
             Change::Put { document, text, signature } => {
                 let view = PolicyRevisionView {
@@ -288,8 +265,10 @@ impl PolicyBook {
                     selector: document.selector.clone(),
                     priority: document.priority,
                     sha256: crate::identity::secret::sha256_hex(text.as_bytes()),
+                    standing,
+                    rollout,
                 };
-                (StoredRevision { view, text, signature, standing }, Some(document))
+                (StoredRevision { view, text, signature }, Some(document))
             }
             Change::Remove(present) => {
                 let view = PolicyRevisionView {
@@ -297,9 +276,11 @@ impl PolicyBook {
                     published_at: now,
                     published_by: user.to_owned(),
                     removed: true,
+                    standing,
+                    rollout,
                     ..present.view
                 };
-                (StoredRevision { view, text: present.text, signature: None, standing }, None)
+                (StoredRevision { view, text: present.text, signature: None }, None)
             }
         };
         let revisions = changes.into_iter().zip(last + 1..).map(|(c, n)| number(c, n)).collect();
@@ -311,11 +292,7 @@ impl PolicyBook {
         let mut state = self.write();
         state.changed();
         for (stored, document) in publication.revisions {
-            match stored.standing {
-                Standing::InForce => state.take(&stored, document),
-                Standing::Staged(rollout) => state.stage(rollout, &stored, document),
-                Standing::Withdrawn => {}
-            }
+            state.place(&stored, document);
         }
     }
 
@@ -353,6 +330,16 @@ impl PolicyBook {
 }
 
 impl State {
+    fn place(&mut self, stored: &StoredRevision, document: Option<Arc<PolicyDocument>>) {
+        match (stored.view.standing, stored.view.rollout) {
+            (RevisionStanding::InForce, _) => self.take(stored, document),
+            (RevisionStanding::Staged, Some(rollout)) => self.stage(rollout, stored, document),
+            (RevisionStanding::Staged, None) | (RevisionStanding::Withdrawn, _) => {
+                self.last = self.last.max(stored.view.revision.0);
+            }
+        }
+    }
+
     fn changed(&mut self) {
         self.edition += 1;
         self.cache.clear();

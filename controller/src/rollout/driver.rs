@@ -5,11 +5,11 @@ use super::{StoredRollout, changes};
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::gateway::process;
-use crate::policy::{self, Standing, StoredRevision};
+use crate::policy::{self, StoredRevision};
 use crate::store::{Batch, StoreError};
 use jiff::{SignedDuration, Timestamp};
 use muster_planner::{Action, Observation, Phase, Step};
-use muster_proto::api::{Connection, RolloutEvent};
+use muster_proto::api::{Connection, RevisionStanding, RolloutEvent};
 use muster_proto::session::rates::RatesWatch;
 use muster_shared::id::AgentId;
 use std::collections::BTreeMap;
@@ -150,8 +150,8 @@ pub async fn perform(
     let _publishing = if over { Some(app.book.publishing().await) } else { None };
     if over {
         let standing = match stored.rollout.phase {
-            Phase::Done { .. } => Standing::InForce,
-            _ => Standing::Withdrawn,
+            Phase::Done { .. } => RevisionStanding::InForce,
+            _ => RevisionStanding::Withdrawn,
         };
         settle(app, &stored, standing, &mut batch)?;
         app.rollouts.prune(&mut batch)?;
@@ -184,12 +184,13 @@ pub async fn perform(
 fn settle(
     app: &App,
     stored: &StoredRollout,
-    standing: Standing,
+    standing: RevisionStanding,
     batch: &mut Batch,
 ) -> Result<(), StoreError> {
     for change in &stored.changes {
-        if let Some(revision) = policy::stored(&*app.store, &change.name, change.to.0)? {
-            policy::put_standing(&StoredRevision { standing, ..revision }, batch);
+        if let Some(mut revision) = policy::stored(&*app.store, &change.name, change.to.0)? {
+            revision.view.standing = standing;
+            policy::put_standing(&revision, batch);
         }
     }
     Ok(())

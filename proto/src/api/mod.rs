@@ -116,7 +116,7 @@ pub use plan::{
 };
 pub use policy::{
     ChangeKind, PolicyChange, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyFault, PolicyPublished,
-    PolicyRevisionText, PolicyRevisionView, PolicyStatus, PolicyStatusAgent,
+    PolicyRevisionText, PolicyRevisionView, PolicyStatus, PolicyStatusAgent, RevisionStanding,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem};
 pub use proposal::{

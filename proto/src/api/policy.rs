@@ -85,6 +85,32 @@ pub struct PolicyRevisionView {
     pub priority: i32,
     /// SHA-256 of the text, in hex.
     pub sha256: String,
+    /// Whether it is, or was, in force for everybody.
+    #[serde(default, skip_serializing_if = "RevisionStanding::is_in_force")]
+    pub standing: RevisionStanding,
+    /// The rollout that brings it, or brought it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<u64>,
+}
+
+/// Whether a revision is, or was, in force for everybody that it selects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum RevisionStanding {
+    /// It was published to everybody, or its rollout is done.
+    #[default]
+    InForce,
+    /// A rollout brings it to one partition after the other.
+    Staged,
+    /// Its rollout was rolled back: it never was in force for everybody.
+    Withdrawn,
+}
+
+impl RevisionStanding {
+    fn is_in_force(&self) -> bool {
+        *self == Self::InForce
+    }
 }
 
 /// A revision with its text, exactly as it was sent.

@@ -1,5 +1,4 @@
 use super::*;
-use crate::policy::Standing;
 use jiff::Timestamp;
 use muster_proto::api::PolicyRevisionView;
 use muster_shared::policy::limits::LimitsSpec;
@@ -28,15 +27,12 @@ impl Book {
                 selector: document.selector.clone(),
                 priority: document.priority,
                 sha256: String::new(),
+                standing: Default::default(),
+                rollout: None,
             };
             book.stored.insert(
                 document.name.clone(),
-                StoredRevision {
-                    view,
-                    text: (*text).to_owned(),
-                    signature: None,
-                    standing: Standing::InForce,
-                },
+                StoredRevision { view, text: (*text).to_owned(), signature: None },
             );
             book.documents.insert(document.name.clone(), (number, Arc::new(document)));
         }

@@ -16,7 +16,7 @@ use comfy_table::Table;
 use jiff::Timestamp;
 use muster_proto::api::{
     ChangeKind, PolicyChange, PolicyCheck, PolicyPublished, PolicyRevert, PolicyRevisionText,
-    PolicyRevisionView, PolicyState, PolicyStatus,
+    PolicyRevisionView, PolicyState, PolicyStatus, RevisionStanding,
 };
 use muster_shared::policy::diff::{self, diff_documents};
 use muster_shared::policy::model::PolicyDocument;
@@ -233,7 +233,13 @@ fn print_revisions(revisions: &[PolicyRevisionView], context: &mut Context<'_>) 
     let mut table =
         context.style.table(&["NAME", "REVISION", "PUBLISHED", "BY", "PRIORITY", "SELECTOR", "DESCRIPTION"]);
     for revision in revisions {
-        let description = if revision.removed { "(removed)" } else { or_dash(&revision.description) };
+        let standing = match (revision.standing, revision.rollout) {
+            (RevisionStanding::InForce, _) => String::new(),
+            (RevisionStanding::Staged, rollout) => format!("(rollout {}) ", rollout.unwrap_or_default()),
+            (RevisionStanding::Withdrawn, _) => "(withdrawn) ".to_owned(),
+        };
+        let text = if revision.removed { "(removed)" } else { or_dash(&revision.description) };
+        let description = format!("{standing}{text}");
         table.add_row([
             plain(&revision.name),
             plain(revision.revision.to_string()),
