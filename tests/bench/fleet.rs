@@ -24,6 +24,9 @@ pub struct Fleet {
     /// Weeks of churn to simulate.
     #[arg(long, default_value_t = 2)]
     weeks: u32,
+    /// Waves of a rollout; 0 for none.
+    #[arg(long, default_value_t = 20)]
+    rollout_waves: u8,
     /// Further options of the controller.
     #[arg(long, value_delimiter = ' ', allow_hyphen_values = true)]
     controller: Vec<String>,
@@ -90,6 +93,16 @@ async fn measure(fleet: &Fleet, agents: usize) -> anyhow::Result<()> {
     told("fleet_api_p99_ms", format!("{:.0}", api.p99.as_secs_f64() * 1e3));
     println!("{agents} agents: store {} MB", megabytes(trial.store_bytes()?));
 
+    if fleet.rollout_waves > 0 {
+        let soak = Duration::from_secs(2);
+        let overhead = trial.roll_out(fleet.rollout_waves, soak, LIMIT).await?;
+        println!(
+            "{agents} agents: rolled out in canaries and {} waves, each watched for {soak:?}",
+            fleet.rollout_waves
+        );
+        let name = if agents == 10_000 { "rollout_10k_overhead_s" } else { "rollout_overhead_s" };
+        told(name, format!("{:.1}", overhead.as_secs_f64()));
+    }
     let mut sizes = Vec::new();
     for week in 1..=fleet.weeks {
         let began = std::time::Instant::now();

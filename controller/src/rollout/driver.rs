@@ -23,6 +23,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(100);
 /// How long agents are waited for after a start of the controller, so that its own absence is not held against them.
 const RETURN: SignedDuration = SignedDuration::from_secs(15);
+/// Time between two looks for the answers of agents that were asked for their counters.
+const ANSWERS: SignedDuration = SignedDuration::from_millis(200);
 /// Asks agents for their counters: a second's pace, just long enough for one report.
 const ASK: RatesWatch = RatesWatch { interval_ms: 1_000, expires_after_ms: 1_500 };
 
@@ -36,20 +38,25 @@ pub async fn run(app: Arc<App>) {
             app.rollouts.nudged().await;
             continue;
         }
+        let mut wake = Timestamp::MAX;
         for id in active {
-            if let Err(error) = step(&app, id).await {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(
-                    rollout = id,
-                    error,
-                    "a step of a rollout could not be stored; it is tried again"
-                );
+            match step(&app, id).await {
+                Ok(next) => wake = wake.min(next),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(
+                        rollout = id,
+                        error,
+                        "a step of a rollout was not stored; it is tried again"
+                    );
+                }
             }
         }
+        let rest = Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default();
         tokio::time::sleep(SHORTEST).await;
         let [a, b, c] = &mut news;
         tokio::select! {
-            () = tokio::time::sleep(LONGEST) => {}
+            () = tokio::time::sleep(rest.min(LONGEST)) => {}
             () = app.rollouts.nudged() => {}
             // A closed store ends with the controller.
             _ = a.changed() => {}
@@ -85,19 +92,24 @@ impl<'a> Looker<'a> {
     }
 }
 
-async fn step(app: &App, id: u64) -> Result<(), StoreError> {
+/// Makes a step; tells when to look again at the latest.
+async fn step(app: &App, id: u64) -> Result<Timestamp, StoreError> {
     let _stepping = app.rollouts.stepping().await;
-    let Some(mut stored) = app.rollouts.find_active(id) else { return Ok(()) };
+    let Some(mut stored) = app.rollouts.find_active(id) else { return Ok(Timestamp::MAX) };
     let now = Timestamp::now();
     if !has_waited(app, &stored, now) {
-        return Ok(());
+        return Ok(Timestamp::MAX);
     }
     let joined = stored.rollout.join(newcomers(app, &stored));
     let looker = Looker::new(app, id, now);
     let mut step = stored.rollout.step(&|id| looker.look(id), now);
     step.changed.extend(joined.changed);
     step.notes.splice(0..0, joined.notes);
-    perform(app, stored, step, now, None).await
+    // Counters are not stored: that they came is seen only by looking.
+    let asked = stored.rollout.asked.is_some().then(|| now + ANSWERS);
+    let wake = step.wake.into_iter().chain(asked).min().unwrap_or(Timestamp::MAX);
+    perform(app, stored, step, now, None).await?;
+    Ok(wake)
 }
 
 /// After a start of the controller agents need a moment to return.

@@ -2,7 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 use muster_proto::api::{
-    FleetView, LoginReply, LoginRequest, Page, PolicyPublished, PolicyStatus, TokenCreated, TokenRequest,
+    FleetView, LoginReply, LoginRequest, Page, PolicyPublished, PolicyStatus, RolloutRequest, RolloutView,
+    TokenCreated, TokenRequest,
 };
 use reqwest::{Method, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
@@ -118,6 +119,22 @@ impl Api {
     /// If there is none.
     pub async fn policy_status(&self, name: &str) -> anyhow::Result<PolicyStatus> {
         self.send(Method::GET, &format!("/policies/{name}/status"), None).await
+    }
+
+    /// Starts a rollout.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn start_rollout(&self, request: &RolloutRequest) -> anyhow::Result<RolloutView> {
+        self.send(Method::POST, "/rollouts", Some(json(request)?)).await
+    }
+
+    /// A rollout, as it is told.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn rollout(&self, id: u64) -> anyhow::Result<RolloutView> {
+        self.send(Method::GET, &format!("/rollouts/{id}"), None).await
     }
 
     /// Every agent, as it is told, in the order of ids.

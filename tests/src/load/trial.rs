@@ -9,7 +9,7 @@ use super::swarm::Swarm;
 use super::tally::Spread;
 use crate::sandbox::{Controller, Sandbox};
 use anyhow::{Context as _, ensure};
-use muster_proto::api::FleetView;
+use muster_proto::api::{Amount, FleetView, PolicyText, RolloutRequest, RolloutState, RolloutStrategy};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -129,6 +129,45 @@ impl Trial {
             status.applied
         );
         Ok(Spread::of(told.iter().map(|t| t.at.duration_since(began)).collect()))
+    }
+
+    /// Rolls another policy out in canaries and `waves` equal waves, each watched for `soak`, with all gates on; tells
+    /// how long it took beyond that watching.
+    ///
+    /// # Errors
+    /// If it is not done within `limit`, or not all run it then.
+    pub async fn roll_out(&mut self, waves: u8, soak: Duration, limit: Duration) -> anyhow::Result<Duration> {
+        self.variant += 1;
+        let share = |wave: u8| u32::from(wave) * 100 / u32::from(waves);
+        let strategy = RolloutStrategy {
+            canaries: 10,
+            waves: (1..=waves).map(|wave| u8::try_from(share(wave)).unwrap_or(100)).collect(),
+            max_unavailable: Amount::Percent(100),
+            soak_seconds: soak.as_secs(),
+            ..RolloutStrategy::default()
+        };
+        let text = PolicyText { text: content::policy(self.variant), ..PolicyText::default() };
+        let request = RolloutRequest { documents: vec![text], strategy, ..RolloutRequest::default() };
+        let began = Instant::now();
+        let started = self.api.start_rollout(&request).await?;
+        let watched = soak * u32::try_from(started.waves.len())?;
+        loop {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let view = self.api.rollout(started.id).await?;
+            if view.state == RolloutState::Done {
+                break;
+            }
+            let told = || format!("{:?}: {:?} {:?}", view.state, view.waiting, view.log.last());
+            ensure!(
+                view.state == RolloutState::Running && began.elapsed() < limit,
+                "the rollout: {}",
+                told()
+            );
+        }
+        let took = began.elapsed().saturating_sub(watched);
+        let status = self.api.policy_status("load").await?;
+        ensure!(status.applied == self.swarm.len() as u64, "{} run it when it is done", status.applied);
+        Ok(took)
     }
 
     /// Processor time that the controller takes while nothing but heartbeats happens, in percent of one core.
