@@ -51,6 +51,8 @@ pub struct App {
     pub audit: AuditLog,
     /// What waits for a second person, and the settings.
     pub proposals: Proposals,
+    /// The licence.
+    pub licence: crate::licence::LicenceKeeper,
     /// Rollouts.
     pub rollouts: crate::rollout::Rollouts,
     /// Answers to requests that may be sent again.

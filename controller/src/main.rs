@@ -79,6 +79,9 @@ struct Serve {
     /// For tests: a week of a certificate's life lasts so many seconds.
     #[arg(long, hide = true, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     certificate_week_seconds: Option<u64>,
+    /// For tests: so many days of the licence pass in one.
+    #[arg(long, hide = true, value_name = "DAYS", default_value_t = 1)]
+    licence_pace: u32,
     /// Most MiB on disk of the history of rates; a day of 10,000 busy agents takes some 350.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     history_mb: u32,
@@ -155,6 +158,7 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
             history_bytes: u64::from(arguments.history_mb) * 1024 * 1024,
             certificate_life: DAY * arguments.certificate_days,
             workers: usize::try_from(arguments.workers)?,
+            licence_pace: arguments.licence_pace,
             open_files: raise_open_files(),
             ..Config::new(arguments.data_dir)
         };

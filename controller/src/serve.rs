@@ -16,6 +16,7 @@ use crate::identity::life;
 use crate::identity::pending::Pending;
 use crate::identity::secret;
 use crate::identity::tls::{AgentVerifier, ServerCertificate, TlsError};
+use crate::licence::{self, LicenceKeeper};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
 use crate::rollout::{self, Rollouts};
@@ -87,6 +88,7 @@ pub struct Running {
     history: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     rollouts: JoinHandle<()>,
+    licence: JoinHandle<()>,
 }
 
 impl Running {
@@ -106,6 +108,7 @@ impl Running {
         self.history.abort();
         self.sweeping.abort();
         self.rollouts.abort();
+        self.licence.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         // While the threads live: their tasks are the sessions.
         self.app.links.close();
@@ -116,6 +119,7 @@ impl Running {
             );
         }
         self.front.close().await;
+        licence::look(&self.app).await;
         self.app.store.close();
         tracing::info!("controller stopped");
     }
@@ -156,6 +160,9 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let files = tokio::spawn(watch_files(Arc::clone(&app)));
     let history = tokio::spawn(record_each_span(Arc::clone(&app)));
     let sweeping = tokio::spawn(sweep_texts(Arc::clone(&app)));
+    // Stored before anybody is served: the evaluation begins once.
+    app.licence.look(&app.fleet, now).await?;
+    let licence = tokio::spawn(licence::watch(Arc::clone(&app)));
     let rollouts = tokio::spawn(rollout::driver::run(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
@@ -176,6 +183,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         history,
         sweeping,
         rollouts,
+        licence,
     })
 }
 
@@ -194,8 +202,9 @@ fn assemble(
     let names = config.certificate_names(host.as_deref());
     let certificate = Arc::new(ServerCertificate::new(&trust, names, config.tls_files.clone(), now)?);
     let book = PolicyBook::load(&*store)?;
-    let rollouts = Rollouts::load(Arc::clone(&store))?;
+    let rollouts = Rollouts::load(Arc::clone(&store), now)?;
     let fleet = Fleet::load(&*store, &book, &rollouts.staged())?;
+    let licence = LicenceKeeper::load(Arc::clone(&store), &fleet, config.licence_pace, now)?;
     let proposals = Proposals::new(Arc::clone(&store));
     let answers = Answers::new(Arc::clone(&store));
     let events = EventHub::default();
@@ -224,6 +233,7 @@ fn assemble(
         audit,
         answers,
         proposals,
+        licence,
         rollouts,
         events,
         metrics: MetricsCache::default(),

@@ -345,12 +345,25 @@ impl Controller {
     /// When there is no session, or the controller does not answer with JSON.
     #[must_use]
     pub fn call(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        let (status, text) = self.fetch(method, &format!("/api/v1{path}"), body);
+        (status, serde_json::from_str(&text).expect("JSON"))
+    }
+
+    /// What `/metrics` says: status and text.
+    ///
+    /// # Panics
+    /// When there is no session, or no answer.
+    #[must_use]
+    pub fn metrics(&self) -> (u16, String) {
+        self.fetch("GET", "/metrics", None)
+    }
+
+    fn fetch(&self, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
         let profile = std::fs::read_to_string(self.folder.join("config/muster/profiles/default.toml"));
         let profile: toml::Table = profile.expect("a login").parse().expect("a profile");
         let session = profile["session"].as_str().expect("a session").to_owned();
         let ca = std::fs::read(self.ca_file()).expect("the certificate");
-        let (url, method, body) =
-            (format!("{}/api/v1{path}", self.url), method.to_owned(), body.map(str::to_owned));
+        let (url, method, body) = (format!("{}{path}", self.url), method.to_owned(), body.map(str::to_owned));
         // A second provider is refused, which is as well.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -367,7 +380,7 @@ impl Controller {
             }
             let response = request.send().await.expect("an answer");
             let status = response.status().as_u16();
-            (status, response.json().await.expect("JSON"))
+            (status, response.text().await.expect("text"))
         })
     }
 

@@ -13,6 +13,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("proto", "muster-proto", &["muster-shared"]),
     ("agent", "muster-agent", &["muster-shared", "muster-ibmi", "muster-proto"]),
     ("controller", "muster-controller", &["muster-shared", "muster-proto", "muster-planner"]),
+    ("controller/vendor", "muster-vendor", &["muster-shared"]),
     ("controller/planner", "muster-planner", &["muster-shared", "muster-proto"]),
     ("controller/cli", "muster-cli", &["muster-shared", "muster-proto"]),
     ("tests/ibmi-sim", "ibmi-sim", &["muster-proto"]),

@@ -14,6 +14,7 @@ mod formats;
 mod identity;
 mod inspect;
 mod layering;
+mod licence;
 mod planner;
 mod policy_as_code;
 mod receivers;

@@ -4,6 +4,7 @@ use crate::args::parse_duration;
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
 use muster_proto::api::{Role, Scope};
+use muster_shared::partition::PartitionKey;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -136,6 +137,32 @@ pub struct AuditListArgs {
     /// Before this time
     #[arg(long, value_name = "TIME")]
     pub until: Option<Timestamp>,
+}
+
+/// `licence`.
+#[derive(Debug, Subcommand)]
+pub enum LicenceCommand {
+    /// Where the licence stands, and what happens next and when
+    Show,
+    /// Install a licence file; it counts at once
+    Install {
+        /// The file
+        file: PathBuf,
+    },
+    /// Declare two partitions a high-availability pair, which takes one seat
+    Pair {
+        /// The one, SERIAL-ID as `muster agents show` tells it
+        a: PartitionKey,
+        /// The other
+        b: PartitionKey,
+    },
+    /// Take a pair back
+    Unpair {
+        /// The one
+        a: PartitionKey,
+        /// The other
+        b: PartitionKey,
+    },
 }
 
 /// `settings`.

@@ -1,7 +1,8 @@
 //! The command line as clap reads it. Help texts are the reference for people.
 
 use crate::admin_args::{
-    ApiTokenCommand, AuditLogCommand, ProposalsCommand, SessionsCommand, SettingsCommand, UsersCommand,
+    ApiTokenCommand, AuditLogCommand, LicenceCommand, ProposalsCommand, SessionsCommand, SettingsCommand,
+    UsersCommand,
 };
 use crate::rollout_args::RolloutCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -89,6 +90,9 @@ pub enum Command {
     /// Policies: what is collected, filtered and delivered
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// The licence: where it stands, what happens next and when
+    #[command(subcommand)]
+    Licence(LicenceCommand),
     /// Rollouts: policies that reach the partitions wave by wave
     #[command(subcommand)]
     Rollout(RolloutCommand),

@@ -2,11 +2,12 @@
 
 use crate::error::CliError;
 use crate::trust::Authority;
-use muster_proto::api::{PROBLEM_CONTENT_TYPE, Page, Problem};
+use muster_proto::api::{NOTICE_HEADER, PROBLEM_CONTENT_TYPE, Page, Problem};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::error::Error as StdError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -70,6 +71,23 @@ pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
     session: Option<Zeroizing<String>>,
+    notice: Notice,
+}
+
+/// What the controller has to say to whoever works with it; the last word counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Notice(Arc<Mutex<Option<String>>>);
+
+impl Notice {
+    fn hear(&self, response: &Response) {
+        let text = response.headers().get(NOTICE_HEADER).and_then(|value| value.to_str().ok());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = text.map(str::to_owned);
+    }
+
+    /// What it said.
+    pub(crate) fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 impl Client {
@@ -86,7 +104,12 @@ impl Client {
             .timeout(PATIENCE)
             .build()
             .map_err(|e| CliError::Local(format!("TLS cannot be set up: {}", chain_text(&e))))?;
-        Ok(Self { http, base, session: session.map(Zeroizing::new) })
+        Ok(Self { http, base, session: session.map(Zeroizing::new), notice: Notice::default() })
+    }
+
+    /// Keeps what the controller has to say there.
+    pub(crate) fn with_notice(self, notice: Notice) -> Self {
+        Self { notice, ..self }
     }
 
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
@@ -187,7 +210,25 @@ impl Client {
         path: &[&str],
         text: String,
     ) -> Result<T, CliError> {
-        let request = self.request(Method::POST, path, &[]).header(header::CONTENT_TYPE, "application/yaml");
+        self.post_as("application/yaml", path, text).await
+    }
+
+    /// `POST` of plain text.
+    pub(crate) async fn post_text<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        text: String,
+    ) -> Result<T, CliError> {
+        self.post_as("text/plain", path, text).await
+    }
+
+    async fn post_as<T: DeserializeOwned>(
+        &self,
+        kind: &str,
+        path: &[&str],
+        text: String,
+    ) -> Result<T, CliError> {
+        let request = self.request(Method::POST, path, &[]).header(header::CONTENT_TYPE, kind);
         let body = self.send(request.body(text)).await?;
         self.read(&body)
     }
@@ -325,6 +366,7 @@ impl Client {
 
     async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, CliError> {
         let response = request.send().await.map_err(|e| self.failed(&e))?;
+        self.notice.hear(&response);
         let status = response.status();
         let body = self.body(response).await?;
         match serde_json::from_slice(&body) {

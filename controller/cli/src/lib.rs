@@ -78,8 +78,15 @@ where
             return Exit::Error;
         }
     };
-    let mut context = command::Context { environment, style, out, err, profile: cli.profile };
-    match runtime.block_on(command::dispatch(cli.command, &mut context)) {
+    let notice = client::Notice::default();
+    let mut context =
+        command::Context { environment, style, out, err, profile: cli.profile, notice: notice.clone() };
+    let result = runtime.block_on(command::dispatch(cli.command, &mut context));
+    if let Some(text) = notice.take() {
+        // As below.
+        let _ = writeln!(context.err, "licence: {}", output::clean(&text));
+    }
+    match result {
         Ok(()) => Exit::Ok,
         // The reader has seen enough, as in `muster agents | head`.
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Exit::Ok,

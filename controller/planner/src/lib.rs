@@ -72,6 +72,8 @@ pub struct Observation {
     pub counters: Option<Counters>,
     /// When it last told counters.
     pub reported_at: Option<Timestamp>,
+    /// When it was last heard.
+    pub last_seen: Option<Timestamp>,
     /// Another rollout is changing it: what to call that.
     pub busy: Option<String>,
 }

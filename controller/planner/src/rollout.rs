@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 /// How long reports that were asked for are waited for, in seconds.
 const FRESH_SECONDS: u64 = 10;
+/// How often a partition may become unwell again before it counts as failed.
+const MAX_RELAPSES: u8 = 5;
 /// Partitions of whom one step tells by name.
 const MAX_TOLD: usize = 20;
 
@@ -145,6 +147,26 @@ impl Rollout {
             step.notes.push(format!("{count} came to the fleet: in {}", self.wave_name(last)));
         }
         step
+    }
+
+    /// Nobody looked until `now`: no deadline passed meanwhile, and nobody was watched.
+    pub fn looked_away_until(&mut self, now: Timestamp) {
+        let deadline = self.strategy.deadline_seconds;
+        for target in self.targets.values_mut() {
+            match &mut target.state {
+                State::Offered { at } => *at = now,
+                State::Proving { since } | State::GoingBack { since } => *since = now,
+                State::Unwell { until, .. } => *until = (*until).max(after(now, deadline)),
+                State::Planned
+                | State::Proven { .. }
+                | State::Failed { .. }
+                | State::Accepted { .. }
+                | State::Back
+                | State::Gone => {}
+            }
+        }
+        self.wave_began = now;
+        self.asked = None;
     }
 
     /// What happens now.
@@ -347,13 +369,23 @@ impl Rollout {
 
     /// Tells who can be told, and begins the next wave when this one passed.
     fn go_on(&mut self, look: Look<'_>, now: Timestamp, step: &mut Step) {
+        if self.targets.is_empty() {
+            step.notes.push("done: no partition is changed by it".to_owned());
+            step.moved = true;
+            self.phase = Phase::Done { at: now };
+            return;
+        }
         if self.canaries && self.wave == 0 {
             self.replace_canaries(look, now, step);
         }
         let remaining = self.release(look, now, step);
         // Who was told just now is first seen at the next step.
         let told = step.actions.iter().any(|action| matches!(action, Action::Offer(_)));
-        if told || !self.has_passed(&remaining, now) || !self.is_fresh(look, now, step) {
+        if told || !self.has_passed(&remaining, now) {
+            step.moved |= self.asked.take().is_some();
+            return;
+        }
+        if !self.is_fresh(look, now, step) {
             return;
         }
         if self.look_at_passed(look, now, step) {
@@ -459,20 +491,26 @@ impl Rollout {
                 break;
             }
             let seen = look(id);
+            if seen.presence == Presence::Gone {
+                gone.push(id);
+                continue;
+            }
+            // Whether or not it is there: else one that is away for a moment would be left to the end, and then be told
+            // outside of its window.
+            if seen.busy.is_some() || windows.opening(&seen.labels, now) != Opening::Open {
+                remaining.waiting += 1;
+                continue;
+            }
             match seen.presence {
-                Presence::Gone => {
-                    gone.push(id);
+                Presence::Away if left_just_now(&seen, &self.strategy, now) => {
+                    remaining.waiting += 1;
                     continue;
                 }
-                Presence::Away | Presence::PlannedOutage | Presence::Held => {
+                Presence::Away | Presence::PlannedOutage | Presence::Held | Presence::Gone => {
                     remaining.away += 1;
                     continue;
                 }
                 Presence::Present => {}
-            }
-            if seen.busy.is_some() || windows.opening(&seen.labels, now) != Opening::Open {
-                remaining.waiting += 1;
-                continue;
             }
             free -= 1;
             if let Some(target) = self.targets.get_mut(&id) {
@@ -500,25 +538,30 @@ impl Rollout {
         if remaining.waiting > 0 || remaining.crowded || (canary_wave && remaining.away > 0) {
             return false;
         }
-        let last = self.wave + 1 == self.waves;
-        let (mut soaked, mut open) = (0, 0);
-        for target in self.targets.values().filter(|t| t.wave == self.wave || last) {
-            match &target.state {
-                State::Proven { .. } => soaked += 1,
-                State::Proving { since } if after(*since, self.strategy.soak_seconds) <= now => soaked += 1,
-                State::Proving { .. } | State::Offered { .. } | State::Unwell { .. } => open += 1,
-                State::Planned
-                | State::Failed { .. }
-                | State::Accepted { .. }
-                | State::GoingBack { .. }
-                | State::Back
-                | State::Gone => {}
-            }
-        }
-        let all = soaked + open;
         // After the last wave there is none in which the rest would be followed.
+        let last = self.wave + 1 == self.waves;
         let percent = if last || canary_wave { 100 } else { usize::from(self.strategy.success_percent) };
-        soaked >= (all * percent).div_ceil(100)
+        let enough = |of: &dyn Fn(&Target) -> bool| {
+            let (mut soaked, mut open) = (0_usize, 0_usize);
+            for target in self.targets.values().filter(|t| of(t)) {
+                match &target.state {
+                    State::Proven { .. } => soaked += 1,
+                    State::Proving { since } if after(*since, self.strategy.soak_seconds) <= now => {
+                        soaked += 1
+                    }
+                    State::Proving { .. } | State::Offered { .. } | State::Unwell { .. } => open += 1,
+                    State::Planned
+                    | State::Failed { .. }
+                    | State::Accepted { .. }
+                    | State::GoingBack { .. }
+                    | State::Back
+                    | State::Gone => {}
+                }
+            }
+            soaked >= ((soaked + open) * percent).div_ceil(100)
+        };
+        // Those of earlier waves too: one of them may be unwell by now.
+        enough(&|t| t.wave == self.wave) && enough(&|t| t.wave <= self.wave)
     }
 
     /// The partitions that passed told their counters since; else they are asked, and waited for a little.
@@ -526,9 +569,7 @@ impl Rollout {
         let soak = self.strategy.soak_seconds;
         let stale = |id: &AgentId, target: &Target| match target.state {
             State::Proving { since } => {
-                target.wave == self.wave
-                    && after(since, soak) <= now
-                    && !is_fresh(&look(*id), after(since, soak))
+                after(since, soak) <= now && !is_fresh(&look(*id), after(since, soak))
             }
             _ => false,
         };
@@ -596,17 +637,50 @@ fn take(
     told: &mut Told,
     step: &mut Step,
 ) -> bool {
-    let state = match follow(&target.state, &mut target.before, seen, strategy, now) {
-        Next::Same => return false,
-        Next::To(state) => state,
-        Next::Told(state, text) => {
-            told.take(text);
-            state
+    let counted = target.before.as_ref().and_then(|before| before.counters);
+    let (state, text) = match follow(&target.state, &mut target.before, seen, strategy, now) {
+        Next::Same => {
+            // Counted from another moment: that has to be stored too.
+            if counted != target.before.as_ref().and_then(|before| before.counters) {
+                step.changed.push(id);
+            }
+            return false;
         }
+        Next::To(state) => (state, None),
+        Next::Told(state, text) => (state, Some(text)),
     };
+    let (state, text) = match state {
+        State::Unwell { reason, .. } if relapsed(&target.state) && target.relapses >= MAX_RELAPSES => {
+            let reason = format!("unwell again and again, at last: {reason}");
+            let text = format!("{} failed: {reason}", seen.name);
+            (State::Failed { reason, at: now }, Some(text))
+        }
+        state => (state, text),
+    };
+    if matches!(state, State::Unwell { .. }) && relapsed(&target.state) {
+        target.relapses += 1;
+    }
+    if let Some(text) = text {
+        told.take(text);
+    }
     target.state = state;
     step.changed.push(id);
     target.state == State::Planned
+}
+
+/// Whoever becomes unwell from here was well before, or came back to be unwell again.
+fn relapsed(before: &State) -> bool {
+    match before {
+        State::Proving { .. } | State::Proven { .. } | State::Unwell { away: true, .. } => true,
+        State::Unwell { away: false, .. }
+        | State::Planned
+        | State::Offered { .. }
+        | State::Failed { .. }
+        | State::Accepted { .. }
+        | State::GoingBack { .. }
+        | State::Back
+        | State::Gone => false,
+    }
 }
 
 impl Step {
@@ -639,6 +713,11 @@ impl Told {
             step.notes.push(format!("the like of {} more", words::partitions(self.more)));
         }
     }
+}
+
+/// It is not there, and may be back in a moment.
+fn left_just_now(seen: &Observation, strategy: &RolloutStrategy, now: Timestamp) -> bool {
+    seen.last_seen.is_some_and(|at| after(at, strategy.deadline_seconds) > now)
 }
 
 fn is_away(presence: Presence) -> bool {

@@ -183,12 +183,15 @@ pub struct Target {
     /// What it was like before it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Before>,
+    /// How often it became unwell after it had been well.
+    #[serde(default)]
+    pub relapses: u8,
 }
 
 impl Target {
     /// One that was not told yet.
     #[must_use]
     pub fn planned(wave: usize) -> Self {
-        Self { wave, state: State::Planned, before: None }
+        Self { wave, state: State::Planned, before: None, relapses: 0 }
     }
 }

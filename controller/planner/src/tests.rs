@@ -23,6 +23,7 @@ fn seen(presence: Presence, version: Version) -> Observation {
         rate: 0.0,
         counters: None,
         reported_at: None,
+        last_seen: None,
         busy: None,
     }
 }

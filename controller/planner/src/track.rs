@@ -59,7 +59,7 @@ pub(crate) fn follow(
                 Next::To(State::Unwell { reason: why, since: *since, until: *until, away })
             }
         },
-        State::Proven { .. } => match unwell(before, seen, strategy) {
+        State::Proven { .. } => match unwell(&mut uncounted(before), seen, strategy) {
             // Who is away after it passed is no sign of the change.
             Some(Trouble::Passing(_)) if seen.presence != Presence::Present => Next::Same,
             None => Next::Same,
@@ -72,6 +72,11 @@ pub(crate) fn follow(
         | State::Back
         | State::Gone => Next::Same,
     }
+}
+
+/// How much a partition receives after it passed says nothing of the change.
+fn uncounted(before: &Option<Before>) -> Option<Before> {
+    before.clone().map(|before| Before { counters: None, ..before })
 }
 
 /// It was well with the change, and is not any more.
@@ -161,8 +166,13 @@ fn unwell(before: &mut Option<Before>, seen: &Observation, strategy: &RolloutStr
         (Version::Old, _) => Some(Trouble::Passing("it runs something else again".to_owned())),
         (Version::Changing, _) => Some(Trouble::Passing("it is changing over again".to_owned())),
         (Version::New, Presence::Present | Presence::Gone) => {
-            let nothing = Before::default();
-            fault(seen, before.as_ref().unwrap_or(&nothing), &strategy.gates).map(Trouble::Passing)
+            let before = before.get_or_insert_default();
+            let trouble = fault(seen, before, &strategy.gates).map(Trouble::Passing);
+            // Another process counts from nothing, as does one whose counters were not known before.
+            if before.counters.map(|c| c.boot) != seen.counters.map(|c| c.boot) {
+                before.counters = seen.counters;
+            }
+            trouble
         }
     }
 }

@@ -11,6 +11,10 @@ use std::collections::BTreeMap;
 const MAX_WAVES: usize = 50;
 /// Most windows.
 const MAX_WINDOWS: usize = 100;
+/// Most labels of a selector.
+const MAX_LABELS: usize = 16;
+/// Longest text in a strategy, in bytes.
+const MAX_TEXT: usize = 128;
 /// Longest span in a strategy: a month.
 const MAX_SECONDS: u64 = 31 * 86_400;
 
@@ -72,6 +76,15 @@ pub(crate) fn faults(strategy: &RolloutStrategy) -> Vec<String> {
     }
     if strategy.gates.max_error_percent.is_some_and(|limit| !(0.0..=100.0).contains(&limit)) {
         found.push("gates.max_error_percent: between 0 and 100".to_owned());
+    }
+    let labels = std::iter::once(&strategy.canary_labels).chain(strategy.windows.iter().map(|w| &w.labels));
+    let long = |text: &String| text.len() > MAX_TEXT;
+    if labels.clone().any(|l| l.len() > MAX_LABELS || l.iter().any(|(k, v)| long(k) || long(v))) {
+        found.push(format!("labels: at most {MAX_LABELS}, of {MAX_TEXT} bytes each"));
+    }
+    if strategy.windows.iter().any(|w| w.days.len() > 7 || long(&w.from) || long(&w.to) || long(&w.time_zone))
+    {
+        found.push("windows: at most 7 days each, and short texts".to_owned());
     }
     if let Err(fault) = Windows::read(&strategy.windows) {
         found.push(format!("windows: {}", fault_text(&fault)));

@@ -40,6 +40,8 @@ pub struct Config {
     pub history_bytes: u64,
     /// Time between two moments of the history.
     pub history_span: Duration,
+    /// Days of the licence that pass in one day; 1 but for tests.
+    pub licence_pace: u32,
     /// Open files that the process may have.
     pub open_files: u64,
     /// How many agents may want what costs much at the same time.
@@ -90,6 +92,7 @@ impl Config {
             workers: 2,
             history_bytes: DEFAULT_HISTORY_BYTES,
             history_span: Duration::from_secs(60),
+            licence_pace: 1,
             open_files: u64::MAX,
             limits: Limits::default(),
         }

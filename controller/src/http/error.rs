@@ -3,6 +3,7 @@
 use crate::audit_log::AuditError;
 use crate::identity::life::LifeError;
 use crate::identity::roll_over::RollOverError;
+use crate::licence::NotLicensed;
 use crate::proposal::Refused;
 use crate::store::StoreError;
 use crate::user::UserError;
@@ -192,6 +193,12 @@ impl From<StoreError> for ApiError {
                 Self::internal("the controller's store failed", &error)
             }
         }
+    }
+}
+
+impl From<NotLicensed> for ApiError {
+    fn from(refused: NotLicensed) -> Self {
+        Self::forbidden("licence", refused.to_string())
     }
 }
 

@@ -10,8 +10,10 @@ use crate::store::Batch;
 use actix_web::HttpMessage as _;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web;
+use muster_proto::api::NOTICE_HEADER;
 
 /// Lets a request through to its handler, or answers why not.
 ///
@@ -44,10 +46,25 @@ pub(super) async fn gate(
     }
     let user = caller.session.user.clone();
     request.extensions_mut().insert(caller);
-    if route.method == "POST" && request.headers().contains_key(idempotency::HEADER) {
-        return idempotency::once(&user, route.pattern, request, next).await;
+    let notice = request.app_data::<web::Data<App>>().and_then(|app| notice(app));
+    let mut response = if route.method == "POST" && request.headers().contains_key(idempotency::HEADER) {
+        idempotency::once(&user, route.pattern, request, next).await?
+    } else {
+        pass(request, next).await?
+    };
+    if let Some(notice) = notice {
+        response.headers_mut().insert(HeaderName::from_static(NOTICE_HEADER), notice);
     }
-    pass(request, next).await
+    Ok(response)
+}
+
+/// What everybody who works with the controller has to know: that the licence needs care.
+fn notice(app: &App) -> Option<HeaderValue> {
+    let state = app.licence.state();
+    // A header holds ASCII only, and one line.
+    let plain = |c: char| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' };
+    let text: String = state.warnings.first()?.chars().map(plain).collect();
+    HeaderValue::from_str(&text).ok()
 }
 
 async fn pass(

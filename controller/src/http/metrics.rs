@@ -6,6 +6,7 @@ use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use jiff::Timestamp;
 use muster_proto::api::FleetView;
+use muster_shared::licence::{LicenceState, Standing};
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
@@ -49,7 +50,49 @@ fn measure(app: &App) -> String {
     let lag_ms = agents.iter().map(|a| a.lag_ms).max().unwrap_or(0);
     let up = now.duration_since(app.started).as_secs();
     let sessions = app.sessions.load(Ordering::Relaxed);
-    render(&roll_up::fleet(&agents, now), lag_ms, up, sessions)
+    let licence = app.licence.state();
+    let days = licence.next.map(|next| next.duration_since(now).as_secs().div_euclid(86_400));
+    let mut text = render(&roll_up::fleet(&agents, now), lag_ms, up, sessions);
+    text.push_str(&render_licence(&licence, days));
+    text
+}
+
+fn render_licence(licence: &LicenceState, days: Option<i64>) -> String {
+    let one = |standing| u8::from(licence.standing == standing);
+    let mut out = format!(
+        "# HELP muster_licence_standing Where the licence stands; 1 for the one that it is.\n\
+         # TYPE muster_licence_standing gauge\n\
+         muster_licence_standing{{standing=\"evaluation\"}} {}\n\
+         muster_licence_standing{{standing=\"licensed\"}} {}\n\
+         muster_licence_standing{{standing=\"grace\"}} {}\n\
+         muster_licence_standing{{standing=\"restricted\"}} {}\n\
+         # HELP muster_licence_warnings What the licence has to say to a person.\n\
+         # TYPE muster_licence_warnings gauge\n\
+         muster_licence_warnings {}\n\
+         # HELP muster_licence_seats_used Seats in use.\n\
+         # TYPE muster_licence_seats_used gauge\n\
+         muster_licence_seats_used {}\n",
+        one(Standing::Evaluation),
+        one(Standing::Licensed),
+        one(Standing::Grace),
+        one(Standing::Restricted),
+        licence.warnings.len(),
+        licence.used,
+    );
+    if let Some(seats) = licence.seats {
+        let _ = write!(
+            out,
+            "# HELP muster_licence_seats Licensed seats.\n# TYPE muster_licence_seats gauge\nmuster_licence_seats {seats}\n"
+        );
+    }
+    if let Some(days) = days {
+        let _ = write!(
+            out,
+            "# HELP muster_licence_next_days Days until the next thing happens by itself: a warning, a grace, its end.\n\
+             # TYPE muster_licence_next_days gauge\nmuster_licence_next_days {days}\n"
+        );
+    }
+    out
 }
 
 fn render(fleet: &FleetView, lag_ms: u64, up_seconds: i64, sessions: usize) -> String {

@@ -17,6 +17,7 @@ mod foreign;
 mod gate;
 pub mod idempotency;
 mod inspect;
+mod licence;
 mod maintenance;
 pub mod metrics;
 pub mod openapi;
@@ -92,6 +93,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(event::routes)
         .configure(proposal::routes)
         .configure(rollout::routes)
+        .configure(licence::routes)
         .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));
     config

@@ -49,7 +49,7 @@ pub(super) type Body = Result<web::Bytes, actix_web::Error>;
 pub(super) fn text(body: Body) -> Result<String, ApiError> {
     let bytes = body.map_err(|e| ApiError::unreadable_body(&e, MAX_BYTES))?;
     String::from_utf8(bytes.to_vec())
-        .map_err(|_| ApiError::bad_request("utf-8", "the policy is not UTF-8 text; save it as UTF-8"))
+        .map_err(|_| ApiError::bad_request("utf-8", "the body is not UTF-8 text; save the file as UTF-8"))
 }
 
 fn selected(app: &App, selector: &Labels) -> u64 {
@@ -223,8 +223,7 @@ pub(super) async fn show(
 
 fn known(app: &App, name: &str) -> Result<Vec<StoredRevision>, ApiError> {
     // The book knows every name; a name that it does not know could be a prefix of a key.
-    let history =
-        if app.book.current(name).is_some() { policy::history(&*app.store, name)? } else { Vec::new() };
+    let history = if app.book.knows(name) { policy::history(&*app.store, name)? } else { Vec::new() };
     if history.is_empty() {
         return Err(ApiError::not_found(format!("there never was a policy `{name}`")));
     }

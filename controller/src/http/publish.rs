@@ -156,6 +156,10 @@ pub(super) async fn publish(
     if !view.valid {
         return Err(ApiError::invalid_policy(all_faults(&view)));
     }
+    // Going back is never refused.
+    if view.changes_something() && request.action != "policy.revert" {
+        app.licence.permits("publishing")?;
+    }
     if request.approved.is_none() && view.changes_something() && super::proposal::required(&app)? {
         let proposal = super::publish_proposal::propose(&app, &caller, &request, &view).await?;
         return Ok(Outcome::Proposed(proposal));

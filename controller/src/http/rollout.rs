@@ -171,6 +171,7 @@ async fn begin(
         let text = "nothing would change: the policies are in force as they are";
         return Err(ApiError::conflict("nothing-to-do", text));
     }
+    app.licence.permits("new rollouts")?;
     if app.rollouts.numbers().len() >= MAX_ACTIVE {
         let text = format!("{MAX_ACTIVE} rollouts are under way; wait for one to end, or abort one");
         return Err(ApiError::conflict("too-many-rollouts", text));

@@ -152,6 +152,11 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/rollouts/{id}/pause", OPERATOR, "Tell nobody further for a while"),
     route("POST", "/api/v1/rollouts/{id}/resume", OPERATOR, "Let a paused or halted rollout go on"),
     route("POST", "/api/v1/rollouts/{id}/abort", OPERATOR, "End a rollout: everybody goes back"),
+    // Licence.
+    route("GET", "/api/v1/licence", VIEWER, "Where the licence stands, and what happens next and when"),
+    route("POST", "/api/v1/licence", ADMIN, "Install a licence file; it counts at once"),
+    route("POST", "/api/v1/licence/pair", ADMIN, "Declare two partitions a high-availability pair: one seat"),
+    route("POST", "/api/v1/licence/unpair", ADMIN, "Take a pair back"),
     // Audit log.
     route("GET", "/api/v1/audit", VIEWER, "List or search entries of the audit log"),
     route("GET", "/api/v1/audit/export", VIEWER, "The audit log as it stands in its files, one JSON line an entry"),

@@ -10,6 +10,7 @@ use crate::audit_log::Outgoing;
 use crate::fleet::AgentRecord;
 use crate::fleet::observed::Observed;
 use crate::fleet::record::{Certificate, Life};
+use crate::licence::NotLicensed;
 use crate::store::{self, Batch, Condition, StoreError};
 use jiff::Timestamp;
 use muster_proto::opamp::{
@@ -55,6 +56,9 @@ pub enum EnrolError {
     /// It has just got one.
     #[error("this agent's certificate was renewed a moment ago; another key is taken a little later")]
     TooSoon,
+    /// The licence.
+    #[error(transparent)]
+    NotLicensed(#[from] NotLicensed),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -70,6 +74,7 @@ impl EnrolError {
             | Self::Full
             | Self::Request(CaError::Sign(_) | CaError::File(_) | CaError::Damaged(_)) => true,
             Self::Refused(_)
+            | Self::NotLicensed(_)
             | Self::Request(CaError::Request(_) | CaError::RequestTooLong)
             | Self::OtherName { .. }
             | Self::Waiting
@@ -138,6 +143,9 @@ pub async fn enrol(
     let partition = application.partition.clone();
     let applicant = Applicant { agent, key_sha256: request.key_sha256.clone(), partition };
     let neighbours = applicant.partition.as_ref().map(|p| app.fleet.neighbours(p, agent)).unwrap_or_default();
+    if known.is_none() {
+        app.licence.permits_partition(&app.fleet, applicant.partition.as_ref())?;
+    }
     let ground = Ground {
         token: &token,
         used_before: before.as_ref(),

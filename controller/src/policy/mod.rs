@@ -21,7 +21,7 @@ use muster_shared::policy::provenance::{self, ValueOrigin};
 use muster_shared::policy::validate::holds_private_key;
 use muster_shared::policy::{ParseError, parse_document, validate_document};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Prefix of the keys of revisions: name, then the number with leading zeros.
@@ -105,6 +105,8 @@ struct State {
     /// Grows with every change of what anybody should run.
     edition: u64,
     documents: BTreeMap<String, Current>,
+    /// Every name that a revision ever had.
+    names: BTreeSet<String>,
     /// What rollouts under way bring, by rollout and name of the document.
     staged: BTreeMap<u64, BTreeMap<String, Current>>,
     /// By documents and number: agents with other labels but the same result share it.
@@ -308,6 +310,12 @@ impl PolicyBook {
         }
     }
 
+    /// A revision of that name was published once, whatever became of it.
+    #[must_use]
+    pub fn knows(&self, name: &str) -> bool {
+        self.read().names.contains(name)
+    }
+
     /// The present revision of a document; also one that removed it.
     #[must_use]
     pub fn current(&self, name: &str) -> Option<u64> {
@@ -331,6 +339,7 @@ impl PolicyBook {
 
 impl State {
     fn place(&mut self, stored: &StoredRevision, document: Option<Arc<PolicyDocument>>) {
+        self.names.insert(stored.view.name.clone());
         match (stored.view.standing, stored.view.rollout) {
             (RevisionStanding::InForce, _) => self.take(stored, document),
             (RevisionStanding::Staged, Some(rollout)) => self.stage(rollout, stored, document),

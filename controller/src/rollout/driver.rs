@@ -8,10 +8,11 @@ use crate::gateway::process;
 use crate::policy::{self, StoredRevision};
 use crate::store::{Batch, StoreError};
 use jiff::{SignedDuration, Timestamp};
-use muster_planner::{Action, Observation, Phase, Step};
+use muster_planner::{Action, Observation, Phase, State, Step};
 use muster_proto::api::{Connection, RevisionStanding, RolloutEvent};
 use muster_proto::session::rates::RatesWatch;
 use muster_shared::id::AgentId;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -72,23 +73,28 @@ pub struct Looker<'a> {
     rollout: u64,
     busy: BTreeMap<AgentId, u64>,
     now: Timestamp,
+    /// One look serves a whole step: what comes in meanwhile is judged by the next.
+    seen: RefCell<BTreeMap<AgentId, Observation>>,
 }
 
 impl<'a> Looker<'a> {
     /// From this rollout, at this moment.
     #[must_use]
     pub fn new(app: &'a App, rollout: u64, now: Timestamp) -> Self {
-        Self { app, rollout, busy: app.rollouts.busy(rollout), now }
+        Self { app, rollout, busy: app.rollouts.busy(rollout), now, seen: RefCell::default() }
     }
 
     /// What is seen of an agent.
     #[must_use]
     pub fn look(&self, id: AgentId) -> Observation {
+        if let Some(seen) = self.seen.borrow().get(&id) {
+            return seen.clone();
+        }
         let busy = self.busy.get(&id).copied();
-        self.app
-            .fleet
-            .with(id, |agent| observe(agent, self.rollout, busy, self.now))
-            .unwrap_or_else(|| gone(id))
+        let seen = self.app.fleet.with(id, |agent| observe(agent, self.rollout, busy, self.now));
+        let seen = seen.unwrap_or_else(|| gone(id));
+        self.seen.borrow_mut().insert(id, seen.clone());
+        seen
     }
 }
 
@@ -100,9 +106,12 @@ async fn step(app: &App, id: u64) -> Result<Timestamp, StoreError> {
     if !has_waited(app, &stored, now) {
         return Ok(Timestamp::MAX);
     }
+    stage_again(app, &stored).await;
     let joined = stored.rollout.join(newcomers(app, &stored));
-    let looker = Looker::new(app, id, now);
-    let mut step = stored.rollout.step(&|id| looker.look(id), now);
+    let mut step = {
+        let looker = Looker::new(app, id, now);
+        stored.rollout.step(&|id| looker.look(id), now)
+    };
     step.changed.extend(joined.changed);
     step.notes.splice(0..0, joined.notes);
     // Counters are not stored: that they came is seen only by looking.
@@ -112,6 +121,20 @@ async fn step(app: &App, id: u64) -> Result<Timestamp, StoreError> {
     Ok(wake)
 }
 
+/// An agent that was removed and enrolled again with its id begins with nothing.
+async fn stage_again(app: &App, stored: &StoredRollout) {
+    let lacks = |id: &AgentId| {
+        let staged = app.fleet.with(*id, |agent| agent.staged.contains(&stored.id));
+        staged.is_some_and(|staged| !staged)
+    };
+    let with_change = stored.rollout.targets.iter().filter(|(_, t)| t.state.has_change()).map(|(id, _)| *id);
+    let lacking: Vec<AgentId> = with_change.filter(lacks).collect();
+    if !lacking.is_empty() {
+        let step = Step { actions: vec![Action::Offer(lacking)], ..Step::default() };
+        act(app, stored.id, &step).await;
+    }
+}
+
 /// After a start of the controller agents need a moment to return.
 fn has_waited(app: &App, stored: &StoredRollout, now: Timestamp) -> bool {
     let there = |id: &AgentId| {
@@ -119,7 +142,16 @@ fn has_waited(app: &App, stored: &StoredRollout, now: Timestamp) -> bool {
     };
     now.duration_since(app.started) >= RETURN
         || stored.started_at >= app.started
-        || stored.rollout.targets.iter().filter(|(_, t)| t.state.has_change()).all(|(id, _)| there(id))
+        // Who goes back is given the whole deadline again anyway.
+        || matches!(stored.rollout.phase, Phase::GoingBack { .. })
+        || stored
+            .rollout
+            .targets
+            .iter()
+            .filter(|(_, t)| {
+                t.state.has_change() || (t.state == State::Planned && t.wave <= stored.rollout.wave)
+            })
+            .all(|(id, _)| there(id))
 }
 
 /// Agents that came to the fleet since, and that the change is for.
@@ -260,7 +292,11 @@ impl Start {
     pub fn stored(self, app: &App, id: u64, reasons: Vec<String>, now: Timestamp) -> StoredRollout {
         let Self { description, user, revisions, rollout } = self;
         let count = rollout.targets.len();
-        let first = format!("started by {user} for {count} partitions in {} waves", rollout.waves);
+        let (partitions, waves) = (
+            if count == 1 { "partition" } else { "partitions" },
+            if rollout.waves == 1 { "wave" } else { "waves" },
+        );
+        let first = format!("started by {user} for {count} {partitions} in {} {waves}", rollout.waves);
         let texts = std::iter::once(first).chain(reasons);
         StoredRollout {
             id,

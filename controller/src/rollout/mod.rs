@@ -95,11 +95,13 @@ impl Rollouts {
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn load(store: SharedStore) -> Result<Self, StoreError> {
+    pub fn load(store: SharedStore, now: Timestamp) -> Result<Self, StoreError> {
         let mut active = BTreeMap::new();
         for (_, mut stored) in store::scan_json::<StoredRollout>(&*store, HEADS)? {
             if !stored.rollout.phase.is_over() {
                 stored.rollout.targets = targets(&*store, stored.id)?;
+                // While nobody looked no deadline passed.
+                stored.rollout.looked_away_until(now);
                 active.insert(stored.id, stored);
             }
         }
@@ -139,25 +141,23 @@ impl Rollouts {
         self.active().get(&id).cloned()
     }
 
-    /// Agents that rollouts but `id` are changing, and which one that is.
+    /// Agents that rollouts but `id` are changing, and which one that is. One that began earlier has its partitions until
+    /// it is over, so that no two wait for each other and none is judged by what the other did.
     #[must_use]
     pub fn busy(&self, id: u64) -> BTreeMap<AgentId, u64> {
         let mut busy = BTreeMap::new();
         for (other, stored) in self.active().iter().filter(|(other, _)| **other != id) {
-            let under_way = |state: &State| match state {
-                State::Offered { .. }
-                | State::Proving { .. }
-                | State::Unwell { .. }
-                | State::GoingBack { .. } => true,
+            let holds = |state: &State| match state {
+                State::Offered { .. } | State::Unwell { .. } | State::GoingBack { .. } => true,
                 State::Planned
+                | State::Proving { .. }
                 | State::Proven { .. }
                 | State::Failed { .. }
-                | State::Accepted { .. }
-                | State::Back
-                | State::Gone => false,
+                | State::Accepted { .. } => *other < id,
+                State::Back | State::Gone => false,
             };
-            let changing = stored.rollout.targets.iter().filter(|(_, t)| under_way(&t.state));
-            busy.extend(changing.map(|(agent, _)| (*agent, *other)));
+            let held = stored.rollout.targets.iter().filter(|(_, t)| holds(&t.state));
+            busy.extend(held.map(|(agent, _)| (*agent, *other)));
         }
         busy
     }

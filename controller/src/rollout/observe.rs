@@ -31,7 +31,12 @@ pub fn observe(agent: &mut Agent, rollout: u64, busy: Option<u64>, now: Timestam
         lag_ms: agent.rates.lag_ms(),
         rate: agent.rates.window(false).minute.received,
         counters: agent.rates.counters(),
-        reported_at: agent.rates.reported_at(),
+        // One that tells counters, and told none to this process: whatever it tells will be newer.
+        reported_at: agent
+            .rates
+            .reported_at()
+            .or_else(|| agent.knows(muster_proto::session::rates::CAPABILITY).then_some(Timestamp::MIN)),
+        last_seen: agent.last_seen,
         busy: busy.map(|other| format!("rollout {other}")),
     }
 }
@@ -49,6 +54,7 @@ pub fn gone(id: AgentId) -> Observation {
         rate: 0.0,
         counters: None,
         reported_at: None,
+        last_seen: None,
         busy: None,
     }
 }

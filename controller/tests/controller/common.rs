@@ -178,6 +178,12 @@ impl Api {
         Some(request.send().await.ok()?.status().as_u16())
     }
 
+    /// The answer of a request that may find nobody.
+    pub async fn try_get(&self, path: &str) -> Option<serde_json::Value> {
+        let response = self.request("GET", path, &[]).send().await.ok()?;
+        response.json().await.ok()
+    }
+
     /// All items of a list.
     pub async fn all<T: DeserializeOwned>(&self, path: &str) -> Vec<T> {
         let mut items = Vec::new();

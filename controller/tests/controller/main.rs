@@ -17,5 +17,6 @@ mod polling;
 mod process;
 mod proposal;
 mod roles;
+mod rollout;
 mod session;
 mod user;

@@ -66,6 +66,15 @@
 //! | `DELETE /api/v1/foreign-configs/{revision}` | | 204 |
 //! | `POST /api/v1/agents/{id or name}/restart` | | 202 |
 //! | `GET /api/v1/agent/audit` | [`AgentAuditQuery`] | [`AgentAuditPage`]; with an agent's certificate |
+//! | `POST /api/v1/rollouts/plan` | [`RolloutRequest`] | [`RolloutPlan`] |
+//! | `POST /api/v1/rollouts` | [`RolloutRequest`] | 201 [`RolloutView`], 202 [`ProposalView`] |
+//! | `GET /api/v1/rollouts` | [`PageQuery`] | [`Page`] of [`RolloutSummary`], newest first |
+//! | `GET /api/v1/rollouts/{id}` | | [`RolloutView`] |
+//! | `GET /api/v1/rollouts/{id}/partitions` | [`PageQuery`] | [`Page`] of [`RolloutPartition`] |
+//! | `POST /api/v1/rollouts/{id}/pause`, `resume`, `abort` | [`RolloutOrder`] | [`RolloutView`] |
+//! | `GET /api/v1/licence` | | [`LicenceView`] |
+//! | `POST /api/v1/licence` | the file as text | [`LicenceView`] |
+//! | `POST /api/v1/licence/pair`, `unpair` | [`LicencePair`] | [`LicenceView`] |
 //! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
 //!
 //! All but `login` and the schema want `Authorization: Bearer <session token>`.
@@ -78,6 +87,7 @@ mod enrolment;
 mod event;
 mod foreign;
 mod inspect;
+mod licence;
 mod page;
 mod plan;
 mod policy;
@@ -109,6 +119,7 @@ pub use inspect::{
     DiagnosticsRequest, EventView, PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem,
     TailQuery,
 };
+pub use licence::{LicencePair, LicenceView, NOTICE_HEADER};
 pub use page::{Page, PageQuery};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,

@@ -10,6 +10,7 @@ mod dates;
 pub use check::{Allowed, Facts, Grace, LicenceState, Standing, judge};
 
 use crate::partition::PartitionKey;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use minisign_verify::{PublicKey, Signature};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,14 @@ pub struct Licence {
     pub partitions: BTreeSet<PartitionKey>,
 }
 
+impl Licence {
+    /// Whether it is in force at a moment.
+    #[must_use]
+    pub fn counts_at(&self, moment: Timestamp) -> bool {
+        dates::begin(self.valid_from) <= moment && moment < dates::end(self.valid_until)
+    }
+}
+
 /// Why a file is no licence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LicenceError {
@@ -76,7 +85,8 @@ pub enum LicenceError {
     Senseless(String),
 }
 
-/// Reads a licence file that one of these minisign public keys signed.
+/// Reads a licence file that one of these minisign public keys signed; several may stand in one text, separated by
+/// blanks.
 ///
 /// # Errors
 /// [`LicenceError`] says what to do.
@@ -91,7 +101,7 @@ pub fn read(file: &str, keys: &[&str]) -> Result<Licence, LicenceError> {
     let by = |key: &&str| {
         PublicKey::from_base64(key).is_ok_and(|key| key.verify(body.as_bytes(), &signature, false).is_ok())
     };
-    if !keys.iter().any(by) {
+    if !keys.iter().flat_map(|keys| keys.split_whitespace()).any(|key| by(&key)) {
         return Err(LicenceError::Untrusted);
     }
     parse(body)

@@ -159,6 +159,7 @@ impl Run {
                 self.rollout = serde_json::from_str(&stored).unwrap();
                 self.rollout.targets = serde_json::from_str(&kept).unwrap();
                 assert_eq!(self.rollout.targets, targets);
+                self.rollout.looked_away_until(now);
             }
             _ => {}
         }

@@ -43,6 +43,7 @@ pub struct Agent {
     /// When it will have followed what it was told.
     follows_at: Option<Timestamp>,
     reported_at: Timestamp,
+    seen_at: Timestamp,
     received: u64,
 }
 
@@ -146,6 +147,7 @@ impl Agent {
             before: (None, 0),
             follows_at: None,
             reported_at: now,
+            seen_at: now,
             received: 1_000,
         }
     }
@@ -157,6 +159,7 @@ impl Agent {
     }
 
     fn live(&mut self, now: Timestamp, seconds: i64) {
+        self.seen_at = now;
         self.received += 10 * u64::try_from(seconds).unwrap_or(0);
         // A heartbeat every 30 s.
         if now.as_second() - self.reported_at.as_second() >= 30 {
@@ -207,6 +210,7 @@ impl Agent {
             rate: 10.0,
             counters: Some(counters),
             reported_at: Some(self.reported_at),
+            last_seen: Some(self.seen_at),
             busy: self.busy.then(|| "rollout 7".to_owned()),
         }
     }

@@ -10,6 +10,7 @@ mod decision;
 mod diagnostics;
 mod events;
 mod history;
+mod licence;
 mod login;
 mod made;
 mod policy;
@@ -23,7 +24,7 @@ mod users;
 
 use crate::Environment;
 use crate::args::{AgentsCommand, CaCommand, Cli, Command, PolicyCommand, TokenCommand};
-use crate::client::{Client, parse_url};
+use crate::client::{Client, Notice, parse_url};
 use crate::error::CliError;
 use crate::output::Style;
 use crate::profile::{Profile, ProfileStore};
@@ -38,6 +39,7 @@ pub(crate) struct Context<'a> {
     pub(crate) out: &'a mut dyn Write,
     pub(crate) err: &'a mut dyn Write,
     pub(crate) profile: String,
+    pub(crate) notice: Notice,
 }
 
 impl Context<'_> {
@@ -54,7 +56,7 @@ impl Context<'_> {
     /// A client with the session of the profile.
     fn client(&self) -> Result<Client, CliError> {
         match self.logged_in()? {
-            Some(profile) => client_of(&profile),
+            Some(profile) => Ok(client_of(&profile)?.with_notice(self.notice.clone())),
             None => Err(CliError::NotLoggedIn { profile: self.profile.clone() }),
         }
     }
@@ -113,6 +115,7 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             PolicyCommand::Diff { a, b } => policy::diff(&a, &b, context).await,
         },
         Command::Events(command) => events::run(command, context).await,
+        Command::Licence(command) => licence::licence(command, context).await,
         Command::Rollout(command) => rollout::run(command, context).await,
         Command::Rates(args) if args.history.is_some() => {
             let span = args.history.unwrap_or_default();
