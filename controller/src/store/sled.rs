@@ -16,11 +16,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 /// Cache of sled in bytes: the state is small, and 2 MiB holds 11 MiB resident in all.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Segments are freed as a whole, when half of one was written anew: small ones come to that sooner, and a store that
-/// is written to all day stays a quarter smaller than with sled's 512 KiB.
-const SEGMENT_BYTES: usize = 128 * 1024;
-const EARLIER_SEGMENT_BYTES: usize = 512 * 1024;
-
 /// Batches that may wait to be written; whoever comes then waits for a place.
 const MAX_WAITING: usize = 4_096;
 /// Bytes that are written at once, about.
@@ -64,21 +59,13 @@ impl SledStore {
     /// # Errors
     /// If the folder cannot be written or another controller has it open.
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
-        let open = |segment_bytes| {
-            ::sled::Config::new()
-                .path(folder)
-                .cache_capacity(CACHE_BYTES)
-                .mode(::sled::Mode::LowSpace)
-                .segment_size(segment_bytes)
-                .flush_every_ms(Some(500))
-                .open()
-        };
-        let tree = match open(SEGMENT_BYTES) {
-            // A store of an earlier build keeps what it was made with.
-            Err(::sled::Error::Unsupported(_)) => open(EARLIER_SEGMENT_BYTES),
-            other => other,
-        };
-        let tree = tree.map_err(io("opened"))?;
+        let tree = ::sled::Config::new()
+            .path(folder)
+            .cache_capacity(CACHE_BYTES)
+            .mode(::sled::Mode::LowSpace)
+            .flush_every_ms(Some(500))
+            .open()
+            .map_err(io("opened"))?;
         let (requests, received) = mpsc::channel(MAX_WAITING);
         let shared = Arc::<Shared>::default();
         let thread = std::thread::Builder::new()

@@ -129,16 +129,3 @@ async fn sled_reads_back_what_was_applied_and_refuses_a_second_opening() {
     assert!(get_json::<u32>(&store, "n").unwrap().is_some_and(|n| n >= 7));
     assert!(matches!(get_json::<String>(&store, "n"), Err(StoreError::Unreadable { .. })));
 }
-
-#[tokio::test]
-async fn a_store_of_an_earlier_build_is_opened() {
-    let dir = tempfile::tempdir().unwrap();
-    let earlier = ::sled::Config::new().path(dir.path()).segment_size(512 * 1024).open().unwrap();
-    earlier.insert("k", b"1").unwrap();
-    drop(earlier);
-    for _ in 0..2 {
-        let store = SledStore::open(dir.path()).unwrap();
-        assert_eq!(store.get("k").unwrap(), Some(b"1".to_vec()));
-        store.close();
-    }
-}
