@@ -267,7 +267,7 @@ fn partitions_that_leave_during_a_rollout_get_it_when_they_return() {
 fn nobody_is_changed_outside_of_its_maintenance_window() {
     let mut stage = Stage::new("rollout-window");
     // The window opens with the next minute but one, so that there is time to see that it is closed.
-    let opens = (Timestamp::now() + SignedDuration::from_secs(75)).strftime("%H:%M").to_string();
+    let opens = (Timestamp::now() + SignedDuration::from_secs(105)).strftime("%H:%M").to_string();
     let closes = (Timestamp::now() + SignedDuration::from_hours(2)).strftime("%H:%M").to_string();
     let window = format!("site=east {opens}-{closes} UTC");
     stage.start(&stage.changed(), &["--canaries", "0", "--waves", "100", "--window", &window]);
