@@ -182,12 +182,8 @@ impl Fleet {
                 if book.edition() != edition || agent.staged != staged {
                     continue;
                 }
-                let changed = agent.desired.hash != desired.hash;
                 agent.record = record;
-                agent.desired = desired;
-                if changed {
-                    agent.outbox.policy_changed();
-                }
+                agent.wants(desired);
                 return;
             }
             let mut agents = self.write();

@@ -49,6 +49,8 @@ use muster_shared::policy::parse::MAX_BYTES as MAX_POLICY_BYTES;
 const MAX_JSON: usize = 64 * 1024;
 /// Largest body of any request or stored answer.
 const MAX_BODY: usize = MAX_POLICY_BYTES;
+/// Longest line that people write, in bytes.
+const MAX_LINE: usize = 200;
 /// Items of a page unless asked otherwise.
 const PAGE: usize = 100;
 /// Most items of a page.
@@ -185,6 +187,15 @@ pub(crate) fn limit(query: &PageQuery) -> Result<usize, ApiError> {
         Some(n @ 1..=MAX_PAGE) => Ok(n as usize),
         Some(_) => Err(ApiError::bad_request("limit", format!("limit must be 1 to {MAX_PAGE}"))),
     }
+}
+
+/// Checks what people write about what they do: a line.
+fn one_line(name: &str, text: &str) -> Result<(), ApiError> {
+    if text.len() > MAX_LINE || text.chars().any(char::is_control) {
+        let told = format!("{name} must be one line of at most {MAX_LINE} bytes");
+        return Err(ApiError::bad_request(name, told));
+    }
+    Ok(())
 }
 
 /// Runs to the end even if the client goes away meanwhile: what is stored is also taken over in memory.

@@ -157,13 +157,6 @@ pub(super) async fn show(
     Ok(HttpResponse::Ok().insert_header(etag(tag(&proposal))).json(proposal.view(Timestamp::now())))
 }
 
-fn check_note(note: &str) -> Result<(), ApiError> {
-    if note.len() > 200 || note.chars().any(char::is_control) {
-        return Err(ApiError::bad_request("note", "note must be one line of at most 200 bytes"));
-    }
-    Ok(())
-}
-
 #[utoipa::path(
     post,
     path = "/api/v1/proposals/{id}/approve",
@@ -179,7 +172,7 @@ pub(super) async fn approve(
     body: web::Json<ProposalDecision>,
 ) -> Result<web::Json<ProposalView>, ApiError> {
     let ProposalDecision { note } = body.into_inner();
-    check_note(&note)?;
+    super::one_line("note", &note)?;
     super::detached(async move {
         let _changes = app.accounts.changes().await;
         let before = known(&app, &id)?;
@@ -234,7 +227,7 @@ pub(super) async fn reject(
     body: web::Json<ProposalDecision>,
 ) -> Result<web::Json<ProposalView>, ApiError> {
     let ProposalDecision { note } = body.into_inner();
-    check_note(&note)?;
+    super::one_line("note", &note)?;
     super::detached(async move {
         let _changes = app.accounts.changes().await;
         let before = known(&app, &id)?;

@@ -23,8 +23,6 @@ use serde_json::Value;
 
 /// Names told of a wave of a plan.
 const MAX_NAMES: usize = 20;
-/// Longest line that people write, in bytes.
-const MAX_LINE: usize = 200;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     let json =
@@ -48,16 +46,6 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 fn order(request: &RolloutRequest) -> Order {
     let documents = request.documents.iter().cloned().map(Read::from).collect();
     Order { documents, removals: request.removals.clone(), prune: false }
-}
-
-fn line(name: &str, text: &str) -> Result<(), ApiError> {
-    if text.len() > MAX_LINE || text.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(
-            name,
-            format!("{name} must be one line of at most {MAX_LINE} bytes"),
-        ));
-    }
-    Ok(())
 }
 
 /// What a rollout would do: its policies, its partitions, its waves.
@@ -136,7 +124,7 @@ pub(super) async fn start(
     body: web::Json<RolloutRequest>,
 ) -> Result<HttpResponse, ApiError> {
     let request = body.into_inner();
-    line("description", &request.description)?;
+    super::one_line("description", &request.description)?;
     let started = super::detached(begin(app, caller, request, None)).await?;
     Ok(match started {
         Begun::Started(view) => HttpResponse::Created().json(view),
@@ -308,7 +296,7 @@ async fn change(
     action: &'static str,
     order: fn(&mut Rollout, &str, &str, Timestamp) -> Result<Step, Refused>,
 ) -> Result<web::Json<RolloutView>, ApiError> {
-    line("reason", &body.reason)?;
+    super::one_line("reason", &body.reason)?;
     super::detached(async move {
         let _stepping = app.rollouts.stepping().await;
         let mut stored = find(&app, id)?;

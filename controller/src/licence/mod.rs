@@ -240,8 +240,8 @@ impl LicenceKeeper {
         let mut memory = kept.memory;
         if is_new && licence.counts_at(now) && !licence.counts_at(memory.latest) {
             memory.latest = now;
-            batch.put_json(MEMORY, Condition::Any, &memory);
         }
+        batch.put_json(MEMORY, Condition::Any, &memory);
         Ok(Installed { licence, licences, memory })
     }
 

@@ -36,9 +36,7 @@ async fn killed_at_any_point_enrolment_and_renewal_are_before_or_after() {
     let dir = tempfile::tempdir().unwrap();
     let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
     let listen = program.addr.to_string();
-    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-    let mut api = Api::new(program.addr, &program.ca);
-    api.login(password.trim()).await;
+    let api = program.signed_in(dir.path()).await;
     for round in 0..5_u64 {
         let token: TokenCreated = api.post("/tokens", &TokenRequest::default(), 201).await;
         let mut agent = TestAgent::new(program.addr, &program.ca);
@@ -85,9 +83,7 @@ async fn a_roll_over_survives_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
     let listen = program.addr.to_string();
-    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-    let mut api = Api::new(program.addr, &program.ca);
-    api.login(password.trim()).await;
+    let api = program.signed_in(dir.path()).await;
     let before: CaView = api.get("/ca").await;
     let begun: CaView = api.post("/ca/roll-over", &Decision::default(), 200).await;
     assert_eq!(begun.previous.as_ref(), Some(&before.issuing));
@@ -113,8 +109,7 @@ async fn a_roll_over_survives_kill_9() {
     assert_eq!((&ended.issuing, &ended.previous), (&begun.issuing, &None));
     program.kill();
     let program = Program::start(dir.path(), &listen).await;
-    let mut api = Api::new(program.addr, &program.ca);
-    api.login(password.trim()).await;
+    let api = program.signed_in(dir.path()).await;
     assert_eq!(api.get::<CaView>("/ca").await.issuing, begun.issuing);
     agent.ca = program.ca.clone();
     let (_socket, reply) = agent.connect().await;

@@ -50,6 +50,14 @@ impl Program {
         Self { child, addr, ca }
     }
 
+    /// The API with the session of its first user, whose password is still the one of the first start in `dir`.
+    pub(crate) async fn signed_in(&self, dir: &Path) -> Api {
+        let password = std::fs::read_to_string(dir.join("password")).unwrap();
+        let mut api = Api::new(self.addr, &self.ca);
+        api.login(password.trim()).await;
+        api
+    }
+
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -67,9 +75,7 @@ impl Drop for Program {
 async fn what_was_answered_survives_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = Program::start(dir.path(), "127.0.0.1:0").await;
-    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-    let mut api = Api::new(first.addr, &first.ca);
-    api.login(password.trim()).await;
+    let api = first.signed_in(dir.path()).await;
     let token: TokenCreated = api.post("/tokens", &TokenRequest::default(), 201).await;
     let mut agent = TestAgent::new(first.addr, &first.ca);
     agent.enrol(&token.token).await;
@@ -124,9 +130,7 @@ async fn kill_9_while_publishing_leaves_the_state_before_or_after() {
     let dir = tempfile::tempdir().unwrap();
     let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
     let listen = program.addr.to_string();
-    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-    let mut api = Api::new(program.addr, &program.ca);
-    api.login(password.trim()).await;
+    let api = program.signed_in(dir.path()).await;
     let _: PolicyPlan = api.post("/policies/apply", &twins(0), 200).await;
     let answered = Arc::new(AtomicU32::new(0));
     for round in 1..=8_u64 {
@@ -181,9 +185,7 @@ async fn kill_9_while_publishing_leaves_the_state_before_or_after() {
 async fn sigterm_ends_it_cleanly_and_agents_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
-    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-    let mut api = Api::new(program.addr, &program.ca);
-    api.login(password.trim()).await;
+    let api = program.signed_in(dir.path()).await;
     let token: TokenCreated = api.post("/tokens", &TokenRequest::default(), 201).await;
     let mut agent = TestAgent::new(program.addr, &program.ca);
     agent.enrol(&token.token).await;
@@ -329,9 +331,7 @@ async fn changes_of_users_are_done_or_not_whenever_the_program_dies() {
     for round in 0..3 {
         let dir = tempfile::tempdir().unwrap();
         let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
-        let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-        let mut api = Api::new(program.addr, &program.ca);
-        api.login(password.trim()).await;
+        let api = program.signed_in(dir.path()).await;
         let churn = tokio::spawn(churn_users(api.clone()));
         // Somewhere in the middle of it, at another place each time.
         let wanted = 4 + round * 5;

@@ -79,9 +79,7 @@ async fn killed_while_rollouts_start_and_abort_each_is_before_or_after() {
     let dir = tempfile::tempdir().unwrap();
     let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
     let listen = program.addr.to_string();
-    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-    let mut api = Api::new(program.addr, &program.ca);
-    api.login(password.trim()).await;
+    let api = program.signed_in(dir.path()).await;
     // One that is never there: a rollout for it waits until it is aborted.
     let token: muster_proto::api::TokenCreated =
         api.post("/tokens", &muster_proto::api::TokenRequest::default(), 201).await;
@@ -172,9 +170,7 @@ async fn killed_while_a_licence_is_installed_the_one_or_the_other_counts() {
     let dir = tempfile::tempdir().unwrap();
     let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
     let listen = program.addr.to_string();
-    let password = std::fs::read_to_string(dir.path().join("password")).unwrap();
-    let mut api = Api::new(program.addr, &program.ca);
-    api.login(password.trim()).await;
+    let api = program.signed_in(dir.path()).await;
     let evaluation: LicenceView = api.get("/licence").await;
     assert_eq!((evaluation.seats, evaluation.warnings), (None, Vec::new()));
     let mut counts = 0;
