@@ -106,11 +106,12 @@ async fn measure(fleet: &Fleet, agents: usize) -> anyhow::Result<()> {
     let mut sizes = Vec::new();
     for week in 1..=fleet.weeks {
         let began = std::time::Instant::now();
-        trial.week(&Week::default(), LIMIT).await?;
-        sizes.push(trial.store_bytes()?);
+        let peak = trial.week_with_peak(&Week::default(), LIMIT).await?;
+        sizes.push(peak);
         println!(
-            "{agents} agents: week {week} took {:.0?}, store {} MB",
+            "{agents} agents: week {week} took {:.0?}, store {} MB at most, {} MB at its end",
             began.elapsed(),
+            megabytes(peak),
             megabytes(trial.store_bytes()?)
         );
     }

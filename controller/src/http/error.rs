@@ -189,7 +189,7 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict { .. } => Self::conflict("changed-meanwhile", error.to_string()),
             StoreError::TooLarge { .. } => Self::bad_request("too-large", error.to_string()),
             StoreError::Closed => Self::unavailable(error.to_string(), 2),
-            StoreError::Unreadable { .. } | StoreError::Io { .. } => {
+            StoreError::Unreadable { .. } | StoreError::Io { .. } | StoreError::InUse { .. } => {
                 Self::internal("the controller's store failed", &error)
             }
         }

@@ -61,6 +61,12 @@ pub enum StoreError {
         #[source]
         source: ::sled::Error,
     },
+    /// Another program has the store open.
+    #[error("`{folder}` is in use by another controller, or by a command that works on it; stop that first")]
+    InUse {
+        /// The store's folder.
+        folder: std::path::PathBuf,
+    },
     /// The store is being closed.
     #[error("the controller is shutting down; try again when it is back")]
     Closed,

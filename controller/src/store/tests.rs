@@ -119,7 +119,7 @@ async fn sled_reads_back_what_was_applied_and_refuses_a_second_opening() {
     let mut batch = Batch::new();
     batch.put_json("n", Condition::Absent, &7_u32);
     store.apply(batch).await.unwrap();
-    assert!(matches!(SledStore::open(dir.path()), Err(StoreError::Io { tried: "opened", .. })));
+    assert!(matches!(SledStore::open(dir.path()), Err(StoreError::InUse { .. })));
     store.close();
     let mut batch = Batch::new();
     batch.put_json("n", Condition::Any, &8_u32);

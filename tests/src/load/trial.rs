@@ -12,7 +12,7 @@ use anyhow::{Context as _, ensure};
 use muster_proto::api::{Amount, FleetView, PolicyText, RolloutRequest, RolloutState, RolloutStrategy};
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +23,8 @@ use tokio::task::{JoinSet, block_in_place};
 const TOKEN_USES: usize = 10_000;
 /// Agents that enrol at the same time.
 const ENROL_AT_ONCE: usize = 64;
+/// Pause between two looks at the store's size.
+const LOOK_AT_STORE_EVERY: Duration = Duration::from_millis(100);
 /// Pause between two requests of the client that watches the API.
 const PROBE_EVERY: Duration = Duration::from_millis(50);
 /// What the watching client asks for, in turn.
@@ -277,7 +279,30 @@ impl Trial {
     /// # Errors
     /// If they cannot be counted.
     pub fn store_bytes(&self) -> anyhow::Result<u64> {
-        folder_bytes(&self.controller.data_dir().join("store"))
+        folder_bytes(&self.store_folder())
+    }
+
+    fn store_folder(&self) -> PathBuf {
+        self.controller.data_dir().join("store")
+    }
+
+    /// A week as [`Trial::week`] has it, and the most bytes that the store took on disk in it: at its end alone
+    /// a store that is written anew now and then could be met at a good moment.
+    ///
+    /// # Errors
+    /// If an agent does not come through within `limit`, or the store cannot be counted.
+    pub async fn week_with_peak(&mut self, week: &Week, limit: Duration) -> anyhow::Result<u64> {
+        let folder = self.store_folder();
+        let mut peak = folder_bytes(&folder)?;
+        let mut look = tokio::time::interval(LOOK_AT_STORE_EVERY);
+        let mut churn = std::pin::pin!(self.week(week, limit));
+        loop {
+            tokio::select! {
+                done = &mut churn => break done?,
+                _ = look.tick() => peak = peak.max(folder_bytes(&folder)?),
+            }
+        }
+        Ok(peak.max(folder_bytes(&folder)?))
     }
 
     /// Memory of the controller for each agent, in KiB: its peak without what it had before the first.
@@ -368,9 +393,13 @@ pub struct Answer {
 
 fn folder_bytes(folder: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let entry = entry?;
-        // A file that the store deletes meanwhile counts nothing.
+    let entries = match std::fs::read_dir(folder) {
+        // What the store deletes meanwhile counts nothing.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.with_context(|| folder.display().to_string())?,
+    };
+    for entry in entries {
+        let Ok(entry) = entry else { continue };
         let Ok(about) = entry.metadata() else { continue };
         bytes += if about.is_dir() { folder_bytes(&entry.path())? } else { about.len() };
     }
