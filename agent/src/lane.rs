@@ -33,6 +33,7 @@ pub struct Lane {
     position: Mutex<Position>,
     queued: AtomicUsize,
     open: AtomicBool,
+    draining: AtomicBool,
     changed: Arc<Notify>,
     delivered: AtomicU64,
     replayed: AtomicU64,
@@ -60,6 +61,7 @@ impl Lane {
             position: Mutex::new(Position { epoch: 0, committed, read: None }),
             queued: AtomicUsize::new(0),
             open: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             changed,
             delivered: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
@@ -176,6 +178,10 @@ impl Lane {
             return false;
         }
         position.committed = Some(cursor);
+        drop(position);
+        if self.draining.load(Ordering::Acquire) {
+            self.changed.notify_one();
+        }
         true
     }
 
@@ -201,6 +207,30 @@ impl Lane {
         if position.committed.is_none() {
             position.committed = Some(cursor);
         }
+    }
+
+    /// Another agent collected up to `cursor`: reading goes on from there, whatever was known here.
+    pub fn take_over(&self, cursor: Cursor) {
+        let mut position = self.lock();
+        position.epoch += 1;
+        position.committed = Some(cursor);
+        position.read = None;
+    }
+
+    /// The source reads no more: from now on each commit wakes it, until this is taken back.
+    pub fn set_draining(&self, draining: bool) {
+        self.draining.store(draining, Ordering::Release);
+    }
+
+    /// Everything that was read is delivered and committed; or the destination takes nothing, so that waiting
+    /// for it is of no use.
+    #[must_use]
+    pub fn drained(&self) -> bool {
+        if !self.open.load(Ordering::Acquire) {
+            return true;
+        }
+        let position = self.lock();
+        position.read.is_none() || position.read == position.committed
     }
 
     /// Counts events written to the transport.
@@ -254,6 +284,36 @@ mod tests {
         assert!(!lane.commit(0, at(40)));
         assert_eq!(lane.position(), (1, Some(at(20))));
         assert_eq!(lane.committed(), Some(at(20)));
+    }
+
+    #[tokio::test]
+    async fn a_lane_is_drained_when_all_is_committed_and_says_so() {
+        let lane = lane();
+        assert!(lane.drained(), "closed: waiting is of no use");
+        lane.set_open(true);
+        assert!(lane.drained(), "nothing was read");
+        lane.advance(0, at(30));
+        assert!(!lane.drained());
+        lane.set_draining(true);
+        let changed = Arc::clone(&lane.changed);
+        // Left over from the opening.
+        changed.notified().await;
+        lane.commit(0, at(20));
+        changed.notified().await;
+        assert!(!lane.drained());
+        lane.commit(0, at(30));
+        changed.notified().await;
+        assert!(lane.drained());
+    }
+
+    #[test]
+    fn what_another_agent_delivered_counts_from_then_on() {
+        let lane = lane();
+        lane.advance(0, at(30));
+        lane.take_over(at(90));
+        assert_eq!(lane.position(), (1, Some(at(90))));
+        assert!(!lane.commit(0, at(30)), "what was under way is outdated");
+        assert_eq!(lane.committed(), Some(at(90)));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod health;
 pub mod host;
 pub mod inspect;
 pub mod lane;
+pub mod lease;
 pub mod pipeline;
 pub mod policy;
 pub mod secrets;

@@ -53,6 +53,8 @@ pub struct App {
     pub proposals: Proposals,
     /// The licence.
     pub licence: crate::licence::LicenceKeeper,
+    /// Who collects what, where a partition has more than one agent.
+    pub leases: crate::lease::Leases,
     /// Rollouts.
     pub rollouts: crate::rollout::Rollouts,
     /// Answers to requests that may be sent again.

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod http;
 pub mod identity;
 pub mod inspect;
+pub mod lease;
 pub mod licence;
 pub mod policy;
 pub mod proposal;

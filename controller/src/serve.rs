@@ -16,6 +16,7 @@ use crate::identity::life;
 use crate::identity::pending::Pending;
 use crate::identity::secret;
 use crate::identity::tls::{AgentVerifier, ServerCertificate, TlsError};
+use crate::lease::{self, Leases};
 use crate::licence::{self, LicenceKeeper};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
@@ -88,6 +89,7 @@ pub struct Running {
     history: JoinHandle<()>,
     sweeping: JoinHandle<()>,
     rollouts: JoinHandle<()>,
+    leases: JoinHandle<()>,
     licence: JoinHandle<()>,
 }
 
@@ -108,6 +110,7 @@ impl Running {
         self.history.abort();
         self.sweeping.abort();
         self.rollouts.abort();
+        self.leases.abort();
         self.licence.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         // While the threads live: their tasks are the sessions.
@@ -164,6 +167,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     app.licence.look(&app.fleet, now).await?;
     let licence = tokio::spawn(licence::watch(Arc::clone(&app)));
     let rollouts = tokio::spawn(rollout::driver::run(Arc::clone(&app)));
+    let leases = tokio::spawn(lease::driver::run(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
@@ -183,6 +187,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         history,
         sweeping,
         rollouts,
+        leases,
         licence,
     })
 }
@@ -205,6 +210,7 @@ fn assemble(
     let rollouts = Rollouts::load(Arc::clone(&store), now)?;
     let fleet = Fleet::load(&*store, &book, &rollouts.staged())?;
     let licence = LicenceKeeper::load(Arc::clone(&store), &fleet, config.licence_pace, now)?;
+    let leases = Leases::load(&*store)?;
     let proposals = Proposals::new(Arc::clone(&store));
     let answers = Answers::new(Arc::clone(&store));
     let events = EventHub::default();
@@ -234,6 +240,7 @@ fn assemble(
         answers,
         proposals,
         licence,
+        leases,
         rollouts,
         events,
         metrics: MetricsCache::default(),

@@ -5,6 +5,7 @@
 pub mod demo;
 pub mod eventually;
 pub mod load;
+pub mod namespace;
 pub mod partition;
 pub mod policies;
 pub mod process;

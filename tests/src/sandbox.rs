@@ -2,6 +2,7 @@
 //! command line.
 
 use crate::eventually::eventually;
+use crate::namespace::Namespace;
 use crate::process::{Process, program};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -128,6 +129,14 @@ impl AgentHome {
     #[must_use]
     pub fn run(&self) -> Process {
         let mut command = Command::new(program("muster-agent"));
+        command.args(["run", "--config"]).arg(&self.config);
+        Process::start(&self.name, &mut command, &self.folder.join("agent.log"))
+    }
+
+    /// The same, in a network of its own.
+    #[must_use]
+    pub fn run_in(&self, namespace: &Namespace) -> Process {
+        let mut command = namespace.command(&program("muster-agent"));
         command.args(["run", "--config"]).arg(&self.config);
         Process::start(&self.name, &mut command, &self.folder.join("agent.log"))
     }

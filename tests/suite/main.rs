@@ -14,6 +14,7 @@ mod formats;
 mod identity;
 mod inspect;
 mod layering;
+mod lease;
 mod licence;
 mod planner;
 mod policy_as_code;

@@ -12,6 +12,7 @@ use crate::host::facts::{self, Facts};
 use crate::host::mapepire::Mapepire;
 use crate::inspect::Watches;
 use crate::lane::Lane;
+use crate::lease::LeaseBook;
 use crate::pipeline::{Output, Pipeline};
 use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask, Store};
 use crate::source::audit_journal::{AuditJournal, Settings};
@@ -53,6 +54,8 @@ pub struct Environment {
     pub keeper: Addr<CursorKeeper>,
     /// Gaps that the sources met.
     pub gaps: Arc<GapBook>,
+    /// Which sources this agent collects.
+    pub leases: Arc<LeaseBook>,
     /// Asked before each sign-on to the partition.
     pub gate: Arc<SignOnGate>,
     /// Folder of local secrets.
@@ -75,20 +78,13 @@ impl Environment {
 
 impl HeartbeatSource for Environment {
     fn facts(&self) -> Option<HeartbeatFacts> {
-        self.facts.known().then(|| HeartbeatFacts {
+        // The agent that collects has one: beside it another would hide that it fell silent.
+        (self.facts.known() && !self.leases.stands_by()).then(|| HeartbeatFacts {
             context: self.format_context(),
             policy_revision: self.revision.load(Ordering::Relaxed),
             dropped: self.telemetry.dropped(),
             lag_ms: Some(self.telemetry.lag_ms()),
         })
-    }
-}
-
-/// Kind and object of a source, under which its cursors are kept.
-pub(super) fn source_key(spec: &SourceSpec) -> String {
-    match spec {
-        SourceSpec::AuditJournal(spec) => format!("audit_journal:{}", spec.journal.to_uppercase()),
-        SourceSpec::ControllerAudit(_) => controller_audit::KEY.to_owned(),
     }
 }
 
@@ -232,7 +228,7 @@ impl SourceHandle {
             let seed = TaskSeed {
                 env: Arc::clone(&env),
                 name: name.clone(),
-                key: source_key(&spec),
+                key: spec.key(),
                 spec: spec.clone(),
                 slots: slots.clone(),
                 wake: Arc::clone(&wake),
@@ -289,6 +285,7 @@ impl TaskSeed {
             SourceSpec::AuditJournal(_) => Some(Arc::clone(&self.env.gate)),
             SourceSpec::ControllerAudit(_) => None,
         };
+        let source_key = self.key.clone();
         let recipe = Arc::new(Recipe {
             env: Arc::clone(&self.env),
             name: self.name.clone(),
@@ -309,7 +306,10 @@ impl TaskSeed {
                 flushed.await.unwrap_or_else(|_| Err("the keeper of cursors has ended".to_owned()))
             })
         });
+        let known = Arc::clone(&self.env);
         SourceTask {
+            lease: self.env.leases.lease(&source_key),
+            partition_known: Box::new(move || known.facts.known()),
             name: self.name,
             connect,
             store,
@@ -431,7 +431,8 @@ impl Recipe {
             outputs,
             self.env.telemetry.source(&self.name),
         );
-        let pipeline = pipeline.noticing(Arc::clone(&self.env.outage));
+        let pipeline =
+            pipeline.noticing(Arc::clone(&self.env.outage)).under_lease(self.env.leases.epoch(&self.key));
         let pipeline = match self.env.config.inspect {
             true => pipeline.watched(self.env.inspect.source(&self.name)),
             false => pipeline,

@@ -189,7 +189,7 @@ impl Running {
     /// Keys of all lanes that a policy needs: every source to every destination.
     fn lane_keys(&self, spec: &PolicySpec) -> BTreeSet<CursorKey> {
         let keys = spec.sources.values().flat_map(|source| {
-            let key = launch::source_key(source);
+            let key = source.key();
             spec.destinations
                 .keys()
                 .map(move |name| CursorKey { source: key.as_str().into(), destination: name.as_str().into() })
@@ -214,6 +214,8 @@ impl Running {
             });
         }
         self.keeper.do_send(Watch(self.lanes.values().cloned().collect()));
+        let sources = self.spec.sources.iter().map(|(name, spec)| (spec.key(), name.clone())).collect();
+        env.leases.set_sources(&sources, self.lanes.values().cloned().collect());
         for (name, config) in prepared.destinations {
             let lanes = self.lanes_of(&name);
             match self.destinations.get_mut(&name) {
@@ -277,7 +279,7 @@ impl Running {
         spec: &SourceSpec,
         configs: &Arc<Vec<DestinationConfig>>,
     ) {
-        let key = launch::source_key(spec);
+        let key = spec.key();
         let slots: Vec<LaneSlot> = configs
             .iter()
             .enumerate()

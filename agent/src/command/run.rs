@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::enrol::{Identity, KeyRing};
 use crate::health::{HealthBook, HealthSink, HealthState};
 use crate::inspect::Inspector;
+use crate::lease::{self, LeaseBook};
 use crate::policy::check::Guards;
 use crate::policy::store::PolicyStore;
 use crate::policy::{ApplyPolicy, PolicyChange, PolicyKeeper};
@@ -18,11 +19,14 @@ use crate::telemetry::Telemetry;
 use crate::uplink::actor::{Uplink, UplinkSettings};
 use crate::uplink::connection::ConnectionFile;
 use crate::uplink::transport::Deadlines;
-use crate::uplink::{DescribePartition, Disconnect, GetUplinkState, PolicyHandler, ReportHealth};
+use crate::uplink::{
+    DescribePartition, Disconnect, GetUplinkState, LeaseHandler, PolicyHandler, ReportHealth,
+};
 use actix::prelude::*;
 use anyhow::{Context as _, bail};
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
+use muster_proto::session::lease::LeaseOrder;
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::model::EffectivePolicy;
 use std::rc::Rc;
@@ -189,6 +193,10 @@ impl Agent {
             outage,
             loaded,
             gaps: Arc::new(GapBook::load(&config.state_dir)),
+            leases: Arc::new(match &identity {
+                Some(_) => LeaseBook::load(&config.state_dir),
+                None => LeaseBook::alone(),
+            }),
             gate: Arc::new(SignOnGate::load(&config.state_dir, credentials)),
             keeper,
             secrets_dir: config.secrets_folder(),
@@ -267,6 +275,19 @@ impl HealthSink for Sink {
     }
 }
 
+/// The leases, as the uplink sees them.
+struct Leases(Arc<LeaseBook>);
+
+impl LeaseHandler for Leases {
+    fn connected(&self, knows_leases: bool) {
+        self.0.connected(knows_leases);
+    }
+
+    fn order(&self, order: &LeaseOrder) {
+        self.0.hear(order);
+    }
+}
+
 fn start_uplink(
     env: &Arc<Environment>,
     collector: &Addr<Collector>,
@@ -303,9 +324,18 @@ fn start_uplink(
     let controllers = settings.endpoints.iter().map(ToString::to_string).collect();
     let agent_id = settings.agent.to_string();
     let inspector = Inspector::new(Arc::clone(env), collector.clone(), agent_id, controllers);
-    let uplink = Uplink::new(settings, handler, rates, sink).with_inspect(Rc::new(inspector)).start();
+    let uplink = Uplink::new(settings, handler, rates, sink)
+        .with_inspect(Rc::new(inspector))
+        .with_leases(Rc::new(Leases(Arc::clone(&env.leases))))
+        .start();
     vitals.push(vital("uplink to the controller", &uplink));
     actix::spawn(tell_uplink(Arc::clone(env), uplink.clone()));
+    let known = Arc::clone(env);
+    actix::spawn(lease::run(
+        Arc::clone(&env.leases),
+        move || known.facts.known(),
+        uplink.clone().recipient(),
+    ));
     Ok(uplink)
 }
 
@@ -314,7 +344,10 @@ async fn tell_uplink(env: Arc<Environment>, uplink: Addr<Uplink>) {
     while uplink.connected() {
         tokio::select! {
             () = env.health.changed() => uplink.do_send(ReportHealth(env.health.snapshot())),
-            () = env.facts.changed() => uplink.do_send(DescribePartition((*env.facts.get()).clone())),
+            () = env.facts.changed() => {
+                uplink.do_send(DescribePartition((*env.facts.get()).clone()));
+                env.leases.nudge();
+            }
         }
     }
 }

@@ -25,6 +25,7 @@ use muster_shared::partition::Partition;
 use muster_shared::policy::{CompiledPolicy, Verdict};
 use muster_shared::severity::Severity;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Entries between two marks: what a crash repeats at most beyond the replay window. Small enough to be
 /// a fraction of any window, large enough that marks cost nothing.
@@ -53,6 +54,7 @@ pub struct Pipeline {
     counters: Arc<SourceCounters>,
     watch: Option<Arc<SourceWatch>>,
     outage: Option<Arc<OutageWatch>>,
+    lease_epoch: Arc<AtomicU64>,
     prefix_of: Option<ReceiverId>,
 }
 
@@ -79,6 +81,7 @@ impl Pipeline {
             counters,
             watch: None,
             outage: None,
+            lease_epoch: Arc::default(),
             prefix_of: None,
         }
     }
@@ -93,6 +96,12 @@ impl Pipeline {
     #[must_use]
     pub fn noticing(self, outage: Arc<OutageWatch>) -> Self {
         Self { outage: Some(outage), ..self }
+    }
+
+    /// Events tell the epoch of the lease under which they were collected; 0 is told by none.
+    #[must_use]
+    pub fn under_lease(self, lease_epoch: Arc<AtomicU64>) -> Self {
+        Self { lease_epoch, ..self }
     }
 
     /// Uses another policy from the next batch on. Only filters, routes and severities may differ.
@@ -124,6 +133,7 @@ impl Pipeline {
             high_water: self.counters.high_water().filter(|(attached, _)| *attached >= receiver.attached_us),
             newest_us: 0,
             attached_us: receiver.attached_us,
+            lease_epoch: self.lease_epoch.load(Ordering::Relaxed),
             outage: self.outage.as_deref(),
             look: self.watch.as_ref().map(|watch| watch.batch(entries.rows())),
         };
@@ -165,6 +175,7 @@ impl Pipeline {
         for index in 0..records.count() {
             self.event.clear();
             let facts = records.fill(index, &mut self.event);
+            push_epoch(&mut self.event, self.lease_epoch.load(Ordering::Relaxed));
             let verdict = self.policy.evaluate(&mut self.event, &self.source_name);
             newest_us = newest_us.max(self.event.time_us);
             sequence = sequence.max(facts.sequence);
@@ -243,6 +254,7 @@ impl Pipeline {
             event.push_int(field::GAP_COUNT, i64::try_from(count).unwrap_or(i64::MAX));
         }
         event.push(field::REASON, &gap.reason);
+        push_epoch(event, self.lease_epoch.load(Ordering::Relaxed));
         // The next ordinary entry sets its own prefix again.
         self.prefix_of = None;
     }
@@ -263,6 +275,13 @@ impl Pipeline {
 }
 
 /// What one entry passes through; borrows the parts of the pipeline apart from the batch.
+/// Doubles of two agents of a partition are told by it.
+fn push_epoch(event: &mut Event, epoch: u64) {
+    if epoch > 0 {
+        event.push_int(field::LEASE_EPOCH, i64::try_from(epoch).unwrap_or(i64::MAX));
+    }
+}
+
 struct Step<'p> {
     policy: &'p CompiledPolicy,
     source_name: &'p str,
@@ -273,6 +292,7 @@ struct Step<'p> {
     high_water: Option<(i64, u64)>,
     attached_us: i64,
     newest_us: i64,
+    lease_epoch: u64,
     outage: Option<&'p OutageWatch>,
     look: Option<Look<'p>>,
 }
@@ -280,6 +300,7 @@ struct Step<'p> {
 impl Step<'_> {
     fn entry(&mut self, entry: &JournalEntry<'_>, targets: &[Target], deliveries: &mut [Delivery]) {
         let decoded = self.decoder.decode(entry, self.event);
+        push_epoch(self.event, self.lease_epoch);
         let verdict = self.policy.evaluate(self.event, self.source_name);
         self.newest_us = self.newest_us.max(entry.time_us);
         if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {

@@ -12,6 +12,8 @@ use crate::destination::Delivery;
 use crate::health::{HealthSink, HealthState};
 use crate::host::reconnect::{Failure, Reconnect};
 use crate::lane::Lane;
+use crate::lease::Lease;
+use crate::lease::standing::Role;
 use crate::pipeline::{Pipeline, SourceCounters, Target};
 use crate::state::{GapBook, GapNote};
 use crate::supervisor::Progress;
@@ -42,6 +44,14 @@ const SETUP_RETRY: Duration = Duration::from_secs(10);
 
 /// The partition is not asked while no destination takes anything; after this long that is said.
 const BLOCKED_REPORT: Duration = Duration::from_secs(60);
+
+/// What is under way when a lease is given back has this long to be delivered: a replay window of 30 s and some.
+const DRAIN_LIMIT: Duration = Duration::from_secs(40);
+
+/// While it stands by, so often a source says that it is not behind.
+const STAND_BY_LOOK: Duration = Duration::from_secs(5);
+
+const ASKING: &str = "asking the controller which agent of the partition collects this";
 
 const BAD_ROWS: &str =
     "some rows of the journal could be read only in part; show-state counts them (bad rows)";
@@ -110,6 +120,10 @@ pub struct SourceTask {
     pub store: Store,
     /// Asked before each sign-on to the partition; none for a source that reads something else.
     pub gate: Option<Arc<SignOnGate>>,
+    /// The right to collect.
+    pub lease: Lease,
+    /// Whether the agent knows which partition it reads.
+    pub partition_known: Box<dyn Fn() -> bool>,
     /// The lanes.
     pub lanes: Vec<LaneSlot>,
     /// Wakes the loop when a lane changes; shared by the lanes.
@@ -178,6 +192,8 @@ struct Loop {
     blocked_since: Option<Duration>,
     gap_until: Option<(i64, String)>,
     assumed: Option<String>,
+    /// Cancelled when the loop is to stop, or may not collect any more.
+    halt: CancellationToken,
 }
 
 impl Loop {
@@ -187,6 +203,7 @@ impl Loop {
         let gap_until =
             task.gaps.last(&task.name).map(|gap| (gap.at_us.saturating_add(GAP_SHOWN_US), gap.text()));
         Self {
+            halt: task.stop.clone(),
             task,
             component,
             clock: Instant::now(),
@@ -202,20 +219,140 @@ impl Loop {
         let mut backoff = Reconnect::new();
         self.task.health.report(&self.component, HealthState::Starting, "connecting to the partition");
         loop {
+            if self.await_lease(&mut backoff).await.is_err() {
+                return;
+            }
             let (error, wait) = match self.connect_and_work(&mut backoff).await {
-                Stop::Asked => return,
+                Stop::Asked if self.task.stop.is_cancelled() => return,
+                Stop::Asked => {
+                    self.hand_over().await;
+                    continue;
+                }
                 Stop::Closed(closed) => (closed.reason, closed.wait),
                 Stop::Failed(error) => {
                     let wait = self.wait_after(&error, &mut backoff);
                     (error.to_string(), wait)
                 }
             };
-            warn!(source = self.task.name, error = %error, wait_ms = wait.as_millis() as u64, "source cannot read");
-            let reason = format!("{error}; next try in {} s", wait.as_secs().max(1));
-            self.task.health.report(&self.component, HealthState::Failed, &reason);
-            if self.sleep_stamping(wait).await.is_err() {
+            if self.rest(&error, wait).await.is_err() && self.task.stop.is_cancelled() {
                 return;
             }
+        }
+    }
+
+    /// Says why it cannot read, and waits.
+    async fn rest(&self, error: &str, wait: Duration) -> Result<(), Stopped> {
+        warn!(source = self.task.name, error, wait_ms = wait.as_millis() as u64, "source cannot read");
+        let reason = format!("{error}; next try in {} s", wait.as_secs().max(1));
+        self.task.health.report(&self.component, HealthState::Failed, &reason);
+        self.sleep_stamping(wait).await
+    }
+
+    /// Waits for the right to collect, and takes over where the agent before stopped.
+    async fn await_lease(&mut self, backoff: &mut Reconnect) -> Result<(), Stopped> {
+        let stop = self.task.stop.clone();
+        self.halt = stop.clone();
+        let mut moves = self.task.lease.moves();
+        let grant = loop {
+            self.task.progress.stamp();
+            if let Some(grant) = self.task.lease.grant(&stop) {
+                break grant;
+            }
+            if self.task.lease.role() == Role::Asking && !(self.task.partition_known)() {
+                // The controller has to know which partition this is.
+                self.meet_partition(backoff).await?;
+                continue;
+            }
+            self.tell_lease();
+            let changed = tokio::time::timeout(STAND_BY_LOOK, moves.next());
+            // Whether it changed or time passed, it is looked at again.
+            let _ = unless(&stop, changed).await?;
+        };
+        self.halt = grant.turn;
+        if !grant.carried.is_empty() || grant.lost {
+            for slot in &mut self.task.lanes {
+                match grant.carried.get(slot.lane.key().destination.as_str()) {
+                    Some(cursor) => slot.lane.take_over(cursor.clone()),
+                    None => slot.lost |= grant.lost,
+                }
+            }
+            self.store_positions().await;
+            self.task.lease.taken_over();
+        }
+        Ok(())
+    }
+
+    /// Connects once, for the partition's facts.
+    async fn meet_partition(&mut self, backoff: &mut Reconnect) -> Result<(), Stopped> {
+        let stop = self.task.stop.clone();
+        let (error, wait) = match unless(&stop, self.connect()).await? {
+            Ok(_) => return Ok(()),
+            Err(Stop::Asked) => return Err(Stopped),
+            Err(Stop::Closed(closed)) => (closed.reason, closed.wait),
+            Err(Stop::Failed(error)) => {
+                let wait = self.wait_after(&error, backoff);
+                (error.to_string(), wait)
+            }
+        };
+        self.rest(&error, wait).await
+    }
+
+    /// Health of a source that does not collect.
+    fn tell_lease(&self) {
+        let (state, reason) = match self.task.lease.role() {
+            Role::Asking => (HealthState::Starting, ASKING.to_owned()),
+            Role::StandingBy { holder } => (HealthState::Healthy, format!("standing by: {holder} collects")),
+            Role::Releasing | Role::Released => {
+                (HealthState::Healthy, "handing over to another agent of the partition".to_owned())
+            }
+            Role::Sole | Role::Holding => return,
+        };
+        self.task.health.report(&self.component, state, &reason);
+        // Nothing here is behind: another agent has it.
+        let now_us = jiff::Timestamp::now().as_microsecond();
+        self.task.counters.looked(true, now_us);
+        for slot in &self.task.lanes {
+            slot.lane.looked(true, now_us);
+        }
+    }
+
+    /// The right to collect is gone or wanted back: lets what is under way be delivered, if there is time.
+    async fn hand_over(&mut self) {
+        if self.task.lease.role() == Role::Releasing {
+            self.tell_lease();
+            for slot in &self.task.lanes {
+                slot.lane.set_draining(true);
+            }
+            let mut moves = self.task.lease.moves();
+            let drained = async {
+                while !self.task.lanes.iter().all(|slot| slot.lane.drained())
+                    && self.task.lease.role() == Role::Releasing
+                {
+                    self.task.progress.stamp();
+                    // A destination that breaks meanwhile wakes, too.
+                    tokio::select! {
+                        () = self.task.wake.notified() => {}
+                        () = moves.next() => {}
+                    }
+                }
+            };
+            let stop = self.task.stop.clone();
+            // Whatever it was that ended the wait: what is not committed is read again by the next holder.
+            let _ = unless(&stop, tokio::time::timeout(DRAIN_LIMIT, drained)).await;
+            for slot in &self.task.lanes {
+                slot.lane.set_draining(false);
+            }
+        }
+        for slot in &self.task.lanes {
+            slot.lane.rewind();
+        }
+        self.store_positions().await;
+        self.task.lease.give_back();
+    }
+
+    async fn store_positions(&self) {
+        if let Err(reason) = (self.task.store)().await {
+            warn!(source = self.task.name, reason, "positions are not stored");
         }
     }
 
@@ -253,7 +390,7 @@ impl Loop {
     }
 
     async fn connect_and_work(&mut self, backoff: &mut Reconnect) -> Stop {
-        let stop = self.task.stop.clone();
+        let stop = self.halt.clone();
         let mut connected = match unless(&stop, self.connect()).await {
             Ok(Ok(connected)) => connected,
             Ok(Err(failed)) => return failed,
@@ -274,7 +411,10 @@ impl Loop {
     /// the lanes' accounts stay right.
     async fn step(&mut self, connected: &mut Connected) -> Result<(), Stop> {
         let now = self.clock.elapsed();
-        let stop = self.task.stop.clone();
+        let stop = self.halt.clone();
+        if stop.is_cancelled() {
+            return Err(Stop::Asked);
+        }
         let (views, epochs) = self.views();
         match turn::next(&views, now) {
             Turn::Start(members) => unless(&stop, self.start(connected, &members)).await??,
@@ -345,9 +485,7 @@ impl Loop {
         }
         // Only a place that is on disk is a place: after a crash `now` would be a later one, and what lies
         // between would be skipped. When the disk fails, the keeper's health says what a restart would do.
-        if let Err(reason) = (self.task.store)().await {
-            warn!(source = self.task.name, reason, "first positions are not stored");
-        }
+        self.store_positions().await;
         Ok(())
     }
 
@@ -498,7 +636,7 @@ impl Loop {
         while Instant::now() < end {
             self.task.progress.stamp();
             let nap = tokio::time::sleep_until(end.min(Instant::now() + LONGEST_WAIT));
-            unless(&self.task.stop, nap).await?;
+            unless(&self.halt, nap).await?;
         }
         Ok(())
     }
@@ -554,7 +692,7 @@ fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
 
-/// Waits for `work`, but not longer than until the source is asked to stop.
+/// Waits for `work`, but not longer than until the token is cancelled.
 async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Stopped> {
     tokio::select! {
         () = stop.cancelled() => Err(Stopped),

@@ -27,6 +27,7 @@ use crate::health::ComponentHealth;
 use futures_util::future::LocalBoxFuture;
 use muster_proto::opamp::CustomMessage;
 use muster_proto::session::inspect::InspectRequest;
+use muster_proto::session::lease::LeaseOrder;
 use muster_proto::session::rates::{DestinationRates, SourceRates};
 use muster_shared::partition::Partition;
 use std::collections::BTreeMap;
@@ -71,6 +72,21 @@ pub trait PolicyHandler {
 #[derive(Debug, Clone, PartialEq, actix::Message)]
 #[rtype(result = "bool")]
 pub struct Say(pub CustomMessage);
+
+/// Message: where the agent stands with its leases. Said as soon as there is room, to a controller that knows leases;
+/// a later one replaces an earlier one.
+#[derive(Debug, Clone, PartialEq, actix::Message)]
+#[rtype(result = "()")]
+pub struct Claim(pub CustomMessage);
+
+/// Learns from the controller which sources this agent collects.
+pub trait LeaseHandler {
+    /// A controller is connected; it knows leases or not.
+    fn connected(&self, knows_leases: bool);
+
+    /// The controller orders something.
+    fn order(&self, order: &LeaseOrder);
+}
 
 /// Answers the controller's questions about this agent.
 pub trait InspectHandler {

@@ -165,6 +165,30 @@ pub enum LicenceCommand {
     },
 }
 
+/// `lease`.
+#[derive(Debug, Subcommand)]
+pub enum LeaseCommand {
+    /// Which agent collects what, and who stands by
+    List {
+        /// Only this partition, SERIAL-ID as `muster agents show` tells it
+        partition: Option<PartitionKey>,
+    },
+    /// Have another agent of a partition collect; what is under way is delivered first
+    Move {
+        /// The partition, SERIAL-ID
+        partition: PartitionKey,
+        /// The agent: its id or how that begins; not needed where only one stands by
+        #[arg(long, value_name = "AGENT")]
+        to: Option<String>,
+        /// Only this source, as `muster lease list` tells it (default: all)
+        #[arg(long)]
+        source: Option<String>,
+        /// Do not wait until it is done
+        #[arg(long)]
+        no_wait: bool,
+    },
+}
+
 /// `settings`.
 #[derive(Debug, Subcommand)]
 pub enum SettingsCommand {

@@ -1,8 +1,8 @@
 //! The command line as clap reads it. Help texts are the reference for people.
 
 use crate::admin_args::{
-    ApiTokenCommand, AuditLogCommand, LicenceCommand, ProposalsCommand, SessionsCommand, SettingsCommand,
-    UsersCommand,
+    ApiTokenCommand, AuditLogCommand, LeaseCommand, LicenceCommand, ProposalsCommand, SessionsCommand,
+    SettingsCommand, UsersCommand,
 };
 use crate::rollout_args::RolloutCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -90,6 +90,9 @@ pub enum Command {
     /// Policies: what is collected, filtered and delivered
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Which agent collects, where a partition has several
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// The licence: where it stands, what happens next and when
     #[command(subcommand)]
     Licence(LicenceCommand),

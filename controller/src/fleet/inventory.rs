@@ -19,7 +19,7 @@ use muster_proto::opamp::attribute;
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
 use muster_shared::policy::limits::Limits;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -39,7 +39,11 @@ pub struct Fleet {
     texts: Texts,
     /// What foreign agents should run. Locked before agents where both are.
     configs: Mutex<ConfigBook>,
+    /// Which agents are of a partition.
+    partitions: Mutex<Partitions>,
 }
+
+type Partitions = HashMap<PartitionKey, BTreeSet<AgentId>>;
 
 impl Fleet {
     /// Reads all agents from the store.
@@ -52,12 +56,16 @@ impl Fleet {
         staged: &BTreeMap<AgentId, Vec<u64>>,
     ) -> Result<Self, StoreError> {
         let mut agents = BTreeMap::new();
+        let mut partitions = Partitions::new();
         let mut outages = super::outage::load(store)?;
         let configs = ConfigBook::load(store)?;
         for (_, record) in store::scan_json::<AgentRecord>(store, record::PREFIX)? {
             let observed = packed::get(store, &Observed::key(record.id))?.unwrap_or_default();
             let state = packed::get(store, &ConfigState::key(record.id))?.unwrap_or_default();
             let id = record.id;
+            if let Some(partition) = &record.partition {
+                partitions.entry(partition.clone()).or_default().insert(id);
+            }
             let staged = staged.get(&id).map_or(&[][..], Vec::as_slice);
             let desired = match record.foreign {
                 Some(_) => configs.desired(&record),
@@ -68,7 +76,12 @@ impl Fleet {
             agent.outage = outages.remove(&id).map(Box::new);
             agents.insert(id, Arc::new(Mutex::new(agent)));
         }
-        Ok(Self { agents: RwLock::new(agents), configs: Mutex::new(configs), ..Self::default() })
+        Ok(Self {
+            agents: RwLock::new(agents),
+            configs: Mutex::new(configs),
+            partitions: Mutex::new(partitions),
+            ..Self::default()
+        })
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Agents> {
@@ -146,15 +159,51 @@ impl Fleet {
         self.each(|agent| named(agent).then_some(agent.record.id)).into_iter().flatten().collect()
     }
 
+    // Each change is whole before the lock is left.
+    fn partitions(&self) -> MutexGuard<'_, Partitions> {
+        self.partitions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An agent is of another partition than before.
+    fn note_partition(&self, id: AgentId, before: Option<&PartitionKey>, now: Option<&PartitionKey>) {
+        if before == now {
+            return;
+        }
+        let mut partitions = self.partitions();
+        if let Some(before) = before
+            && let Some(agents) = partitions.get_mut(before)
+        {
+            agents.remove(&id);
+            if agents.is_empty() {
+                partitions.remove(before);
+            }
+        }
+        if let Some(now) = now {
+            partitions.entry(now.clone()).or_default().insert(id);
+        }
+    }
+
+    /// All agents of a partition.
+    #[must_use]
+    pub fn of_partition(&self, partition: &PartitionKey) -> Vec<AgentId> {
+        self.partitions().get(partition).map(|agents| agents.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Partitions with more than one agent.
+    #[must_use]
+    pub fn shared_partitions(&self) -> Vec<(PartitionKey, Vec<AgentId>)> {
+        let partitions = self.partitions();
+        let shared = partitions.iter().filter(|(_, agents)| agents.len() > 1);
+        shared.map(|(partition, agents)| (partition.clone(), agents.iter().copied().collect())).collect()
+    }
+
     /// Other agents of a partition, those apart that were revoked.
     #[must_use]
     pub fn neighbours(&self, partition: &PartitionKey, but: AgentId) -> Vec<AgentId> {
-        let same = |a: &mut Agent| {
-            a.record.id != but
-                && a.record.partition.as_ref() == Some(partition)
-                && !matches!(a.record.life, Life::Revoked(_))
-        };
-        self.each(|agent| same(agent).then_some(agent.record.id)).into_iter().flatten().collect()
+        let mut ids = self.of_partition(partition);
+        let counts = |a: &mut Agent| !matches!(a.record.life, Life::Revoked(_));
+        ids.retain(|id| *id != but && self.with(*id, counts) == Some(true));
+        ids
     }
 
     /// Waits for the right to change records.
@@ -182,6 +231,7 @@ impl Fleet {
                 if book.edition() != edition || agent.staged != staged {
                     continue;
                 }
+                self.note_partition(record.id, agent.record.partition.as_ref(), record.partition.as_ref());
                 agent.record = record;
                 agent.wants(desired);
                 return;
@@ -190,6 +240,7 @@ impl Fleet {
             // Records are written by one at a time, so nobody else adds the same agent.
             if book.edition() == edition {
                 let id = record.id;
+                self.note_partition(id, None, record.partition.as_ref());
                 let agent = Agent::new(record, Observed::default(), ConfigState::default(), desired);
                 agents.insert(id, Arc::new(Mutex::new(agent)));
                 return;
@@ -200,8 +251,9 @@ impl Fleet {
     /// Forgets an agent; gives what waits for it.
     pub fn remove(&self, id: AgentId) -> Option<Arc<Outbox>> {
         let agent = self.write().remove(&id)?;
-        let outbox = Arc::clone(&lock(&agent).outbox);
-        Some(outbox)
+        let agent = lock(&agent);
+        self.note_partition(id, agent.record.partition.as_ref(), None);
+        Some(Arc::clone(&agent.outbox))
     }
 
     /// Gives every agent what it should run by the present policies. The caller holds

@@ -35,6 +35,8 @@ pub struct Pending {
     pub policy: bool,
     /// Connection settings, such as the authorities to trust, changed.
     pub settings: bool,
+    /// What it shall collect may have changed.
+    pub leases: bool,
     /// Somebody looks at the rates.
     pub watch: Option<RatesWatch>,
     /// Questions, oldest first: the exception to "latest of each kind", for each has its own answer.
@@ -71,6 +73,11 @@ impl Outbox {
     /// The connection settings changed.
     pub fn settings_changed(&self) {
         self.with(|p| p.settings = true);
+    }
+
+    /// What the agent shall collect may have changed.
+    pub fn leases_changed(&self) {
+        self.with(|p| p.leases = true);
     }
 
     /// Asks for faster reports.

@@ -6,7 +6,9 @@ use super::admission::{Admission, admit};
 use super::body::{self, BODY_DEADLINE};
 use super::claim::claim_poll;
 use super::foreign::{self, By};
-use super::process::{Channel, Verdict, persist_last_seen, process, restart_command, says_nothing, warning};
+use super::process::{
+    Channel, Verdict, lease_order, persist_last_seen, process, restart_command, says_nothing, warning,
+};
 use super::websocket::endpoint;
 use super::{MAX_AGENT_MESSAGE_BYTES, claim::Claim};
 use crate::app::App;
@@ -147,15 +149,22 @@ fn add_pending(
         *reply = warning(&message.instance_uid, text);
     } else if reply.error_response.is_none() {
         // An answer carries one custom message; what is left waits for the next poll.
-        reply.custom_message = match pending.asks.pop_front() {
-            Some(ask) => Some(InspectMessage::Request(ask).to_custom()),
-            None => pending.watch.take().map(|w| RatesMessage::Watch(w).to_custom()),
+        let order = if std::mem::take(&mut pending.leases) { lease_order(app, channel) } else { None };
+        reply.custom_message = match order {
+            Some(order) => Some(order),
+            None => match pending.asks.pop_front() {
+                Some(ask) => Some(InspectMessage::Request(ask).to_custom()),
+                None => pending.watch.take().map(|w| RatesMessage::Watch(w).to_custom()),
+            },
         };
         if pending.settings && reply.connection_settings.is_none() {
             let heartbeat = app.config.heartbeat_seconds;
             reply.connection_settings =
                 Some(pace_offer(&app.authority.trust(), &channel.endpoint, heartbeat));
         }
+    }
+    if pending.leases {
+        claim.outbox.leases_changed();
     }
     if !pending.asks.is_empty() || pending.watch.is_some() {
         claim.outbox.put_back(pending.asks, pending.watch);

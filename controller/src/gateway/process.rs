@@ -17,10 +17,11 @@ use jiff::Timestamp;
 use muster_proto::opamp::capability::AgentFlags;
 use muster_proto::opamp::server_error_response::Details;
 use muster_proto::opamp::{
-    AgentIdentification, AgentToServer, CommandType, RetryInfo, ServerErrorResponse, ServerErrorResponseType,
-    ServerToAgent, ServerToAgentCommand,
+    AgentIdentification, AgentToServer, CommandType, CustomMessage, RetryInfo, ServerErrorResponse,
+    ServerErrorResponseType, ServerToAgent, ServerToAgentCommand,
 };
 use muster_proto::session::inspect::InspectMessage;
+use muster_proto::session::lease::LeaseMessage;
 use muster_shared::id::AgentId;
 use std::net::IpAddr;
 
@@ -229,10 +230,8 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
     {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "partition not stored");
     }
-    if let Some(custom) = &message.custom_message
-        && let Ok(InspectMessage::Reply(answer)) = InspectMessage::from_custom(custom)
-    {
-        app.inspect.hear(id, answer);
+    if let Some(custom) = &message.custom_message {
+        hear_custom(app, channel, id, epoch, custom);
     }
     let effective = shown_config(channel, message);
     // While thousands wait for one flush, nothing is kept that was taken already.
@@ -252,6 +251,29 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
         }
         (None, _) => Verdict::Answer(reply),
     }
+}
+
+fn hear_custom(app: &App, channel: &Channel, id: AgentId, connection: u64, custom: &CustomMessage) {
+    if let Ok(InspectMessage::Reply(answer)) = InspectMessage::from_custom(custom) {
+        app.inspect.hear(id, answer);
+        return;
+    }
+    let ours = matches!(channel.admission, Admission::Agent { .. });
+    if ours
+        && let Ok(LeaseMessage::Claim(said)) = LeaseMessage::from_custom(custom)
+        && app.leases.hear(&app.fleet, id, connection, &said)
+        && let Some(claim) = &channel.claim
+    {
+        claim.outbox.leases_changed();
+    }
+}
+
+/// What the agent of a connection has to be told of its leases; it counts as told.
+pub(super) fn lease_order(app: &App, channel: &Channel) -> Option<CustomMessage> {
+    let id = channel.agent()?;
+    let order = app.leases.order_for(&app.fleet, id)?;
+    app.leases.told(id, &order);
+    Some(LeaseMessage::Order(order).to_custom())
 }
 
 /// The effective configuration as it is kept. Our own agents send policies, which hold no secrets; a foreign

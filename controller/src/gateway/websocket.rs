@@ -7,7 +7,9 @@ use super::foreign::{self, By};
 use super::liveness::{Due, Liveness};
 use super::outbox::{Farewell, Outbox, Pending};
 use super::overload::{Full, Place};
-use super::process::{Channel, Verdict, persist_last_seen, process, refusal, restart_command, warning};
+use super::process::{
+    Channel, Verdict, lease_order, persist_last_seen, process, refusal, restart_command, warning,
+};
 use super::socket::{Broken, Heard, Socket};
 use crate::app::App;
 use crate::fleet::agent::CAPABILITIES;
@@ -438,7 +440,8 @@ impl Connection {
 
     /// Sends what waits.
     async fn speak(&mut self, pending: Pending) -> Result<(), End> {
-        let Pending { policy, settings, watch, asks, restart, warning: text, probes, farewell } = pending;
+        let Pending { policy, settings, leases, watch, asks, restart, warning: text, probes, farewell } =
+            pending;
         if !probes.is_empty() {
             // Those who asked before and gave up are forgotten, so that this does not grow.
             self.probes.retain(|p| !p.is_closed());
@@ -468,6 +471,14 @@ impl Connection {
         if news.remote_config.is_some() || news.custom_message.is_some() || news.connection_settings.is_some()
         {
             self.send(&news).await?;
+        }
+        if leases && let Some(order) = lease_order(&self.app, &self.channel) {
+            let message = ServerToAgent {
+                instance_uid: self.uid(),
+                custom_message: Some(order),
+                ..ServerToAgent::default()
+            };
+            self.send(&message).await?;
         }
         for ask in asks {
             let question = ServerToAgent {

@@ -17,6 +17,7 @@ mod foreign;
 mod gate;
 pub mod idempotency;
 mod inspect;
+mod lease;
 mod licence;
 mod maintenance;
 pub mod metrics;
@@ -95,6 +96,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(event::routes)
         .configure(proposal::routes)
         .configure(rollout::routes)
+        .configure(lease::routes)
         .configure(licence::routes)
         .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));

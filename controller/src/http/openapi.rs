@@ -88,6 +88,8 @@ use utoipa::OpenApi;
         super::rollout::pause,
         super::rollout::resume,
         super::rollout::abort,
+        super::lease::list,
+        super::lease::move_leases,
         super::licence::show,
         super::licence::install,
         super::licence::pair,

@@ -152,6 +152,9 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/rollouts/{id}/pause", OPERATOR, "Tell nobody further for a while"),
     route("POST", "/api/v1/rollouts/{id}/resume", OPERATOR, "Let a paused or halted rollout go on"),
     route("POST", "/api/v1/rollouts/{id}/abort", OPERATOR, "End a rollout: everybody goes back"),
+    // Leases.
+    route("GET", "/api/v1/leases", VIEWER, "Which agent collects, where a partition has several, and who stands by"),
+    route("POST", "/api/v1/leases/{partition}/move", OPERATOR, "Have another agent of a partition collect"),
     // Licence.
     route("GET", "/api/v1/licence", VIEWER, "Where the licence stands, and what happens next and when"),
     route("POST", "/api/v1/licence", ADMIN, "Install a licence file; it counts at once"),

@@ -291,6 +291,7 @@ pub async fn remove(
     if let Some(outbox) = app.fleet.remove(id) {
         outbox.end(Farewell::Removed);
     }
+    app.leases.forget(id);
     tracing::info!(agent_id = %id, action, by = actor.name, "agent removed");
     Ok(())
 }

@@ -72,6 +72,8 @@
 //! | `GET /api/v1/rollouts/{id}` | | [`RolloutView`] |
 //! | `GET /api/v1/rollouts/{id}/partitions` | [`PageQuery`] | [`Page`] of [`RolloutPartition`] |
 //! | `POST /api/v1/rollouts/{id}/pause`, `resume`, `abort` | [`RolloutOrder`] | [`RolloutView`] |
+//! | `GET /api/v1/leases` | [`PageQuery`] | [`Page`] of [`LeaseView`] |
+//! | `POST /api/v1/leases/{partition}/move` | [`LeaseMove`] | 202, the [`LeaseView`]s that are being moved |
 //! | `GET /api/v1/licence` | | [`LicenceView`] |
 //! | `POST /api/v1/licence` | the file as text | [`LicenceView`] |
 //! | `POST /api/v1/licence/pair`, `unpair` | [`LicencePair`] | [`LicenceView`] |
@@ -87,6 +89,7 @@ mod enrolment;
 mod event;
 mod foreign;
 mod inspect;
+mod lease;
 mod licence;
 mod page;
 mod plan;
@@ -119,6 +122,7 @@ pub use inspect::{
     DiagnosticsRequest, EventView, PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem,
     TailQuery,
 };
+pub use lease::{LeaseAgent, LeaseMove, LeaseView};
 pub use licence::{LicencePair, LicenceView, NOTICE_HEADER};
 pub use page::{Page, PageQuery};
 pub use plan::{

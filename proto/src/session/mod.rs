@@ -3,6 +3,7 @@
 pub mod fingerprint;
 pub mod foreign_token;
 pub mod inspect;
+pub mod lease;
 pub mod rates;
 pub mod token;
 

@@ -50,6 +50,10 @@ pub const ACTIONS: &[ControllerAction] = &[
     row("proposal.", "CONTROLLER_PROPOSAL", "Change proposed or decided", 5),
     row("settings.", "CONTROLLER_SETTINGS", "Settings of the controller changed", 7),
     row("events.", "CONTROLLER_EVENTS", "Events of agents looked into", 4),
+    row("lease.take-over", "CONTROLLER_LEASE_TAKE_OVER", "Stand-by agent took over collection", 6),
+    row("lease.", "CONTROLLER_LEASE", "Collection moved between agents of a partition", 4),
+    row("rollout.", "CONTROLLER_ROLLOUT", "Rollout of policies started, steered or ended", 6),
+    row("licence.", "CONTROLLER_LICENCE", "Licence of the controller changed", 4),
     row("ca.", "CONTROLLER_CA", "The controller's certification authority changed", 8),
     row("", "CONTROLLER_ACTION", "Action at the controller", 4),
 ];

@@ -76,4 +76,6 @@ fields! {
     CONTROLLER = 30, "controller";
     /// Hash of an entry in the chain of the controller's audit log.
     AUDIT_HASH = 31, "audit_hash";
+    /// Epoch of the lease under which the event was collected, where its source has a stand-by.
+    LEASE_EPOCH = 32, "lease_epoch";
 }

@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// Value of `api_version` that this build reads and writes.
 pub const API_VERSION: &str = "muster/v1";
 
+/// Kind and object of the controller's audit log.
+pub const CONTROLLER_AUDIT_KEY: &str = "controller_audit:log";
+
 /// One policy document, as written in YAML.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -90,6 +93,18 @@ pub enum SourceSpec {
     AuditJournal(AuditJournalSpec),
     /// The audit log of the agent's controller.
     ControllerAudit(ControllerAuditSpec),
+}
+
+impl SourceSpec {
+    /// Kind and object, such as `audit_journal:QSYS/QAUDJRN`: the same for every agent that reads the same, whatever
+    /// the policy calls it. Cursors and leases are kept under it.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::AuditJournal(spec) => format!("audit_journal:{}", spec.journal.to_uppercase()),
+            Self::ControllerAudit(_) => CONTROLLER_AUDIT_KEY.to_owned(),
+        }
+    }
 }
 
 /// Settings of an audit journal source.

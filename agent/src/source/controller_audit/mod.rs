@@ -19,7 +19,7 @@ use futures_util::future::LocalBoxFuture;
 use muster_shared::cursor::{Cursor, LogCursor};
 
 /// Kind and object of the source: there is one log.
-pub const KEY: &str = "controller_audit:log";
+pub use muster_shared::policy::model::CONTROLLER_AUDIT_KEY as KEY;
 
 /// Entries asked for at once.
 pub const PAGE: u32 = 500;

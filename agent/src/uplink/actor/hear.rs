@@ -17,6 +17,7 @@ use muster_proto::opamp::{
     ServerToAgentCommand,
 };
 use muster_proto::session::inspect::{self, InspectMessage};
+use muster_proto::session::lease::{self, LeaseMessage};
 use muster_proto::session::rates::{self, RatesMessage};
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -59,8 +60,11 @@ impl Uplink {
             return;
         }
         if let Some(custom) = &message.custom_capabilities {
-            self.server.takes_rates = custom.capabilities.iter().any(|name| name == rates::CAPABILITY);
+            let takes = |capability: &str| custom.capabilities.iter().any(|name| name == capability);
+            self.server.takes_rates = takes(rates::CAPABILITY);
+            self.server.takes_leases = takes(lease::CAPABILITY);
         }
+        self.tell_leases();
         if ServerFlags(message.flags).has(ServerFlags::REPORT_FULL_STATE) {
             self.say_all_again(ctx);
         }
@@ -210,10 +214,23 @@ impl Uplink {
             self.hear_inspect(message, ctx);
             return;
         }
+        if message.capability == lease::CAPABILITY {
+            self.hear_lease(message);
+            return;
+        }
         match RatesMessage::from_custom(message) {
             Ok(RatesMessage::Watch(watch)) => self.pace.watch(&watch, self.now()),
             Ok(RatesMessage::Report(_)) => debug!("rates from the controller, ignored"),
             Err(error) => debug!(%error, "custom message ignored"),
+        }
+    }
+
+    fn hear_lease(&self, message: &CustomMessage) {
+        match (LeaseMessage::from_custom(message), &self.leases) {
+            (Ok(LeaseMessage::Order(order)), Some(handler)) => handler.order(&order),
+            (Ok(LeaseMessage::Order(_)), None) => debug!("order on leases, nobody takes it"),
+            (Ok(LeaseMessage::Claim(_)), _) => debug!("claim of leases from the controller, ignored"),
+            (Err(error), _) => debug!(%error, "custom message ignored"),
         }
     }
 

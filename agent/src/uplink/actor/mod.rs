@@ -17,8 +17,8 @@ use crate::uplink::state::{Event, State, Step, Surroundings};
 use crate::uplink::transport::proxy::Proxy;
 use crate::uplink::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, LinkTask, TransportKind};
 use crate::uplink::{
-    DescribePartition, Disconnect, GetUplinkState, InspectHandler, PolicyHandler, PolicyOffer, RatesProvider,
-    ReportHealth, Say, UplinkState,
+    Claim, DescribePartition, Disconnect, GetUplinkState, InspectHandler, LeaseHandler, PolicyHandler,
+    PolicyOffer, RatesProvider, ReportHealth, Say, UplinkState,
 };
 use actix::fut::ActorFutureExt;
 use actix::{
@@ -29,8 +29,8 @@ use futures_util::stream;
 use jiff::Timestamp;
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities};
 use muster_proto::opamp::{AgentToServer, CustomCapabilities, CustomMessage};
-use muster_proto::session::inspect;
 use muster_proto::session::rates::{self, RatesMessage, RatesReport};
+use muster_proto::session::{inspect, lease};
 use muster_shared::id::AgentId;
 use renewal::Renewal;
 use std::collections::VecDeque;
@@ -100,6 +100,9 @@ pub struct UplinkSettings {
 struct Server {
     capabilities: ServerCapabilities,
     takes_rates: bool,
+    takes_leases: bool,
+    /// The handler of leases was told what this server takes.
+    told_leases: bool,
 }
 
 /// An open connection.
@@ -146,6 +149,9 @@ pub struct Uplink {
     complaint: Option<String>,
     renewal: Renewal,
     inspect: Option<Rc<dyn InspectHandler>>,
+    leases: Option<Rc<dyn LeaseHandler>>,
+    /// The latest word on the leases that was not said yet.
+    claim: Option<CustomMessage>,
     saying: VecDeque<CustomMessage>,
     /// What the controller set of the connection.
     kept: Kept,
@@ -193,6 +199,8 @@ impl Uplink {
             restarted: Duration::ZERO,
             renewal: Renewal::new(),
             inspect: None,
+            leases: None,
+            claim: None,
             saying: VecDeque::new(),
             settings,
             policy,
@@ -205,9 +213,33 @@ impl Uplink {
     #[must_use]
     pub fn with_inspect(mut self, handler: Rc<dyn InspectHandler>) -> Self {
         self.inspect = Some(handler);
-        let capabilities = [rates::CAPABILITY, inspect::CAPABILITY].map(str::to_owned).to_vec();
-        self.reporter.set_custom_capabilities(CustomCapabilities { capabilities });
+        self.declare();
         self
+    }
+
+    /// Has the controller's leases handled by `handler`.
+    #[must_use]
+    pub fn with_leases(mut self, handler: Rc<dyn LeaseHandler>) -> Self {
+        self.leases = Some(handler);
+        self.declare();
+        self
+    }
+
+    fn declare(&mut self) {
+        let inspect = self.inspect.as_ref().map(|_| inspect::CAPABILITY);
+        let leases = self.leases.as_ref().map(|_| lease::CAPABILITY);
+        let capabilities = [Some(rates::CAPABILITY), inspect, leases].into_iter().flatten();
+        let capabilities = capabilities.map(str::to_owned).collect();
+        self.reporter.set_custom_capabilities(CustomCapabilities { capabilities });
+    }
+
+    /// Tells the handler of leases, once a connection, whether its controller knows leases.
+    fn tell_leases(&mut self) {
+        if let Some(leases) = &self.leases
+            && !std::mem::replace(&mut self.server.told_leases, true)
+        {
+            leases.connected(self.server.takes_leases);
+        }
     }
 
     fn now(&self) -> Duration {
@@ -348,12 +380,14 @@ impl Uplink {
             State::Stopped | State::Connecting { .. } | State::BackingOff { .. } => return,
         }
         let now = self.now();
-        let said = !self.saying.is_empty();
+        let claims = self.claim.is_some() && self.server.takes_leases;
+        let said = !self.saying.is_empty() || claims;
         if self.reporter.has_news() || now >= self.pace.next_due(now) || said {
             // Rates wait for what is being said: they are cumulative, and it is asked for.
             let rates = !said && self.server.takes_rates && self.pace.rates_due(now);
             let custom_message = match (rates, self.has_room()) {
                 (true, _) => Some(self.rates_message()),
+                (false, true) if claims => self.claim.take(),
                 (false, true) => self.saying.pop_front(),
                 (false, false) => None,
             };
@@ -480,6 +514,15 @@ impl Handler<Say> for Uplink {
         self.saying.push_back(message);
         self.flush(ctx);
         true
+    }
+}
+
+impl Handler<Claim> for Uplink {
+    type Result = ();
+
+    fn handle(&mut self, Claim(message): Claim, ctx: &mut Self::Context) {
+        self.claim = Some(message);
+        self.flush(ctx);
     }
 }
 

@@ -10,6 +10,7 @@ mod decision;
 mod diagnostics;
 mod events;
 mod history;
+mod lease;
 mod licence;
 mod login;
 mod made;
@@ -115,6 +116,7 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             PolicyCommand::Diff { a, b } => policy::diff(&a, &b, context).await,
         },
         Command::Events(command) => events::run(command, context).await,
+        Command::Lease(command) => lease::lease(command, context).await,
         Command::Licence(command) => licence::licence(command, context).await,
         Command::Rollout(command) => rollout::run(command, context).await,
         Command::Rates(args) if args.history.is_some() => {

@@ -17,8 +17,8 @@ use muster_proto::opamp::{
     AgentToServer, ConnectionSettingsOffers, CustomCapabilities, DEFAULT_HEARTBEAT_SECONDS, ServerToAgent,
     attribute,
 };
-use muster_proto::session::inspect;
 use muster_proto::session::rates::{self, RatesMessage};
+use muster_proto::session::{inspect, lease};
 use muster_shared::id::{AgentId, Revision};
 use std::sync::Arc;
 
@@ -71,6 +71,8 @@ pub struct Agent {
     pub outage: Option<Box<PlannedOutage>>,
     /// It answers questions about itself.
     pub takes_inspect: bool,
+    /// It does with its sources what leases tell.
+    pub takes_leases: bool,
     /// Held by the poll that is under way.
     pub poll_turn: Arc<tokio::sync::Semaphore>,
     /// Grows with each change.
@@ -134,6 +136,7 @@ impl Agent {
             flags: Box::default(),
             outage: None,
             takes_inspect: false,
+            takes_leases: false,
             poll_turn: Arc::new(tokio::sync::Semaphore::new(1)),
             version: Version::default(),
             stored: Version::default(),
@@ -228,8 +231,11 @@ impl Agent {
         if let Some(custom) = &message.custom_capabilities
             && self.record.foreign.is_none()
         {
-            self.takes_inspect = custom.capabilities.iter().any(|name| name == inspect::CAPABILITY);
-            let capabilities = [rates::CAPABILITY, inspect::CAPABILITY].map(str::to_owned).to_vec();
+            let takes = |capability: &str| custom.capabilities.iter().any(|name| name == capability);
+            self.takes_inspect = takes(inspect::CAPABILITY);
+            self.takes_leases = takes(lease::CAPABILITY);
+            let capabilities =
+                [rates::CAPABILITY, inspect::CAPABILITY, lease::CAPABILITY].map(str::to_owned).to_vec();
             reply.custom_capabilities = Some(CustomCapabilities { capabilities });
         }
         // That it was offered is stored with what the agent makes of it.

@@ -1,0 +1,317 @@
+//! Leases: which agent of a partition collects which source.
+//!
+//! Agents say where they stand ([`Leases::hear`]), the driver decides ([`decide`]) and stores, and each agent is told
+//! what to do ([`Leases::order_for`]). A partition with one agent has no lease and costs nothing: its agent says so
+//! once a connection.
+
+pub mod decide;
+pub mod driver;
+
+use crate::fleet::record::Life;
+use crate::fleet::{Agent, Fleet};
+use crate::store::{self, Store, StoreError};
+use decide::{LeaseRecord, Member, Phase, Said};
+use jiff::Timestamp;
+use muster_proto::session::lease::{
+    self as wire, LeaseClaim, LeaseOrder, LeaseRole, MAX_CURSORS, SourceClaim, SourceOrder,
+};
+use muster_shared::id::AgentId;
+use muster_shared::partition::PartitionKey;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Prefix of the keys of leases.
+const PREFIX: &str = "lease/";
+
+/// No lease changes hands that often; a larger number is none of ours.
+const MAX_EPOCH: u64 = 1 << 48;
+
+/// A lease in memory.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// As it is stored; its cursors are newer.
+    pub record: LeaseRecord,
+    /// When it was last renewed or changed hands, on the controller's clock.
+    pub renewed: Duration,
+    /// When its phase began.
+    pub phase_since: Duration,
+    /// The cursors differ from those stored.
+    unstored: bool,
+    /// When they were stored.
+    stored_at: Duration,
+    /// Commits of earlier holders that were refused, since the start.
+    pub late: u64,
+}
+
+/// What an agent said.
+#[derive(Debug, Default)]
+struct Claims {
+    sources: BTreeMap<String, Said>,
+    partition_known: bool,
+    /// Of which connection.
+    connection: u64,
+    /// The pause between renewals that it was told over this connection.
+    renew_ms: u32,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    leases: BTreeMap<(PartitionKey, String), Lease>,
+    claims: HashMap<AgentId, Claims>,
+}
+
+/// The leases of all partitions.
+pub struct Leases {
+    state: Mutex<State>,
+    /// There may be something to decide.
+    news: Notify,
+    /// Held over deciding, storing and taking over.
+    changes: tokio::sync::Mutex<()>,
+    clock: Instant,
+}
+
+impl Leases {
+    /// Reads what is stored.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn load(store: &dyn Store) -> Result<Self, StoreError> {
+        let mut state = State::default();
+        for (_, record) in store::scan_json::<LeaseRecord>(store, PREFIX)? {
+            state.leases.insert(
+                (record.partition.clone(), record.source.clone()),
+                Lease::new(record, Duration::ZERO),
+            );
+        }
+        let (news, changes, clock) = (Notify::new(), tokio::sync::Mutex::default(), Instant::now());
+        Ok(Self { state: Mutex::new(state), news, changes, clock })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Duration {
+        self.clock.elapsed()
+    }
+
+    /// All leases, in order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Lease> {
+        self.lock().leases.values().cloned().collect()
+    }
+
+    /// How long ago it was renewed or changed hands.
+    #[must_use]
+    pub fn age(&self, lease: &Lease) -> Duration {
+        self.now().saturating_sub(lease.renewed)
+    }
+
+    /// There may be something to decide.
+    pub fn nudge(&self) {
+        self.news.notify_one();
+    }
+
+    /// Takes what an agent says over its connection of this number; true if it has to be told something.
+    #[must_use]
+    pub fn hear(&self, fleet: &Fleet, id: AgentId, connection: u64, claim: &LeaseClaim) -> bool {
+        let Some(partition) = fleet.with(id, |agent| agent.record.partition.clone()) else { return false };
+        let now = self.now();
+        {
+            let mut state = self.lock();
+            let State { leases, claims } = &mut *state;
+            let known = claims.entry(id).or_default();
+            if known.connection != connection {
+                *known = Claims { connection, ..Claims::default() };
+            }
+            known.partition_known = claim.partition_known;
+            let ours = claim.sources.iter().filter(|source| source.epoch < MAX_EPOCH);
+            let sources: BTreeMap<String, Said> = ours.map(|s| (s.source.clone(), said(s))).collect();
+            let mut news = sources != known.sources;
+            known.sources = sources;
+            for source in partition.iter().flat_map(|partition| {
+                claim.sources.iter().map(move |source| ((partition.clone(), source.source.clone()), source))
+            }) {
+                if let Some(lease) = leases.get_mut(&source.0) {
+                    news |= lease.hear(id, source.1, now);
+                }
+            }
+            if news {
+                self.news.notify_one();
+            }
+        }
+        self.order_for(fleet, id).is_some()
+    }
+
+    /// What an agent has to be told: nothing if it does what it should.
+    #[must_use]
+    pub fn order_for(&self, fleet: &Fleet, id: AgentId) -> Option<LeaseOrder> {
+        let (partition, active) =
+            fleet.with(id, |a| (a.record.partition.clone(), a.record.life == Life::Active))?;
+        // What waits for a person's decision goes on as it is.
+        if !active {
+            return None;
+        }
+        let state = self.lock();
+        let claims = state.claims.get(&id)?;
+        let mut renew_ms = 0;
+        let mut sources = Vec::new();
+        for (source, said) in &claims.sources {
+            let lease = partition.as_ref().and_then(|p| state.leases.get(&(p.clone(), source.clone())));
+            let order = match (&partition, lease) {
+                (_, Some(lease)) => {
+                    if lease.record.holder == id {
+                        renew_ms = u32::try_from(wire::RENEW_EVERY.as_millis()).unwrap_or(u32::MAX);
+                    }
+                    let holder = name_of(fleet, lease.record.holder);
+                    Some(lease.order(id, *said, holder))
+                }
+                // Soon there is a lease, if another agent reads the same.
+                (Some(partition), None) => (!is_shared(fleet, partition, source)).then(|| sole(source)),
+                // An agent that reads what has no identity is alone with it.
+                (None, None) => claims.partition_known.then(|| sole(source)),
+            };
+            sources.extend(order.filter(|order| !does(*said, order)));
+        }
+        (!sources.is_empty() || renew_ms != claims.renew_ms).then_some(LeaseOrder { sources, renew_ms })
+    }
+
+    /// The agent was told.
+    pub fn told(&self, id: AgentId, order: &LeaseOrder) {
+        if let Some(claims) = self.lock().claims.get_mut(&id) {
+            claims.renew_ms = order.renew_ms;
+        }
+    }
+
+    /// Nothing of the agent is remembered any more.
+    pub fn forget(&self, id: AgentId) {
+        self.lock().claims.remove(&id);
+        self.nudge();
+    }
+
+    /// The agents of a partition, for one source.
+    pub(crate) fn members(
+        &self,
+        fleet: &Fleet,
+        partition: &PartitionKey,
+        source: &str,
+        now: Timestamp,
+    ) -> Vec<Member> {
+        let ids = fleet.of_partition(partition);
+        let state = self.lock();
+        let member = |id: &AgentId| {
+            let said = state.claims.get(id).and_then(|claims| claims.sources.get(source)).copied();
+            let member = |agent: &mut Agent| {
+                (!matches!(agent.record.life, Life::Revoked(_))).then(|| Member {
+                    id: *id,
+                    enrolled_at: agent.record.enrolled_at,
+                    there: agent.talks(now) && agent.takes_leases && agent.record.life == Life::Active,
+                    wants: wants(agent, source),
+                    said,
+                })
+            };
+            fleet.with(*id, member).flatten()
+        };
+        ids.iter().filter_map(member).collect()
+    }
+}
+
+/// The source stands in the policy that the agent should run.
+fn wants(agent: &Agent, source: &str) -> bool {
+    agent.desired.policy.spec.sources.values().any(|spec| spec.key() == source)
+}
+
+/// More than one agent of the partition has the source in its policy.
+fn is_shared(fleet: &Fleet, partition: &PartitionKey, source: &str) -> bool {
+    let ids = fleet.of_partition(partition);
+    ids.len() > 1 && ids.iter().filter(|id| fleet.with(**id, |a| wants(a, source)) == Some(true)).count() > 1
+}
+
+fn sole(source: &str) -> SourceOrder {
+    SourceOrder { source: source.to_owned(), role: LeaseRole::Sole.into(), ..SourceOrder::default() }
+}
+
+/// An agent, for people: those of one partition have one name.
+pub(crate) fn name_of(fleet: &Fleet, id: AgentId) -> String {
+    let name = fleet.with(id, |agent| agent.observed.name(id)).filter(|name| *name != id.to_string());
+    name.map_or_else(|| format!("agent {id}"), |name| format!("{name} (agent {id})"))
+}
+
+fn said(claim: &SourceClaim) -> Said {
+    Said { epoch: claim.epoch, collecting: claim.collecting, released: claim.released }
+}
+
+/// What the agent says is what the order wants.
+fn does(said: Said, order: &SourceOrder) -> bool {
+    match order.role() {
+        LeaseRole::Unspecified => true,
+        LeaseRole::Sole => said.collecting,
+        LeaseRole::Hold => said.collecting && said.epoch == order.epoch,
+        LeaseRole::StandBy => !said.collecting && !said.released && said.epoch == order.epoch,
+        // Who reads no more is on its way.
+        LeaseRole::Release => !said.collecting && said.epoch == order.epoch,
+    }
+}
+
+impl Lease {
+    fn new(record: LeaseRecord, now: Duration) -> Self {
+        Self { record, renewed: now, phase_since: now, unstored: false, stored_at: now, late: 0 }
+    }
+
+    /// Takes a renewal; true if there is something to decide. What a late holder says of its cursors is not taken.
+    fn hear(&mut self, agent: AgentId, claim: &SourceClaim, now: Duration) -> bool {
+        if agent != self.record.holder || claim.epoch != self.record.epoch {
+            if claim.epoch < self.record.epoch && !claim.cursors.is_empty() {
+                self.late += 1;
+                tracing::info!(
+                    agent_id = %agent, source = claim.source, epoch = claim.epoch, present = self.record.epoch,
+                    "commit of a late holder refused"
+                );
+            }
+            return false;
+        }
+        self.renewed = now;
+        for (destination, json) in &claim.cursors {
+            let Ok(cursor) = serde_json::from_slice::<Value>(json) else { continue };
+            let cursors = &mut self.record.cursors;
+            let known = cursors.get(destination);
+            if known != Some(&cursor) && (known.is_some() || cursors.len() < MAX_CURSORS) {
+                cursors.insert(destination.clone(), cursor);
+                self.unstored = true;
+            }
+        }
+        claim.released
+    }
+
+    fn order(&self, id: AgentId, said: Said, holder: String) -> SourceOrder {
+        let record = &self.record;
+        let holds = record.holder == id;
+        let role = match (&record.phase, holds) {
+            (_, false) => LeaseRole::StandBy,
+            (Phase::Held, true) => LeaseRole::Hold,
+            (Phase::Moving { .. }, true) => LeaseRole::Release,
+        };
+        // Only who has not begun yet has to know where to begin.
+        let new = role == LeaseRole::Hold && said.epoch != record.epoch && !said.collecting;
+        let cursors = record.cursors.iter().filter(|_| new);
+        SourceOrder {
+            source: record.source.clone(),
+            role: role.into(),
+            epoch: record.epoch,
+            cursors: cursors.map(|(to, cursor)| (to.clone(), store::encode(cursor))).collect(),
+            lost: new && record.lost,
+            holder,
+        }
+    }
+
+    /// Key in the store.
+    fn key(&self) -> String {
+        format!("{PREFIX}{}/{}", self.record.partition, self.record.source)
+    }
+}
+
+#[cfg(test)]
+mod tests;
