@@ -89,7 +89,6 @@ impl Namespace {
             TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         });
         let listener = inside.join().expect("no panic").expect("the namespace is entered");
-        listener.set_nonblocking(false).expect("a socket");
         let stops = Arc::clone(&self.stops);
         self.threads.push(std::thread::spawn(move || {
             rustix::net::sockopt::set_socket_timeout(
@@ -100,6 +99,8 @@ impl Namespace {
             .expect("a socket");
             while !stops.load(Ordering::Relaxed) {
                 let Ok((client, _)) = listener.accept() else { continue };
+                // Taken over from the listener, where it lets the thread end.
+                client.set_read_timeout(None).expect("a socket");
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
                 pass(&client, &server);
                 pass(&server, &client);

@@ -51,6 +51,8 @@ pub struct Lease {
 struct Claims {
     sources: BTreeMap<String, Said>,
     partition_known: bool,
+    /// Names of the sources that it does not collect.
+    standing_by: Vec<String>,
     /// Of which connection.
     connection: u64,
     /// The pause between renewals that it was told over this connection.
@@ -128,6 +130,8 @@ impl Leases {
                 *known = Claims { connection, ..Claims::default() };
             }
             known.partition_known = claim.partition_known;
+            known.standing_by =
+                claim.sources.iter().filter(|s| !s.collecting).map(|s| s.name.clone()).collect();
             let ours = claim.sources.iter().filter(|source| source.epoch < MAX_EPOCH);
             let sources: BTreeMap<String, Said> = ours.map(|s| (s.source.clone(), said(s))).collect();
             let mut news = sources != known.sources;
@@ -177,6 +181,14 @@ impl Leases {
             sources.extend(order.filter(|order| !does(*said, order)));
         }
         (!sources.is_empty() || renew_ms != claims.renew_ms).then_some(LeaseOrder { sources, renew_ms })
+    }
+
+    /// Names of the sources that agents do not collect, of those that have some.
+    #[must_use]
+    pub fn standing_by(&self) -> HashMap<AgentId, Vec<String>> {
+        let state = self.lock();
+        let some = state.claims.iter().filter(|(_, claims)| !claims.standing_by.is_empty());
+        some.map(|(id, claims)| (*id, claims.standing_by.clone())).collect()
     }
 
     /// The agent was told.

@@ -7,6 +7,7 @@ mod judge;
 mod page;
 
 use super::history::Sampled;
+use super::rates::SpanCounts;
 use jiff::Timestamp;
 use judge::{Past, Present, expected};
 use muster_proto::api::{AgentState, FlagKind, SourceFlag};
@@ -127,7 +128,10 @@ impl Baseline {
 impl Hour {
     fn look(&mut self, agent: &Sampled, span: u32, now: Timestamp) -> Vec<SourceFlag> {
         let mut flags = Vec::new();
-        for source in agent.components.iter().filter(|component| !component.destination) {
+        // One that stands by is neither silent nor is its silence to be learnt.
+        let stands_by = |name: &str| agent.standing_by.iter().any(|standing| standing == name);
+        let judged = |c: &&SpanCounts| !c.destination && !stands_by(&c.name);
+        for source in agent.components.iter().filter(judged) {
             let key = SourceKey::new(agent.agent, &source.name);
             let past = self.page.get(&key).map_or(Past::default(), |entry| entry.past);
             let seen = self.seen.entry(key).or_insert(Seen { present: Present::default(), flag: None });
@@ -171,7 +175,6 @@ fn flag(source: &str, kind: FlagKind, since: Timestamp, past: Past, present: Pre
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fleet::rates::SpanCounts;
     use std::sync::Arc;
 
     fn sampled(received: u64, state: AgentState) -> Sampled {
@@ -182,7 +185,7 @@ mod tests {
             lag_ms: 0,
         };
         let components = vec![counts("audit", false, received), counts("siem", true, 0)];
-        Sampled { agent: AgentId(uuid::Uuid::from_u128(1)), state, components }
+        Sampled { agent: AgentId(uuid::Uuid::from_u128(1)), state, components, standing_by: Vec::new() }
     }
 
     /// Lives through `hours` with a moment a minute; the flags at the end.
@@ -235,6 +238,11 @@ mod tests {
         page::save(folder.path(), hour_of_week(number), &Page::from([(key, entry)]), week(number)).unwrap();
         let mut baseline = Baseline::open(folder.path()).unwrap();
         assert_eq!(live(&mut baseline, "2026-11-23T09:00:00Z", 1, 0, AgentState::Healthy).len(), 1);
+        let standing_by =
+            Sampled { standing_by: vec!["audit".to_owned()], ..sampled(0, AgentState::Healthy) };
+        let (told, _) = baseline.observe("2026-11-23T09:59:10Z".parse().unwrap(), 10, &[standing_by]);
+        assert_eq!(told, [(AgentId(uuid::Uuid::from_u128(1)), vec![])], "another agent collects");
+        assert_eq!(live(&mut baseline, "2026-11-23T09:59:20Z", 1, 0, AgentState::Healthy).len(), 1);
         let (told, _) = baseline.observe("2026-11-23T09:59:30Z".parse().unwrap(), 30, &[]);
         assert_eq!(told, [(AgentId(uuid::Uuid::from_u128(1)), vec![])]);
         assert_eq!(baseline.observe("2026-11-23T09:59:40Z".parse().unwrap(), 10, &[]).0, []);

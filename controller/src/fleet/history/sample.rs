@@ -23,6 +23,8 @@ pub struct Sampled {
     pub state: AgentState,
     /// Its sources and destinations.
     pub components: Vec<SpanCounts>,
+    /// Its sources that another agent of the partition collects.
+    pub standing_by: Vec<String>,
 }
 
 /// What an agent did since the last call; nothing of one that is away, or was.
@@ -32,7 +34,8 @@ pub(super) fn sample(agent: &mut Agent, now: Timestamp) -> Option<Sampled> {
         return None;
     }
     let components = agent.rates.take_span()?;
-    Some(Sampled { agent: agent.record.id, state: view::state(agent, now).0, components })
+    let (agent, state) = (agent.record.id, view::state(agent, now).0);
+    Some(Sampled { agent, state, components, standing_by: Vec::new() })
 }
 
 /// Writes a moment down at the end of each span, for ever.
@@ -92,6 +95,10 @@ async fn take(app: &App, now: Timestamp) -> Vec<Sampled> {
     for chunk in ids.chunks(AT_A_TIME) {
         app.fleet.with_each(chunk, |agent| sampled.extend(sample(agent, now)));
         tokio::task::yield_now().await;
+    }
+    let mut standing_by = app.leases.standing_by();
+    for agent in sampled.iter_mut().filter(|_| !standing_by.is_empty()) {
+        agent.standing_by = standing_by.remove(&agent.agent).unwrap_or_default();
     }
     sampled
 }

@@ -18,7 +18,7 @@ fn sampled(number: u128, received: u64) -> Sampled {
         counts("audit", false, [received, received - received / 10, received / 10], 300),
         counts("siem", true, [received / 2, 0, 0], 2_000),
     ];
-    Sampled { agent: agent(number), state: AgentState::Healthy, components }
+    Sampled { agent: agent(number), state: AgentState::Healthy, components, standing_by: Vec::new() }
 }
 
 fn at(text: &str) -> Timestamp {
