@@ -1,5 +1,5 @@
 //! A network namespace for stories: a program in it reaches ports of the host by the same addresses, until the network
-//! is cut. Packets are dropped then, nothing is closed: what a pulled cable looks like.
+//! is cut. Then nothing is closed: what is open hangs, and new connections fail, as when an interface goes down.
 
 use crate::eventually::eventually;
 use crate::process::Process;
@@ -26,6 +26,16 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// Whether this user may make one; says so where not.
+    #[must_use]
+    pub fn possible() -> bool {
+        let root = rustix::process::geteuid().is_root();
+        if !root {
+            eprintln!("not run: a network namespace takes root");
+        }
+        root
+    }
+
     /// Makes one in which these ports of 127.0.0.1 lead to those of the host. `folder` takes a log.
     ///
     /// # Panics
@@ -65,7 +75,7 @@ impl Namespace {
         self.link("up");
     }
 
-    /// Every packet is dropped from now on.
+    /// Nothing gets through from now on.
     ///
     /// # Panics
     /// When the namespace cannot be changed.

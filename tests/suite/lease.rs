@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 const RATE: usize = 50;
 /// After a start of the controller no lease lapses for so long.
 const START_GRACE: Duration = Duration::from_secs(25);
+/// Between two looks at what has arrived.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Renewals are so far apart.
 const RENEWAL: Duration = Duration::from_secs(3);
 /// Replay window of the stories' policy, and what commits and machines add to it.
@@ -155,11 +157,13 @@ impl Stage {
     /// Waits until every event has arrived; gives the events that came more than once.
     fn await_all(&self) -> Vec<Vec<u64>> {
         let written = self.partition.entries(0..=u64::MAX).len();
-        eventually("every event has arrived", LIMIT, || match self.arrived().len() {
-            all if all == written => Ok(()),
-            some => Err(format!("{some} of {written}")),
-        });
-        result("lease_lost", written - self.arrived().len());
+        let began = Instant::now();
+        while self.arrived().len() < written && began.elapsed() < LIMIT {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        let lost = written - self.arrived().len();
+        result("lease_lost", lost);
+        assert_eq!(lost, 0, "of {written} events");
         self.arrived().into_values().filter(|epochs| epochs.len() > 1).collect()
     }
 
@@ -242,6 +246,9 @@ fn an_agent_that_was_frozen_stands_by_when_it_thaws() {
 
 #[test]
 fn an_agent_that_is_cut_off_from_everything_stands_by_when_it_returns() {
+    if !Namespace::possible() {
+        return;
+    }
     let mut namespace = None;
     let stage = Stage::with(
         "lease-isolated",
@@ -357,4 +364,50 @@ fn a_controller_that_is_killed_while_a_lease_moves_leaves_one_holder() {
     }
     let doubles = stage.await_all();
     result("lease_crash_duplicates", doubles.len());
+    // A move that was called off reads again what was not confirmed yet.
+    assert!(doubles.len() <= rounds * allowed(WINDOW + SLACK), "{} events came twice", doubles.len());
+}
+
+#[test]
+fn without_a_controller_everybody_does_what_it_did_also_after_a_restart() {
+    let mut stage = Stage::new("lease-without");
+    stage.write_for(Duration::from_secs(3));
+    stage.controller.process.kill();
+    for agent in &mut stage.agents {
+        agent.kill();
+    }
+    stage.agents = [stage.homes[0].run(), stage.homes[1].run()];
+    let before = stage.arrived().len();
+    stage.write_for(Duration::from_secs(3));
+    let doubles = stage.await_all();
+    assert!(stage.arrived().len() > before, "the first collects");
+    stage.homes[1].await_health("source/audit", "healthy", "standing by", LIMIT);
+    assert!(doubles.iter().flatten().all(|epoch| *epoch <= 1), "only the first did: {doubles:?}");
+    // and when a controller is back, after it stood still for longer than a lease lives, nothing has changed
+    stage.started = Instant::now();
+    stage.controller.restart();
+    stage.write_past_grace();
+    stage.controller.process.signal("STOP");
+    stage.write_for(Duration::from_secs(14));
+    stage.controller.process.signal("CONT");
+    stage.write_for(Duration::from_secs(3));
+    stage.await_holder(0, 1);
+    stage.homes[1].await_health("source/audit", "healthy", "standing by", LIMIT);
+    stage.await_all();
+}
+
+#[test]
+fn a_lease_is_moved_away_from_an_agent_that_cannot_read() {
+    let mut stage = Stage::new("lease-unread");
+    stage.write_for(Duration::from_secs(2));
+    // given a holder whose password is wrong since its last start
+    stage.agents[0].kill();
+    std::fs::write(stage.homes[0].folder.join("password"), "WRONG\n").expect("the file is written");
+    stage.agents[0] = stage.homes[0].run();
+    stage.homes[0].await_health("source/audit", "failed", "", LIMIT);
+    let told = stage.controller.muster_ok(&["lease", "move", &stage.key]);
+    assert!(told.contains("(epoch 2)"), "{told}");
+    stage.homes[0].await_health("source/audit", "healthy", "standing by", LIMIT);
+    stage.write_for(Duration::from_secs(2));
+    stage.await_all();
 }

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::enrol::{Identity, KeyRing};
 use crate::health::{HealthBook, HealthSink, HealthState};
 use crate::inspect::Inspector;
-use crate::lease::{self, LeaseBook};
+use crate::lease::{self, LeaseBook, Place};
 use crate::policy::check::Guards;
 use crate::policy::store::PolicyStore;
 use crate::policy::{ApplyPolicy, PolicyChange, PolicyKeeper};
@@ -27,6 +27,7 @@ use anyhow::{Context as _, bail};
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
 use muster_proto::session::lease::LeaseOrder;
+use muster_shared::partition::PartitionKey;
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::model::EffectivePolicy;
 use std::rc::Rc;
@@ -283,8 +284,24 @@ impl LeaseHandler for Leases {
         self.0.connected(knows_leases);
     }
 
+    fn disconnected(&self) {
+        self.0.disconnected();
+    }
+
     fn order(&self, order: &LeaseOrder) {
         self.0.hear(order);
+    }
+}
+
+/// Which partition the agent reads, as the controller knows it.
+fn place(facts: &FactsBook) -> Place {
+    if !facts.known() {
+        return Place::Unknown;
+    }
+    let partition = facts.get();
+    match PartitionKey::new(&partition.serial_number, partition.partition_id) {
+        Some(key) => Place::Known(key.to_string()),
+        None => Place::Nameless,
     }
 }
 
@@ -333,7 +350,7 @@ fn start_uplink(
     let known = Arc::clone(env);
     actix::spawn(lease::run(
         Arc::clone(&env.leases),
-        move || known.facts.known(),
+        move || place(&known.facts),
         uplink.clone().recipient(),
     ));
     Ok(uplink)

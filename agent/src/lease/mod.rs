@@ -12,9 +12,11 @@ pub use keeper::run;
 
 use crate::lane::Lane;
 use crate::state::write_atomic;
-use muster_proto::session::lease::{LeaseClaim, LeaseOrder, SourceClaim};
+use muster_proto::session::lease::{LeaseClaim, LeaseOrder, MAX_CURSORS, SourceClaim};
 use muster_shared::cursor::Cursor;
+use serde::{Deserialize, Serialize};
 use standing::{Role, Standing};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +51,31 @@ struct State {
     sources: BTreeMap<String, Entry>,
     lanes: Vec<Arc<Lane>>,
     renew: Option<Duration>,
+    /// Which partition the standings are of, once that is known.
+    partition: Option<String>,
+    /// A controller that knows leases is connected.
+    coordinated: bool,
+    /// Since when nobody can tell the agent what to do, though it knows its partition.
+    unheard_since: Option<Duration>,
+}
+
+/// What is kept over restarts.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept<'a> {
+    #[serde(default)]
+    partition: Option<String>,
+    sources: BTreeMap<Cow<'a, str>, Cow<'a, Standing>>,
+}
+
+/// Which partition the agent reads, as far as it knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It was not reached yet.
+    Unknown,
+    /// This one.
+    Known(String),
+    /// One without a serial number.
+    Nameless,
 }
 
 #[derive(Debug)]
@@ -119,18 +146,21 @@ impl LeaseBook {
     #[must_use]
     pub fn load(state_dir: &Path) -> Self {
         let file = state_dir.join(FILE);
-        let kept = match std::fs::read(&file) {
-            Ok(text) => serde_json::from_slice::<BTreeMap<String, Standing>>(&text).unwrap_or_else(|error| {
-                warn!(%error, file = %file.display(), "unreadable, the controller is asked again");
-                BTreeMap::new()
-            }),
-            Err(_) => BTreeMap::new(),
+        let text = std::fs::read(&file).unwrap_or_default();
+        let kept = match serde_json::from_slice::<Kept<'_>>(&text) {
+            Ok(kept) => kept,
+            Err(error) => {
+                if !text.is_empty() {
+                    warn!(%error, file = %file.display(), "unreadable, the controller is asked again");
+                }
+                Kept::default()
+            }
         };
-        let sources = kept.into_iter().map(|(source, standing)| {
-            let entry = Entry::new(standing.restarted(Duration::ZERO), "");
-            (source, entry)
+        let sources = kept.sources.into_iter().map(|(source, standing)| {
+            let entry = Entry::new(standing.into_owned().restarted(Duration::ZERO), "");
+            (source.into_owned(), entry)
         });
-        let state = State { sources: sources.collect(), ..State::default() };
+        let state = State { sources: sources.collect(), partition: kept.partition, ..State::default() };
         Self { state: Mutex::new(state), changed: Notify::new(), file: Some(file), clock: Instant::now() }
     }
 
@@ -159,8 +189,7 @@ impl LeaseBook {
         for (source, entry) in &mut state.sources {
             entry.wanted = sources.contains_key(source);
             if !entry.wanted {
-                // Nothing reads it any more.
-                let next = entry.standing.given_back(now);
+                let next = entry.standing.dropped(now);
                 entry.take_up(source, next);
             }
         }
@@ -178,7 +207,8 @@ impl LeaseBook {
     /// Changes every source by `next`, and keeps what came of it.
     fn change(&self, next: impl Fn(&str, &Standing, bool) -> Option<Standing>) {
         let mut state = self.lock();
-        let stand_by = state.sources.values().any(|e| matches!(e.standing.role, Role::StandingBy { .. }));
+        let stand_by =
+            state.sources.values().any(|e| e.wanted && matches!(e.standing.role, Role::StandingBy { .. }));
         let mut changed = false;
         for (source, entry) in &mut state.sources {
             if let Some(next) = next(source, &entry.standing, stand_by) {
@@ -216,6 +246,7 @@ impl LeaseBook {
 
     /// A controller is connected; it knows leases or not.
     pub fn connected(&self, knows_leases: bool) {
+        self.lock().coordinated = knows_leases;
         if knows_leases {
             self.changed.notify_one();
         } else {
@@ -224,18 +255,46 @@ impl LeaseBook {
         }
     }
 
-    fn passed(&self) {
+    /// The connection to the controller ended.
+    pub fn disconnected(&self) {
+        self.lock().coordinated = false;
+    }
+
+    /// Lets time pass at this place.
+    fn passed(&self, place: &Place) {
         let now = self.now();
-        self.change(|_, standing, stand_by| Some(standing.passed(now, stand_by)));
+        let (unheard, moved) = {
+            let mut state = self.lock();
+            let alone = !state.coordinated && *place != Place::Unknown;
+            state.unheard_since = alone.then(|| state.unheard_since.unwrap_or(now));
+            let moved = match place {
+                Place::Known(key) if state.partition.as_ref() != Some(key) => {
+                    state.partition.replace(key.clone()).is_some()
+                }
+                Place::Unknown | Place::Known(_) | Place::Nameless => false,
+            };
+            (state.unheard_since.map(|since| now.saturating_sub(since)), moved)
+        };
+        if moved {
+            warn!(?place, "the agent reads another partition than before; its leases are asked for anew");
+            self.change(|_, standing, _| Some(standing.elsewhere(now)));
+        }
+        self.change(|_, standing, stand_by| Some(standing.passed(now, unheard, stand_by)));
     }
 
     fn renew_every(&self) -> Option<Duration> {
         self.lock().renew
     }
 
+    /// Something waits for a word of the controller.
+    fn waits(&self) -> bool {
+        let waits = |role: &Role| matches!(role, Role::Asking | Role::Released);
+        self.lock().sources.values().any(|entry| entry.wanted && waits(&entry.standing.role))
+    }
+
     /// What the agent says of its sources.
     #[must_use]
-    pub fn claim(&self, partition_known: bool) -> LeaseClaim {
+    pub fn claim(&self, place: &Place) -> LeaseClaim {
         let state = self.lock();
         let renewing = state.renew.is_some();
         let sources = state.sources.iter().filter(|(_, entry)| entry.wanted).map(|(source, entry)| {
@@ -252,16 +311,26 @@ impl LeaseBook {
             let carried = standing.carried.iter().filter(|_| tells).filter_map(|(destination, cursor)| {
                 Some((destination.clone(), serde_json::to_vec(cursor).ok()?))
             });
+            let cursors: BTreeMap<String, Vec<u8>> = cursors.take(MAX_CURSORS).collect();
+            let room = MAX_CURSORS - cursors.len();
             SourceClaim {
                 source: source.clone(),
                 name: entry.name.clone(),
                 epoch: standing.epoch,
                 collecting,
                 released,
-                cursors: cursors.chain(carried).collect(),
+                cursors: cursors.into_iter().chain(carried.take(room)).collect(),
             }
         });
-        LeaseClaim { sources: sources.collect(), partition_known }
+        LeaseClaim {
+            sources: sources.collect(),
+            partition_known: *place != Place::Unknown,
+            partition: match place {
+                Place::Known(key) => key.clone(),
+                Place::Unknown | Place::Nameless => String::new(),
+            },
+            renew_ms: state.renew.map_or(0, |every| u32::try_from(every.as_millis()).unwrap_or(u32::MAX)),
+        }
     }
 
     /// Everything that the policy wants is collected by another agent.
@@ -287,10 +356,11 @@ impl LeaseBook {
 
     fn store(&self, state: &State) {
         let Some(file) = &self.file else { return };
-        let standings: BTreeMap<&String, &Standing> =
-            state.sources.iter().map(|(source, entry)| (source, &entry.standing)).collect();
-        // A map of plain structs always becomes JSON.
-        let text = serde_json::to_vec(&standings).unwrap_or_default();
+        let sources = state.sources.iter();
+        let sources = sources.map(|(source, entry)| (source.as_str().into(), Cow::Borrowed(&entry.standing)));
+        let kept = Kept { partition: state.partition.clone(), sources: sources.collect() };
+        // Plain structs with string keys always become JSON.
+        let text = serde_json::to_vec(&kept).unwrap_or_default();
         if let Err(error) = write_atomic(file, &text) {
             warn!(
                 error = &error as &dyn std::error::Error,
@@ -356,7 +426,12 @@ impl Lease {
 
     /// The carried cursors are stored as the source's own.
     pub fn taken_over(&self) {
-        self.with(|standing| Standing { carried: BTreeMap::new(), lost: false, ..standing.clone() });
+        self.with(|standing| Standing { carried: BTreeMap::new(), ..standing.clone() });
+    }
+
+    /// Every destination has a cursor of its own, stored: where somebody stood before matters no more.
+    pub fn begun(&self) {
+        self.with(|standing| Standing { lost: false, ..standing.clone() });
     }
 
     /// What was under way is delivered, or will not be.

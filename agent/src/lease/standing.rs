@@ -20,6 +20,9 @@ use std::time::Duration;
 /// An agent that was never told begins without its controller after this long.
 pub const ASK_LIMIT: Duration = Duration::from_secs(30);
 
+/// What is under way when a lease is given back has less time than this to be delivered.
+pub const RELEASING_LIMIT: Duration = Duration::from_secs(60);
+
 /// An agent that gave a lease back and hears nothing more collects again after this long.
 pub const RELEASED_LIMIT: Duration = Duration::from_secs(60);
 
@@ -101,8 +104,10 @@ impl Standing {
                 Role::Holding | Role::Sole => {
                     Self { role: Role::Releasing, epoch: order.epoch, since: now, ..self.clone() }
                 }
+                // It never began: what it gives back is where the holder before stood.
                 Role::Asking | Role::StandingBy { .. } => {
-                    Self { role: Role::Released, epoch: order.epoch, since: now, ..self.clone() }
+                    let (carried, lost) = carried(order);
+                    Self { role: Role::Released, epoch: order.epoch, carried, lost, since: now }
                 }
                 Role::Releasing | Role::Released => self.clone(),
             },
@@ -121,24 +126,21 @@ impl Standing {
             let since = if self.role == role { self.since } else { now };
             return Self { role, epoch, since, ..self.clone() };
         }
-        let carried = order.cursors.iter().filter_map(|(destination, json)| {
-            let cursor = serde_json::from_slice::<Cursor>(json).ok()?;
-            Some((destination.clone(), cursor))
-        });
-        // A cursor that cannot be read is as good as none: there is one, but nobody knows where.
-        let carried: BTreeMap<_, _> = carried.collect();
-        let lost = order.lost || carried.len() < order.cursors.len();
+        let (carried, lost) = carried(order);
         Self { role, epoch, carried, lost, since: now }
     }
 
-    /// After time has passed. `others_stand_by`: another agent collects something of this partition.
+    /// After time has passed. `unheard`: for how long nobody can have told the agent what to do, though it knows
+    /// its partition. `others_stand_by`: another agent collects something of this partition.
     #[must_use]
-    pub fn passed(&self, now: Duration, others_stand_by: bool) -> Self {
+    pub fn passed(&self, now: Duration, unheard: Option<Duration>, others_stand_by: bool) -> Self {
         let waited = now.saturating_sub(self.since);
         match self.role {
-            Role::Asking if waited >= ASK_LIMIT && !others_stand_by => {
+            Role::Asking if unheard.is_some_and(|time| time >= ASK_LIMIT) && !others_stand_by => {
                 Self { role: Role::Sole, since: now, ..self.clone() }
             }
+            // Nobody is there who reads, or it hangs.
+            Role::Releasing if waited >= RELEASING_LIMIT => self.given_back(now),
             Role::Released if waited >= RELEASED_LIMIT => {
                 Self { role: Role::Holding, since: now, ..self.clone() }
             }
@@ -173,6 +175,23 @@ impl Standing {
         }
     }
 
+    /// No policy of the agent has the source any more: should one again, the controller is asked first.
+    #[must_use]
+    pub fn dropped(&self, now: Duration) -> Self {
+        match self.role {
+            Role::Sole | Role::Holding | Role::Releasing => {
+                Self { role: Role::Asking, since: now, ..self.clone() }
+            }
+            Role::Asking | Role::StandingBy { .. } | Role::Released => self.clone(),
+        }
+    }
+
+    /// The agent reads another partition than before: what was said of the one counts no more.
+    #[must_use]
+    pub fn elsewhere(&self, now: Duration) -> Self {
+        Self { role: Role::Asking, epoch: 0, carried: BTreeMap::new(), lost: false, since: now }
+    }
+
     /// After a start of the agent: what it did last it does again. What was being handed over the controller
     /// decides.
     #[must_use]
@@ -185,6 +204,17 @@ impl Standing {
         };
         Self { role, since: now, ..self }
     }
+}
+
+/// What an order carries. A cursor that cannot be read is as good as none: there is one, but nobody knows where.
+fn carried(order: &SourceOrder) -> (BTreeMap<String, Cursor>, bool) {
+    let read = order.cursors.iter().filter_map(|(destination, json)| {
+        let cursor = serde_json::from_slice::<Cursor>(json).ok()?;
+        Some((destination.clone(), cursor))
+    });
+    let carried: BTreeMap<_, _> = read.collect();
+    let lost = order.lost || carried.len() < order.cursors.len();
+    (carried, lost)
 }
 
 #[cfg(test)]
@@ -226,7 +256,8 @@ mod tests {
             ((Role::Asking, 0), (Sole, 0), (Role::Sole, 0), true),
             ((Role::Asking, 0), (Hold, 3), (Role::Holding, 3), true),
             ((Role::Asking, 0), (StandBy, 3), (by("B"), 3), false),
-            ((Role::Asking, 0), (Release, 3), (Role::Released, 3), false),
+            ((Role::Asking, 0), (Release, 3), (Role::Released, 3), true),
+            ((by("A"), 2), (Release, 3), (Role::Released, 3), true),
             ((Role::Sole, 0), (Hold, 1), (Role::Holding, 1), false),
             ((Role::Sole, 0), (StandBy, 1), (by("B"), 1), false),
             ((Role::Holding, 2), (Hold, 2), (Role::Holding, 2), false),
@@ -267,19 +298,24 @@ mod tests {
 
     #[test]
     fn time_lets_nobody_wait_for_ever_but_who_stands_by() {
+        let unheard = |role: Role, unheard: Option<Duration>, others: bool| {
+            standing(role, 1).passed(Duration::from_secs(1_000_000), unheard, others).role
+        };
+        assert_eq!(unheard(Role::Asking, Some(ASK_LIMIT), false), Role::Sole);
+        assert_eq!(unheard(Role::Asking, Some(ASK_LIMIT), true), Role::Asking);
+        assert_eq!(unheard(Role::Asking, Some(ASK_LIMIT - Duration::from_secs(1)), false), Role::Asking);
+        assert_eq!(unheard(Role::Asking, None, false), Role::Asking, "a controller is asked");
         let cases = [
-            (Role::Asking, ASK_LIMIT, false, Role::Sole),
-            (Role::Asking, ASK_LIMIT, true, Role::Asking),
-            (Role::Asking, ASK_LIMIT - Duration::from_secs(1), false, Role::Asking),
             (Role::Released, RELEASED_LIMIT, false, Role::Holding),
             (Role::Released, RELEASED_LIMIT - Duration::from_secs(1), false, Role::Released),
             (by("B"), Duration::from_secs(1_000_000), false, by("B")),
-            (Role::Releasing, Duration::from_secs(1_000_000), false, Role::Releasing),
+            (Role::Releasing, RELEASING_LIMIT, false, Role::Released),
+            (Role::Releasing, RELEASING_LIMIT - Duration::from_secs(1), false, Role::Releasing),
             (Role::Holding, Duration::from_secs(1_000_000), true, Role::Holding),
         ];
         for (role, waited, others, then) in cases {
             let text = format!("{role:?} {waited:?} {others}");
-            assert_eq!(standing(role, 1).passed(waited, others).role, then, "{text}");
+            assert_eq!(standing(role, 1).passed(waited, Some(waited), others).role, then, "{text}");
         }
         for (role, then) in [(Role::Asking, Role::Sole), (by("B"), by("B")), (Role::Released, Role::Released)]
         {
@@ -288,6 +324,13 @@ mod tests {
         assert_eq!(standing(Role::Releasing, 1).given_back(NOW).role, Role::Released);
         assert_eq!(standing(Role::Holding, 1).given_back(NOW).role, Role::Holding);
         assert_eq!(standing(Role::Releasing, 1).restarted(NOW).role, Role::Released);
+        for (role, then) in
+            [(Role::Holding, Role::Asking), (Role::Released, Role::Released), (by("B"), by("B"))]
+        {
+            let dropped = standing(role, 4).dropped(NOW);
+            assert_eq!((dropped.role, dropped.epoch), (then, 4));
+        }
+        assert_eq!(standing(by("B"), 4).elsewhere(NOW), Standing { since: NOW, ..standing(Role::Asking, 0) });
         assert_eq!(standing(by("B"), 1).restarted(NOW).role, by("B"));
     }
 

@@ -31,6 +31,10 @@ fn sources() -> BTreeMap<String, String> {
     BTreeMap::from([(SOURCE.to_owned(), "audit".to_owned())])
 }
 
+fn here() -> Place {
+    Place::Known("78A1B2C-3".to_owned())
+}
+
 /// An enrolled agent's book with one source, never collected before.
 fn book(folder: &Path, committed: Option<Cursor>) -> Arc<LeaseBook> {
     let book = Arc::new(LeaseBook::load(folder));
@@ -65,7 +69,7 @@ async fn a_turn_ends_with_the_lease_and_says_so() {
     assert_eq!(grant.carried, BTreeMap::from([("siem".to_owned(), at(50))]));
     assert_eq!(book.epoch(SOURCE).load(Ordering::Relaxed), 4);
     // Until it is taken over, what was carried is what a next holder would get.
-    let claim = book.claim(true);
+    let claim = book.claim(&here());
     assert_eq!(claim.sources[0].cursors["siem"], serde_json::to_vec(&at(50)).unwrap());
     assert!(claim.partition_known && claim.sources[0].collecting);
     lease.taken_over();
@@ -75,14 +79,14 @@ async fn a_turn_ends_with_the_lease_and_says_so() {
     book.hear(&order(LeaseRole::Release, 4, &[]));
     assert!(grant.turn.is_cancelled() && !stop.is_cancelled());
     assert_eq!(lease.role(), Role::Releasing);
-    assert!(!book.claim(true).sources[0].released, "something is still under way");
+    assert!(!book.claim(&here()).sources[0].released, "something is still under way");
     lease.give_back();
-    let claim = book.claim(true);
+    let claim = book.claim(&here());
     assert!(claim.sources[0].released && !claim.sources[0].collecting);
     book.hear(&order(LeaseRole::StandBy, 5, &[]));
     assert_eq!(lease.role(), Role::StandingBy { holder: "B".to_owned() });
     assert!(book.stands_by());
-    assert!(book.claim(true).sources[0].cursors.is_empty(), "only a holder tells where it stands");
+    assert!(book.claim(&here()).sources[0].cursors.is_empty(), "only a holder tells where it stands");
 }
 
 #[test]
@@ -112,8 +116,8 @@ fn a_source_that_no_policy_has_is_given_back_and_remembered() {
     book.hear(&order(LeaseRole::Hold, 2, &[]));
     book.hear(&order(LeaseRole::Release, 2, &[]));
     book.set_sources(&BTreeMap::new(), Vec::new());
-    assert_eq!(book.lease(SOURCE).role(), Role::Released);
-    assert!(book.claim(true).sources.is_empty());
+    assert_eq!(book.lease(SOURCE).role(), Role::Asking, "should a policy have it again");
+    assert!(book.claim(&here()).sources.is_empty());
     book.hear(&order(LeaseRole::StandBy, 3, &[]));
     book.set_sources(&sources(), vec![lane("siem", Some(at(7)))]);
     assert_eq!(book.lease(SOURCE).role(), Role::StandingBy { holder: "B".to_owned() });
@@ -127,4 +131,21 @@ fn a_controller_without_leases_leaves_a_fresh_agent_alone_with_its_sources() {
     assert_eq!(book.lease(SOURCE).role(), Role::Asking);
     book.connected(false);
     assert_eq!(book.lease(SOURCE).role(), Role::Sole);
+}
+
+#[test]
+fn another_partition_is_another_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    let book = book(folder.path(), Some(at(7)));
+    book.passed(&here());
+    book.hear(&order(LeaseRole::StandBy, 5, &[]));
+    book.passed(&here());
+    assert_eq!(book.lease(SOURCE).role(), Role::StandingBy { holder: "B".to_owned() });
+    book.passed(&Place::Unknown);
+    assert_eq!(book.lease(SOURCE).role(), Role::StandingBy { holder: "B".to_owned() }, "away, not elsewhere");
+    drop(book);
+    let book = LeaseBook::load(folder.path());
+    book.passed(&Place::Known("78A1B2C-4".to_owned()));
+    assert_eq!(book.lock().sources[SOURCE].standing.role, Role::Asking);
+    assert_eq!(book.lock().sources[SOURCE].standing.epoch, 0);
 }

@@ -194,6 +194,8 @@ struct Loop {
     assumed: Option<String>,
     /// Cancelled when the loop is to stop, or may not collect any more.
     halt: CancellationToken,
+    /// It has to be told when every lane has a place.
+    owes_beginning: bool,
 }
 
 impl Loop {
@@ -204,6 +206,7 @@ impl Loop {
             task.gaps.last(&task.name).map(|gap| (gap.at_us.saturating_add(GAP_SHOWN_US), gap.text()));
         Self {
             halt: task.stop.clone(),
+            owes_beginning: false,
             task,
             component,
             clock: Instant::now(),
@@ -258,10 +261,17 @@ impl Loop {
             if let Some(grant) = self.task.lease.grant(&stop) {
                 break grant;
             }
-            if self.task.lease.role() == Role::Asking && !(self.task.partition_known)() {
+            match self.task.lease.role() {
+                // Nothing was being read when the lease was wanted back.
+                Role::Releasing => {
+                    self.hand_over().await;
+                    continue;
+                }
                 // The controller has to know which partition this is.
-                self.meet_partition(backoff).await?;
-                continue;
+                Role::Asking if self.task.gate.is_some() && !(self.task.partition_known)() => {
+                    self.meet_partition(backoff).await?;
+                }
+                Role::Asking | Role::Sole | Role::Holding | Role::StandingBy { .. } | Role::Released => {}
             }
             self.tell_lease();
             let changed = tokio::time::timeout(STAND_BY_LOOK, moves.next());
@@ -269,17 +279,27 @@ impl Loop {
             let _ = unless(&stop, changed).await?;
         };
         self.halt = grant.turn;
-        if !grant.carried.is_empty() || grant.lost {
-            for slot in &mut self.task.lanes {
-                match grant.carried.get(slot.lane.key().destination.as_str()) {
-                    Some(cursor) => slot.lane.take_over(cursor.clone()),
-                    None => slot.lost |= grant.lost,
-                }
+        for slot in &mut self.task.lanes {
+            match grant.carried.get(slot.lane.key().destination.as_str()) {
+                Some(cursor) => slot.lane.take_over(cursor.clone()),
+                None => slot.lost |= grant.lost,
             }
-            self.store_positions().await;
+        }
+        // What is not stored is carried once more at the next start.
+        if !grant.carried.is_empty() && self.store_positions().await {
             self.task.lease.taken_over();
         }
+        self.owes_beginning = grant.lost;
+        self.note_beginning();
         Ok(())
+    }
+
+    /// That it is not known where somebody stood matters until every lane has a place of its own.
+    fn note_beginning(&mut self) {
+        if self.owes_beginning && self.task.lanes.iter().all(|slot| slot.lane.committed().is_some()) {
+            self.owes_beginning = false;
+            self.task.lease.begun();
+        }
     }
 
     /// Connects once, for the partition's facts.
@@ -346,14 +366,18 @@ impl Loop {
         for slot in &self.task.lanes {
             slot.lane.rewind();
         }
-        self.store_positions().await;
+        // What is not stored is read again, should this agent collect again.
+        let _ = self.store_positions().await;
         self.task.lease.give_back();
     }
 
-    async fn store_positions(&self) {
-        if let Err(reason) = (self.task.store)().await {
+    /// Makes the lanes' places durable; false if they are not.
+    async fn store_positions(&self) -> bool {
+        let stored = (self.task.store)().await;
+        if let Err(reason) = &stored {
             warn!(source = self.task.name, reason, "positions are not stored");
         }
+        stored.is_ok()
     }
 
     /// Connects, when no rejected sign-on of this or another source has to be waited out.
@@ -485,7 +509,9 @@ impl Loop {
         }
         // Only a place that is on disk is a place: after a crash `now` would be a later one, and what lies
         // between would be skipped. When the disk fails, the keeper's health says what a restart would do.
-        self.store_positions().await;
+        if self.store_positions().await {
+            self.note_beginning();
+        }
         Ok(())
     }
 

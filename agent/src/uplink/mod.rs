@@ -84,6 +84,9 @@ pub trait LeaseHandler {
     /// A controller is connected; it knows leases or not.
     fn connected(&self, knows_leases: bool);
 
+    /// The connection ended.
+    fn disconnected(&self);
+
     /// The controller orders something.
     fn order(&self, order: &LeaseOrder);
 }

@@ -232,6 +232,9 @@ impl Fleet {
                     continue;
                 }
                 self.note_partition(record.id, agent.record.partition.as_ref(), record.partition.as_ref());
+                if (&agent.record.life, &agent.record.partition) != (&record.life, &record.partition) {
+                    agent.outbox.leases_changed();
+                }
                 agent.record = record;
                 agent.wants(desired);
                 return;

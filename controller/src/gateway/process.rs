@@ -268,11 +268,9 @@ fn hear_custom(app: &App, channel: &Channel, id: AgentId, connection: u64, custo
     }
 }
 
-/// What the agent of a connection has to be told of its leases; it counts as told.
+/// What the agent of a connection has to be told of its leases.
 pub(super) fn lease_order(app: &App, channel: &Channel) -> Option<CustomMessage> {
-    let id = channel.agent()?;
-    let order = app.leases.order_for(&app.fleet, id)?;
-    app.leases.told(id, &order);
+    let order = app.leases.order_for(&app.fleet, channel.agent()?)?;
     Some(LeaseMessage::Order(order).to_custom())
 }
 

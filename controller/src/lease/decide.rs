@@ -12,7 +12,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// After a start of the controller no lease lapses for this long, so that its own absence is held against nobody.
+/// After a start of the controller, or when it stood still, no lease lapses for this long, so that its own absence is
+/// held against nobody.
 pub const START_GRACE: Duration = TTL.saturating_add(Duration::from_secs(15));
 
 /// A holder that does not give back its lease within this time keeps it. A replay window is 30 s.
@@ -90,6 +91,8 @@ pub struct Seen<'a> {
     pub renewed: Duration,
     /// When the phase began.
     pub phase_since: Duration,
+    /// Nothing lapses before.
+    pub grace: Duration,
     /// Agents of the partition.
     pub members: &'a [Member],
 }
@@ -121,7 +124,7 @@ pub enum Why {
 }
 
 fn lapsed(seen: &Seen<'_>) -> bool {
-    seen.now >= START_GRACE && seen.now.saturating_sub(seen.renewed) > TTL
+    seen.now >= seen.grace && seen.now.saturating_sub(seen.renewed) > TTL
 }
 
 /// The best of these for taking over: who is there, then who was enrolled first.
@@ -312,7 +315,7 @@ mod tests {
         ];
         for (name, members, expected) in cases {
             let now = Duration::ZERO;
-            let seen = Seen { now, renewed: now, phase_since: now, members: &members };
+            let seen = Seen { now, renewed: now, phase_since: now, grace: START_GRACE, members: &members };
             assert_eq!(shown(decide((&key(), "s"), None, &seen, AT)), expected, "{name}");
         }
     }
@@ -357,7 +360,13 @@ mod tests {
         ];
         for (name, members, silent, to, expected) in cases {
             let now = Duration::from_secs(1_000);
-            let seen = Seen { now, renewed: now - silent, phase_since: now - second, members: &members };
+            let seen = Seen {
+                now,
+                renewed: now - silent,
+                phase_since: now - second,
+                grace: START_GRACE,
+                members: &members,
+            };
             let decided = decide((&key(), "s"), Some(&lease(5, 1, to)), &seen, AT);
             if let Some((record, _)) = &decided {
                 assert_eq!(record.cursors, lease(5, 1, to).cursors, "{name}");
@@ -370,7 +379,7 @@ mod tests {
     fn a_holder_that_never_said_where_it_stood_leaves_that_open() {
         let now = Duration::from_secs(1_000);
         let lost = |to: Option<u128>, members: &[Member]| {
-            let seen = Seen { now, renewed: Duration::ZERO, phase_since: now, members };
+            let seen = Seen { now, renewed: Duration::ZERO, phase_since: now, grace: START_GRACE, members };
             let silent = LeaseRecord { cursors: BTreeMap::new(), ..lease(5, 1, to) };
             decide((&key(), "s"), Some(&silent), &seen, AT).map(|(record, _)| record.lost)
         };
@@ -387,7 +396,13 @@ mod tests {
     fn nothing_lapses_after_a_start_and_a_move_does_not_wait_for_ever() {
         let members = [away(member(1, None)), member(2, None)];
         let at = |now: Duration| {
-            let seen = Seen { now, renewed: Duration::ZERO, phase_since: Duration::ZERO, members: &members };
+            let seen = Seen {
+                now,
+                renewed: Duration::ZERO,
+                phase_since: Duration::ZERO,
+                grace: START_GRACE,
+                members: &members,
+            };
             shown(decide((&key(), "s"), Some(&lease(5, 1, None)), &seen, AT))
         };
         assert_eq!(at(START_GRACE - Duration::from_secs(1)), None);
@@ -396,7 +411,8 @@ mod tests {
         let members = [member(1, Some((5, 'c'))), member(2, None)];
         let after = |waited: Duration| {
             let now = Duration::from_secs(1_000);
-            let seen = Seen { now, renewed: now, phase_since: now - waited, members: &members };
+            let seen =
+                Seen { now, renewed: now, phase_since: now - waited, grace: START_GRACE, members: &members };
             shown(decide((&key(), "s"), Some(&lease(5, 1, Some(2))), &seen, AT))
         };
         assert_eq!(after(MOVE_LIMIT), None);

@@ -1,6 +1,6 @@
 //! Decides on leases, stores what was decided, and has the agents told.
 
-use super::decide::{LeaseRecord, Seen, Why, decide, order_move};
+use super::decide::{LeaseRecord, START_GRACE, Seen, Why, decide, order_move};
 use super::{Lease, Leases, name_of};
 use crate::app::App;
 use crate::audit_log::Outgoing;
@@ -16,15 +16,28 @@ use std::time::Duration;
 /// Longest time between two looks: that a holder is silent is told by nothing else.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// So much time between two looks means that the controller, or its host, stood still.
+const STOOD_STILL: Duration = Duration::from_secs(3);
+
 /// Cursors of a renewal are stored this often: after a crash of the controller and the holder in the same moment a
 /// stand-by repeats what came since.
 const STORE_EVERY: Duration = Duration::from_secs(10);
 
 /// Runs until it is aborted.
 pub async fn run(app: Arc<App>) {
+    let mut last = app.leases.now();
     loop {
-        // News of many agents come at once; the look is short.
+        // Whether there is news or time passed: it is looked.
         let _ = tokio::time::timeout(LOOK_EVERY, app.leases.news.notified()).await;
+        let now = app.leases.now();
+        if now.saturating_sub(last) > STOOD_STILL {
+            tracing::warn!(
+                seconds = now.saturating_sub(last).as_secs(),
+                "the controller stood still; leases get time to be renewed"
+            );
+            app.leases.give_grace(now + START_GRACE);
+        }
+        last = now;
         if let Err(error) = look(&app).await {
             let error = &error as &dyn std::error::Error;
             tracing::error!(error, "a decision on leases was not stored; it is made again");
@@ -42,7 +55,7 @@ struct Decided {
 async fn look(app: &App) -> Result<(), StoreError> {
     let leases = &app.leases;
     let _changes = leases.changes.lock().await;
-    let (now, at) = (leases.now(), Timestamp::now());
+    let (now, at, grace) = (leases.now(), Timestamp::now(), leases.grace());
     let mut decided = Vec::new();
     let mut gone = Vec::new();
     for key in keys(app) {
@@ -53,7 +66,7 @@ async fn look(app: &App) -> Result<(), StoreError> {
         let members = leases.members(&app.fleet, &key.0, &key.1, at);
         let lease = leases.lock().leases.get(&key).cloned();
         let (renewed, phase_since) = lease.as_ref().map_or((now, now), |l| (l.renewed, l.phase_since));
-        let seen = Seen { now, renewed, phase_since, members: &members };
+        let seen = Seen { now, renewed, phase_since, grace, members: &members };
         let next = decide((&key.0, &key.1), lease.as_ref().map(|l| &l.record), &seen, at);
         decided.extend(next.map(|(record, why)| Decided { record, why }));
     }
@@ -115,9 +128,10 @@ fn add_cursors(
     batch: &mut Batch,
 ) -> Vec<(PartitionKey, String)> {
     let mut stored = Vec::new();
+    let changing: BTreeSet<_> = decided.iter().map(|d| (&d.record.partition, &d.record.source)).collect();
     for (key, lease) in &mut leases.lock().leases {
-        let changes = decided.iter().any(|d| (&d.record.partition, &d.record.source) == (&key.0, &key.1));
-        if lease.unstored && !changes && now.saturating_sub(lease.stored_at) >= STORE_EVERY {
+        let due = lease.unstored && now.saturating_sub(lease.stored_at) >= STORE_EVERY;
+        if due && !changing.contains(&(&key.0, &key.1)) {
             batch.put_json(lease.key(), Condition::Any, &lease.record);
             // Should it fail, the next renewal brings newer ones.
             lease.unstored = false;

@@ -7,6 +7,7 @@
 pub mod decide;
 pub mod driver;
 
+use crate::fleet::link::Link;
 use crate::fleet::record::Life;
 use crate::fleet::{Agent, Fleet};
 use crate::store::{self, Store, StoreError};
@@ -17,6 +18,7 @@ use muster_proto::session::lease::{
 };
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
+use muster_shared::policy::model::CONTROLLER_AUDIT_KEY;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,12 +52,14 @@ pub struct Lease {
 #[derive(Debug, Default)]
 struct Claims {
     sources: BTreeMap<String, Said>,
+    /// When it was said, on the controller's clock.
+    at: Duration,
     partition_known: bool,
     /// Names of the sources that it does not collect.
     standing_by: Vec<String>,
     /// Of which connection.
     connection: u64,
-    /// The pause between renewals that it was told over this connection.
+    /// The pause between its renewals.
     renew_ms: u32,
 }
 
@@ -70,6 +74,8 @@ pub struct Leases {
     state: Mutex<State>,
     /// There may be something to decide.
     news: Notify,
+    /// Nothing lapses before.
+    grace: Mutex<Duration>,
     /// Held over deciding, storing and taking over.
     changes: tokio::sync::Mutex<()>,
     clock: Instant,
@@ -88,8 +94,13 @@ impl Leases {
                 Lease::new(record, Duration::ZERO),
             );
         }
-        let (news, changes, clock) = (Notify::new(), tokio::sync::Mutex::default(), Instant::now());
-        Ok(Self { state: Mutex::new(state), news, changes, clock })
+        Ok(Self {
+            state: Mutex::new(state),
+            news: Notify::new(),
+            grace: Mutex::new(decide::START_GRACE),
+            changes: tokio::sync::Mutex::default(),
+            clock: Instant::now(),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -112,6 +123,15 @@ impl Leases {
         self.now().saturating_sub(lease.renewed)
     }
 
+    fn grace(&self) -> Duration {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing lapses before this time on the controller's clock.
+    fn give_grace(&self, until: Duration) {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = until;
+    }
+
     /// There may be something to decide.
     pub fn nudge(&self) {
         self.news.notify_one();
@@ -126,21 +146,21 @@ impl Leases {
             let mut state = self.lock();
             let State { leases, claims } = &mut *state;
             let known = claims.entry(id).or_default();
-            if known.connection != connection {
-                *known = Claims { connection, ..Claims::default() };
-            }
-            known.partition_known = claim.partition_known;
+            (known.connection, known.at) = (connection, now);
+            (known.partition_known, known.renew_ms) = (claim.partition_known, claim.renew_ms);
             known.standing_by =
                 claim.sources.iter().filter(|s| !s.collecting).map(|s| s.name.clone()).collect();
             let ours = claim.sources.iter().filter(|source| source.epoch < MAX_EPOCH);
             let sources: BTreeMap<String, Said> = ours.map(|s| (s.source.clone(), said(s))).collect();
             let mut news = sources != known.sources;
             known.sources = sources;
-            for source in partition.iter().flat_map(|partition| {
-                claim.sources.iter().map(move |source| ((partition.clone(), source.source.clone()), source))
-            }) {
-                if let Some(lease) = leases.get_mut(&source.0) {
-                    news |= lease.hear(id, source.1, now);
+            // What it says of another partition than the one that is known for it is no renewal.
+            let here = |key: &&PartitionKey| claim.partition.is_empty() || claim.partition == key.to_string();
+            if let Some(partition) = partition.as_ref().filter(here) {
+                for source in &claim.sources {
+                    if let Some(lease) = leases.get_mut(&(partition.clone(), source.source.clone())) {
+                        news |= lease.hear(id, source, now);
+                    }
                 }
             }
             if news {
@@ -153,8 +173,13 @@ impl Leases {
     /// What an agent has to be told: nothing if it does what it should.
     #[must_use]
     pub fn order_for(&self, fleet: &Fleet, id: AgentId) -> Option<LeaseOrder> {
-        let (partition, active) =
-            fleet.with(id, |a| (a.record.partition.clone(), a.record.life == Life::Active))?;
+        let (partition, active, polls) = fleet.with(id, |a| {
+            (
+                a.record.partition.clone(),
+                a.record.life == Life::Active,
+                matches!(a.link, Link::Polling { .. }),
+            )
+        })?;
         // What waits for a person's decision goes on as it is.
         if !active {
             return None;
@@ -166,8 +191,9 @@ impl Leases {
         for (source, said) in &claims.sources {
             let lease = partition.as_ref().and_then(|p| state.leases.get(&(p.clone(), source.clone())));
             let order = match (&partition, lease) {
-                (_, Some(lease)) => {
-                    if lease.record.holder == id {
+                (Some(partition), Some(lease)) => {
+                    // Who stands by and polls would hear of its turn with its next heartbeat only.
+                    if (lease.record.holder == id || polls) && is_shared(fleet, partition, source) {
                         renew_ms = u32::try_from(wire::RENEW_EVERY.as_millis()).unwrap_or(u32::MAX);
                     }
                     let holder = name_of(fleet, lease.record.holder);
@@ -175,8 +201,9 @@ impl Leases {
                 }
                 // Soon there is a lease, if another agent reads the same.
                 (Some(partition), None) => (!is_shared(fleet, partition, source)).then(|| sole(source)),
-                // An agent that reads what has no identity is alone with it.
-                (None, None) => claims.partition_known.then(|| sole(source)),
+                // An agent that reads what has no identity is alone with it; and a log of the controller needs no
+                // partition.
+                (None, _) => (claims.partition_known || source == CONTROLLER_AUDIT_KEY).then(|| sole(source)),
             };
             sources.extend(order.filter(|order| !does(*said, order)));
         }
@@ -189,13 +216,6 @@ impl Leases {
         let state = self.lock();
         let some = state.claims.iter().filter(|(_, claims)| !claims.standing_by.is_empty());
         some.map(|(id, claims)| (*id, claims.standing_by.clone())).collect()
-    }
-
-    /// The agent was told.
-    pub fn told(&self, id: AgentId, order: &LeaseOrder) {
-        if let Some(claims) = self.lock().claims.get_mut(&id) {
-            claims.renew_ms = order.renew_ms;
-        }
     }
 
     /// Nothing of the agent is remembered any more.
@@ -213,14 +233,24 @@ impl Leases {
         now: Timestamp,
     ) -> Vec<Member> {
         let ids = fleet.of_partition(partition);
+        let clock = self.now();
         let state = self.lock();
         let member = |id: &AgentId| {
-            let said = state.claims.get(id).and_then(|claims| claims.sources.get(source)).copied();
+            let claims = state.claims.get(id);
+            let said = claims.and_then(|claims| claims.sources.get(source)).copied();
+            // One that did not say anything over its present connection could not be told anything either.
+            let heard = |agent: &Agent| {
+                claims.is_some_and(|claims| {
+                    let polls = matches!(agent.link, Link::Polling { .. });
+                    claims.connection == agent.epoch
+                        && (!polls || clock.saturating_sub(claims.at) <= wire::TTL)
+                })
+            };
             let member = |agent: &mut Agent| {
                 (!matches!(agent.record.life, Life::Revoked(_))).then(|| Member {
                     id: *id,
                     enrolled_at: agent.record.enrolled_at,
-                    there: agent.talks(now) && agent.takes_leases && agent.record.life == Life::Active,
+                    there: agent.talks(now) && heard(agent) && agent.record.life == Life::Active,
                     wants: wants(agent, source),
                     said,
                 })
@@ -239,7 +269,8 @@ fn wants(agent: &Agent, source: &str) -> bool {
 /// More than one agent of the partition has the source in its policy.
 fn is_shared(fleet: &Fleet, partition: &PartitionKey, source: &str) -> bool {
     let ids = fleet.of_partition(partition);
-    ids.len() > 1 && ids.iter().filter(|id| fleet.with(**id, |a| wants(a, source)) == Some(true)).count() > 1
+    let counts = |agent: &mut Agent| !matches!(agent.record.life, Life::Revoked(_)) && wants(agent, source);
+    ids.len() > 1 && ids.iter().filter(|id| fleet.with(**id, counts) == Some(true)).count() > 1
 }
 
 fn sole(source: &str) -> SourceOrder {
@@ -289,6 +320,10 @@ impl Lease {
         for (destination, json) in &claim.cursors {
             let Ok(cursor) = serde_json::from_slice::<Value>(json) else { continue };
             let cursors = &mut self.record.cursors;
+            if cursors.len() >= MAX_CURSORS && !cursors.contains_key(destination) {
+                // Destinations that the policy had once make room.
+                cursors.retain(|known, _| claim.cursors.contains_key(known));
+            }
             let known = cursors.get(destination);
             if known != Some(&cursor) && (known.is_some() || cursors.len() < MAX_CURSORS) {
                 cursors.insert(destination.clone(), cursor);
@@ -306,8 +341,9 @@ impl Lease {
             (Phase::Held, true) => LeaseRole::Hold,
             (Phase::Moving { .. }, true) => LeaseRole::Release,
         };
-        // Only who has not begun yet has to know where to begin.
-        let new = role == LeaseRole::Hold && said.epoch != record.epoch && !said.collecting;
+        // Who collects under this lease knows better where it stands.
+        let new = matches!(role, LeaseRole::Hold | LeaseRole::Release)
+            && !(said.collecting && said.epoch == record.epoch);
         let cursors = record.cursors.iter().filter(|_| new);
         SourceOrder {
             source: record.source.clone(),

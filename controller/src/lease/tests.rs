@@ -62,6 +62,12 @@ fn only_the_holder_of_the_present_lease_renews_it() {
     let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "1")).collect();
     lease.hear(id(1), &claim(5, &many), later);
     assert_eq!(lease.record.cursors.len(), MAX_CURSORS);
+    lease.hear(id(1), &claim(5, &[("new", "1")]), later);
+    assert_eq!(
+        lease.record.cursors.keys().collect::<Vec<_>>(),
+        ["new"],
+        "those of former destinations make room"
+    );
 }
 
 #[test]
@@ -72,12 +78,13 @@ fn orders_follow_from_the_lease() {
     let cases = [
         ("the holder", Phase::Held, id(1), said(5, true), Hold, 0, true),
         ("a new holder", Phase::Held, id(1), said(4, false), Hold, 1, false),
-        ("who collected before there was a lease", Phase::Held, id(1), said(0, true), Hold, 0, false),
+        ("who collected before there was a lease", Phase::Held, id(1), said(0, true), Hold, 1, false),
+        ("whose epoch is that of another lease", Phase::Held, id(1), said(5, false), Hold, 1, false),
         ("a stand-by", Phase::Held, id(2), said(5, false), StandBy, 0, true),
         ("a late holder", Phase::Held, id(2), said(4, true), StandBy, 0, false),
         ("a stand-by of an older lease", Phase::Held, id(2), said(4, false), StandBy, 0, false),
         ("asked to give it back", moving.clone(), id(1), said(5, true), Release, 0, false),
-        ("giving it back", moving.clone(), id(1), said(5, false), Release, 0, true),
+        ("giving it back", moving.clone(), id(1), said(5, false), Release, 1, true),
         ("waiting for it", moving, id(2), said(5, false), StandBy, 0, true),
     ];
     for (name, phase, agent, said, role, cursors, done) in cases {

@@ -82,6 +82,9 @@ impl LeaseMessage {
         match message.r#type.as_str() {
             CLAIM => {
                 let claim = LeaseClaim::decode(data)?;
+                if claim.partition.len() > MAX_NAME {
+                    return Err(LeaseError::TooLarge("a name is too long"));
+                }
                 check(claim.sources.iter().map(|s| (&s.source, &s.name, &s.cursors)))?;
                 Ok(Self::Claim(claim))
             }
@@ -128,7 +131,7 @@ mod tests {
             cursors: (0..cursors).map(|n| (format!("siem{n}"), vec![b'1'; cursor])).collect(),
             ..SourceClaim::default()
         };
-        LeaseMessage::Claim(LeaseClaim { sources: vec![source; sources], partition_known: true })
+        LeaseMessage::Claim(LeaseClaim { sources: vec![source; sources], ..LeaseClaim::default() })
     }
 
     #[test]

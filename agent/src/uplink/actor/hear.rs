@@ -63,8 +63,11 @@ impl Uplink {
             let takes = |capability: &str| custom.capabilities.iter().any(|name| name == capability);
             self.server.takes_rates = takes(rates::CAPABILITY);
             self.server.takes_leases = takes(lease::CAPABILITY);
+            // A push may come before the answer to the greeting, which is where capabilities are told.
+            if let Some(leases) = &self.leases {
+                leases.connected(self.server.takes_leases);
+            }
         }
-        self.tell_leases();
         if ServerFlags(message.flags).has(ServerFlags::REPORT_FULL_STATE) {
             self.say_all_again(ctx);
         }

@@ -101,8 +101,6 @@ struct Server {
     capabilities: ServerCapabilities,
     takes_rates: bool,
     takes_leases: bool,
-    /// The handler of leases was told what this server takes.
-    told_leases: bool,
 }
 
 /// An open connection.
@@ -233,15 +231,6 @@ impl Uplink {
         self.reporter.set_custom_capabilities(CustomCapabilities { capabilities });
     }
 
-    /// Tells the handler of leases, once a connection, whether its controller knows leases.
-    fn tell_leases(&mut self) {
-        if let Some(leases) = &self.leases
-            && !std::mem::replace(&mut self.server.told_leases, true)
-        {
-            leases.connected(self.server.takes_leases);
-        }
-    }
-
     fn now(&self) -> Duration {
         self.clock.elapsed()
     }
@@ -349,6 +338,9 @@ impl Uplink {
     }
 
     fn hang_up(&mut self, ctx: &mut Context<Self>) {
+        if let Some(leases) = &self.leases {
+            leases.disconnected();
+        }
         if let Some(open) = self.open.take() {
             ctx.cancel_future(open.signals);
         }

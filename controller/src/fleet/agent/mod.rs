@@ -71,8 +71,6 @@ pub struct Agent {
     pub outage: Option<Box<PlannedOutage>>,
     /// It answers questions about itself.
     pub takes_inspect: bool,
-    /// It does with its sources what leases tell.
-    pub takes_leases: bool,
     /// Held by the poll that is under way.
     pub poll_turn: Arc<tokio::sync::Semaphore>,
     /// Grows with each change.
@@ -136,7 +134,6 @@ impl Agent {
             flags: Box::default(),
             outage: None,
             takes_inspect: false,
-            takes_leases: false,
             poll_turn: Arc::new(tokio::sync::Semaphore::new(1)),
             version: Version::default(),
             stored: Version::default(),
@@ -231,9 +228,7 @@ impl Agent {
         if let Some(custom) = &message.custom_capabilities
             && self.record.foreign.is_none()
         {
-            let takes = |capability: &str| custom.capabilities.iter().any(|name| name == capability);
-            self.takes_inspect = takes(inspect::CAPABILITY);
-            self.takes_leases = takes(lease::CAPABILITY);
+            self.takes_inspect = custom.capabilities.iter().any(|name| name == inspect::CAPABILITY);
             let capabilities =
                 [rates::CAPABILITY, inspect::CAPABILITY, lease::CAPABILITY].map(str::to_owned).to_vec();
             reply.custom_capabilities = Some(CustomCapabilities { capabilities });

@@ -242,7 +242,9 @@ mod tests {
             Sampled { standing_by: vec!["audit".to_owned()], ..sampled(0, AgentState::Healthy) };
         let (told, _) = baseline.observe("2026-11-23T09:59:10Z".parse().unwrap(), 10, &[standing_by]);
         assert_eq!(told, [(AgentId(uuid::Uuid::from_u128(1)), vec![])], "another agent collects");
-        assert_eq!(live(&mut baseline, "2026-11-23T09:59:20Z", 1, 0, AgentState::Healthy).len(), 1);
+        let again = sampled(0, AgentState::Healthy);
+        let (told, _) = baseline.observe("2026-11-23T09:59:20Z".parse().unwrap(), 10, &[again]);
+        assert_eq!(told[0].1.len(), 1, "it collects again");
         let (told, _) = baseline.observe("2026-11-23T09:59:30Z".parse().unwrap(), 30, &[]);
         assert_eq!(told, [(AgentId(uuid::Uuid::from_u128(1)), vec![])]);
         assert_eq!(baseline.observe("2026-11-23T09:59:40Z".parse().unwrap(), 10, &[]).0, []);

@@ -97,7 +97,7 @@ async fn take(app: &App, now: Timestamp) -> Vec<Sampled> {
         tokio::task::yield_now().await;
     }
     let mut standing_by = app.leases.standing_by();
-    for agent in sampled.iter_mut().filter(|_| !standing_by.is_empty()) {
+    for agent in &mut sampled {
         agent.standing_by = standing_by.remove(&agent.agent).unwrap_or_default();
     }
     sampled
