@@ -17,6 +17,7 @@ use crate::status::Status;
 use crate::telemetry::Telemetry;
 use crate::uplink::actor::{Uplink, UplinkSettings};
 use crate::uplink::connection::ConnectionFile;
+use crate::uplink::incarnation::IncarnationFile;
 use crate::uplink::transport::Deadlines;
 use crate::uplink::{DescribePartition, Disconnect, GetUplinkState, PolicyHandler, ReportHealth};
 use actix::prelude::*;
@@ -281,6 +282,7 @@ fn start_uplink(
     vitals.push(vital("keeper of the policy", &keeper));
     let handler: Rc<dyn PolicyHandler> = Rc::new(keeper);
     let connection = ConnectionFile::new(&env.config.state_dir);
+    let incarnations = IncarnationFile::new(&env.config.state_dir);
     let settings = UplinkSettings {
         agent: identity.agent,
         boot: Uuid::new_v4(),
@@ -294,6 +296,8 @@ fn start_uplink(
         deadlines: Deadlines::default(),
         kept: connection.load(),
         keeper: Rc::new(connection),
+        met: incarnations.load(),
+        incarnations: Rc::new(incarnations),
         restart,
     };
     let rates = {

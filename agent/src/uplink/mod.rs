@@ -14,6 +14,7 @@ pub mod connection;
 pub mod describe;
 pub mod endpoint;
 pub mod failure;
+pub mod incarnation;
 pub mod offer;
 pub mod pace;
 pub mod report;
