@@ -1,7 +1,8 @@
 //! Who may import whom, and what is pure, as the manifests and sources say it.
 //!
 //! `shared` ← `muster-ibmi` ← `agent`; `shared` ← `proto` ← `agent`, `controller`, `muster-cli`, `ibmi-sim`;
-//! `shared` ← `muster-backup` ← `controller`, `muster-cli`; everything ← `muster-tests`. Agent and controller never import each other.
+//! `shared` ← `muster-backup` ← `controller`, `muster-cli`; everything ← `muster-tests`. Agent and controller never
+//! import each other.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
