@@ -87,7 +87,6 @@ pub fn write(
         append(&next()?.name, bytes.len() as u64, &mut bytes.as_slice())?;
     }
     (content.audit)(&mut |_, mut text| append(&next()?.name, text.len() as u64, &mut text))?;
-    drop(append);
     archive.into_inner()?.finish()?.finish()?.flush()?;
     Ok(manifest)
 }
