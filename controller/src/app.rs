@@ -51,6 +51,10 @@ pub struct App {
     pub audit: AuditLog,
     /// What waits for a second person, and the settings.
     pub proposals: Proposals,
+    /// Which incarnation this is, and whether it still counts.
+    pub incarnation: crate::incarnation::Incarnations,
+    /// Backups.
+    pub backups: crate::backup::Backups,
     /// The licence.
     pub licence: crate::licence::LicenceKeeper,
     /// Who collects what, where a partition has more than one agent.

@@ -7,17 +7,20 @@
 
 pub mod app;
 pub mod audit_log;
+pub mod backup;
 pub mod config;
 pub mod event_hub;
 pub mod fleet;
 pub mod gateway;
 pub mod http;
 pub mod identity;
+pub mod incarnation;
 pub mod inspect;
 pub mod lease;
 pub mod licence;
 pub mod policy;
 pub mod proposal;
+pub mod restore;
 pub mod rollout;
 pub mod serve;
 pub mod store;

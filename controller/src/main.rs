@@ -3,9 +3,12 @@
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
+use muster_backup::{Passphrase, WORK_FACTOR};
+use muster_controller::backup::BackupConfig;
 use muster_controller::config::FirstStart;
 use muster_controller::config::{DAY, DEFAULT_CERTIFICATE_DAYS, DEFAULT_LISTEN};
 use muster_controller::identity::tls::CertificateFiles;
+use muster_controller::restore::{self, Options, Report};
 use muster_controller::{Config, reset_admin, serve};
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -34,6 +37,29 @@ enum Command {
     Serve(Serve),
     /// Give the user admin a new one-time password; the controller must be stopped.
     ResetAdmin(ResetAdmin),
+    /// Make a data folder out of a backup: a new incarnation of the controller, to which its agents come back.
+    Restore(Restore),
+}
+
+#[derive(Args)]
+struct Restore {
+    /// The backup.
+    #[arg(long, value_name = "FILE")]
+    from: PathBuf,
+    /// Folder for the controller's state; must be empty or missing.
+    #[arg(long, env = "MUSTER_DATA_DIR")]
+    data_dir: PathBuf,
+    /// File whose first line is the passphrase that the backup is encrypted to; only its owner may read it.
+    #[arg(long, value_name = "FILE")]
+    passphrase_file: PathBuf,
+    /// Export of the lost controller's audit log (`muster audit-log export`): tells what was done after the backup,
+    /// and revocations among it are done again.
+    #[arg(long, value_name = "EXPORT")]
+    audit_log: Option<PathBuf>,
+    /// Number of the new incarnation: for a backup that was restored before, one above that of the other restore
+    /// (default: one above that of the backup).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    incarnation: Option<u64>,
 }
 
 #[derive(Args)]
@@ -85,6 +111,18 @@ struct Serve {
     /// Most MiB on disk of the history of rates; a day of 10,000 busy agents takes some 350.
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     history_mb: u32,
+    /// Make backups in this folder, best on another disk or machine.
+    #[arg(long, value_name = "DIR", requires = "backup_passphrase_file")]
+    backup_dir: Option<PathBuf>,
+    /// File whose first line is the passphrase that backups are encrypted to; only its owner may read it.
+    #[arg(long, value_name = "FILE", requires = "backup_dir")]
+    backup_passphrase_file: Option<PathBuf>,
+    /// Hours between two backups.
+    #[arg(long, value_name = "HOURS", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=8_760))]
+    backup_every: u32,
+    /// Backups that are kept.
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    backup_keep: u32,
     /// Threads that serve connections.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     workers: u64,
@@ -102,6 +140,10 @@ fn main() -> ExitCode {
         Command::ResetAdmin(arguments) => {
             start_log(false);
             reset(&arguments)
+        }
+        Command::Restore(arguments) => {
+            start_log(false);
+            restore_backup(arguments)
         }
     };
     match result {
@@ -132,6 +174,79 @@ fn reset(arguments: &ResetAdmin) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn restore_backup(arguments: Restore) -> anyhow::Result<()> {
+    let options = Options {
+        passphrase: Passphrase::from_file(&arguments.passphrase_file)?,
+        from: arguments.from,
+        data_dir: arguments.data_dir,
+        audit_log: arguments.audit_log,
+        incarnation: arguments.incarnation,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be started")?;
+    let report = runtime.block_on(restore::restore(&options, jiff::Timestamp::now()))?;
+    print_report(&options, &report);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout)] // for a person
+fn print_report(options: &Options, report: &Report) {
+    let Report { manifest, renewed, chain, lost } = report;
+    println!("restored to {}: incarnation {}", options.data_dir.display(), renewed.incarnation);
+    println!("  backup taken at {} by {}", manifest.taken_at, manifest.product);
+    let counts: Vec<String> = manifest.counts.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    println!("  it held {}", counts.join(", "));
+    println!("  its audit log is {chain}");
+    println!("what is different from now on");
+    println!("  {} agents come back by themselves, without enrolling again", renewed.agents);
+    println!("  void: {} enrolment tokens, {} enrolments that waited", renewed.tokens, renewed.waiting);
+    println!(
+        "  void: {} sessions and {} API tokens; sign in with the passwords of the backup",
+        renewed.sessions, renewed.api_tokens
+    );
+    println!(
+        "  policies go on at revision {}; the last one in the backup is {}",
+        renewed.revisions_from + 1,
+        renewed.last_revision
+    );
+    for agent in &renewed.shut_out {
+        println!("  agent {agent} was shut out after the backup, and stays out");
+    }
+    println!("what to do");
+    println!(
+        "  start it: muster-controller serve --data-dir {} …, under an address that the agents know",
+        options.data_dir.display()
+    );
+    println!("  shut the old controller down for good; if it comes back, agents refuse it");
+    for rollout in &renewed.paused {
+        println!("  rollout {rollout} was under way and is paused: look at it, then resume or abort it");
+    }
+    match lost {
+        None => println!(
+            "  do again what was done after {}; with --audit-log EXPORT it is listed here, and revocations are done again",
+            manifest.taken_at
+        ),
+        Some(lost) if lost.redo.is_empty() => {
+            println!(
+                "  nothing was done after the backup that has to be done again ({} entries)",
+                lost.entries
+            );
+        }
+        Some(lost) => {
+            println!(
+                "  do again what was done after the backup ({} entries of the audit log):",
+                lost.entries
+            );
+            for line in &lost.redo {
+                println!("    {line}");
+            }
+        }
+    }
+    println!("  see `muster backup restored` for what agents tell when they come back");
+}
+
 #[allow(clippy::print_stdout)] // for a person or a pipe
 fn print_password(password: &str) {
     println!("{password}");
@@ -143,8 +258,19 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("the runtime could not be started")?;
+    let backup = match arguments.backup_dir.zip(arguments.backup_passphrase_file) {
+        Some((folder, file)) => Some(BackupConfig {
+            folder,
+            passphrase: Passphrase::from_file(&file)?,
+            every_hours: arguments.backup_every,
+            keep: usize::try_from(arguments.backup_keep)?,
+            work_factor: WORK_FACTOR,
+        }),
+        None => None,
+    };
     runtime.block_on(async move {
         let config = Config {
+            backup,
             listen: arguments.listen,
             names: arguments.names,
             tls_files: arguments

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::audit_log::{AuditError, AuditLog, Outgoing};
+use crate::backup::{self, Backups};
 use crate::config::{Config, FirstStart};
 use crate::event_hub::{self, EventHub};
 use crate::fleet::history::{History, record_each_span};
@@ -16,10 +17,12 @@ use crate::identity::life;
 use crate::identity::pending::Pending;
 use crate::identity::secret;
 use crate::identity::tls::{AgentVerifier, ServerCertificate, TlsError};
+use crate::incarnation::{IncarnationError, Incarnations};
 use crate::lease::{self, Leases};
 use crate::licence::{self, LicenceKeeper};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
+use crate::restore::{self, Unfinished};
 use crate::rollout::{self, Rollouts};
 use crate::store::{Batch, SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
@@ -60,6 +63,12 @@ pub enum ServeError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The incarnation.
+    #[error(transparent)]
+    Incarnation(#[from] IncarnationError),
+    /// A restore that did not end.
+    #[error(transparent)]
+    Unfinished(#[from] Unfinished),
     /// The store.
     #[error("the store in the data folder failed; is another controller using this data folder?")]
     Store(#[from] StoreError),
@@ -91,6 +100,7 @@ pub struct Running {
     rollouts: JoinHandle<()>,
     leases: JoinHandle<()>,
     licence: JoinHandle<()>,
+    backups: JoinHandle<()>,
 }
 
 impl Running {
@@ -112,6 +122,7 @@ impl Running {
         self.rollouts.abort();
         self.leases.abort();
         self.licence.abort();
+        self.backups.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         // While the threads live: their tasks are the sessions.
         self.app.links.close();
@@ -137,6 +148,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let now = Timestamp::now();
     file::private_folder(&config.data_dir)?;
+    restore::look(&config.data_dir)?;
     let listener = TcpListener::bind(config.listen)
         .map_err(|source| ServeError::Listen { address: config.listen, source })?;
     // The standard library asks for 128, which a fleet that returns overruns; then each lost attempt costs
@@ -149,6 +161,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let store: SharedStore = Arc::new(SledStore::open(&config.data_dir.join("store"))?);
     let app = Arc::new(assemble(config, addr, store, now)?);
     app.audit.drain().await;
+    app.incarnation.keep(&*app.store).await?;
     let mut old = Batch::new();
     life::forget_old_blocks(&*app.store, &mut old, now)?;
     app.store.apply(old).await?;
@@ -168,6 +181,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let licence = tokio::spawn(licence::watch(Arc::clone(&app)));
     let rollouts = tokio::spawn(rollout::driver::run(Arc::clone(&app)));
     let leases = tokio::spawn(lease::driver::run(Arc::clone(&app)));
+    let backups = tokio::spawn(backup::run(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
@@ -189,6 +203,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         rollouts,
         leases,
         licence,
+        backups,
     })
 }
 
@@ -211,6 +226,8 @@ fn assemble(
     let fleet = Fleet::load(&*store, &book, &rollouts.staged())?;
     let licence = LicenceKeeper::load(Arc::clone(&store), &fleet, config.licence_pace, now)?;
     let leases = Leases::load(&*store)?;
+    let incarnation = Incarnations::load(&*store, &trust)?;
+    let backups = Backups::open(config.backup.clone(), &*store)?;
     let proposals = Proposals::new(Arc::clone(&store));
     let answers = Answers::new(Arc::clone(&store));
     let events = EventHub::default();
@@ -239,6 +256,8 @@ fn assemble(
         audit,
         answers,
         proposals,
+        incarnation,
+        backups,
         licence,
         leases,
         rollouts,

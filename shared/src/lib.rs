@@ -11,6 +11,7 @@ pub mod cursor;
 pub mod event;
 pub mod format;
 pub mod id;
+pub mod incarnation;
 pub mod licence;
 pub mod partition;
 pub mod policy;

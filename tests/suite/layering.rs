@@ -1,7 +1,8 @@
 //! Who may import whom, and what is pure, as the manifests and sources say it.
 //!
 //! `shared` ← `muster-ibmi` ← `agent`; `shared` ← `proto` ← `agent`, `controller`, `muster-cli`, `ibmi-sim`;
-//! everything ← `muster-tests`. Agent and controller never import each other.
+//! `shared` ← `muster-backup` ← `controller`, `muster-cli`; everything ← `muster-tests`. Agent and controller never
+//! import each other.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,15 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("shared/ibmi", "muster-ibmi", &["muster-shared"]),
     ("proto", "muster-proto", &["muster-shared"]),
     ("agent", "muster-agent", &["muster-shared", "muster-ibmi", "muster-proto"]),
-    ("controller", "muster-controller", &["muster-shared", "muster-proto", "muster-planner"]),
+    (
+        "controller",
+        "muster-controller",
+        &["muster-shared", "muster-proto", "muster-planner", "muster-backup"],
+    ),
+    ("controller/backup", "muster-backup", &["muster-shared"]),
     ("controller/vendor", "muster-vendor", &["muster-shared"]),
     ("controller/planner", "muster-planner", &["muster-shared", "muster-proto"]),
-    ("controller/cli", "muster-cli", &["muster-shared", "muster-proto"]),
+    ("controller/cli", "muster-cli", &["muster-shared", "muster-proto", "muster-backup"]),
     ("tests/ibmi-sim", "ibmi-sim", &["muster-proto"]),
     (
         "tests",

@@ -3,6 +3,7 @@
 mod agent_restart;
 mod api_schema;
 mod audit_source;
+mod backup;
 mod bad_input;
 mod controller_audit;
 mod crash;

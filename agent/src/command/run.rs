@@ -18,6 +18,7 @@ use crate::status::Status;
 use crate::telemetry::Telemetry;
 use crate::uplink::actor::{Uplink, UplinkSettings};
 use crate::uplink::connection::ConnectionFile;
+use crate::uplink::incarnation::IncarnationFile;
 use crate::uplink::transport::Deadlines;
 use crate::uplink::{
     DescribePartition, Disconnect, GetUplinkState, LeaseHandler, PolicyHandler, ReportHealth,
@@ -319,6 +320,7 @@ fn start_uplink(
     vitals.push(vital("keeper of the policy", &keeper));
     let handler: Rc<dyn PolicyHandler> = Rc::new(keeper);
     let connection = ConnectionFile::new(&env.config.state_dir);
+    let incarnations = IncarnationFile::new(&env.config.state_dir);
     let settings = UplinkSettings {
         agent: identity.agent,
         boot: Uuid::new_v4(),
@@ -332,6 +334,8 @@ fn start_uplink(
         deadlines: Deadlines::default(),
         kept: connection.load(),
         keeper: Rc::new(connection),
+        met: incarnations.load(),
+        incarnations: Rc::new(incarnations),
         restart,
     };
     let rates = {

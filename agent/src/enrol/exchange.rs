@@ -116,6 +116,8 @@ impl Exchange<'_> {
         loop {
             tokio::select! {
                 event = link.events.recv() => match event {
+                    // It counts from the first connection with the certificate on.
+                    Some(LinkEvent::Incarnation(_)) => continue,
                     Some(LinkEvent::Opened) => {}
                     Some(LinkEvent::Message(message)) => match hear(&message) {
                         Heard::Issued(issued) => return Answer::Issued(issued),

@@ -21,6 +21,7 @@ use crate::uplink::connection::ConnectionFile;
 use crate::uplink::describe::AgentFacts;
 use crate::uplink::endpoint::{Endpoint, EndpointError};
 use crate::uplink::failure::Failure;
+use crate::uplink::incarnation::IncarnationFile;
 use crate::uplink::tls;
 use crate::uplink::transport::proxy::Proxy;
 use crate::uplink::transport::{Deadlines, TransportKind};
@@ -196,6 +197,9 @@ pub async fn enrol(
     // Addresses that the controller before had set are not those of this enrolment.
     if let Err(error) = ConnectionFile::new(state_dir).forget() {
         warn!(%error, "connection settings of the enrolment before cannot be removed");
+    }
+    if let Err(error) = IncarnationFile::new(state_dir).forget() {
+        warn!(%error, "the incarnation of the controller before cannot be removed");
     }
     Ok(Enrolled { agent: identity.agent, fingerprint, expires: identity.expires(), controller })
 }

@@ -1,7 +1,7 @@
 //! Says to the controller where the agent stands, and lets time pass.
 
 use super::{LeaseBook, Place};
-use crate::uplink::Claim;
+use crate::uplink::ClaimLeases;
 use actix::Recipient;
 use muster_proto::session::lease::LeaseMessage;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs as long as there is an uplink: says a claim when something changed, as a renewal as often as the controller
 /// wants it, and again while something waits for a word. `place` tells which partition the agent reads.
-pub async fn run(book: Arc<LeaseBook>, place: impl Fn() -> Place, uplink: Recipient<Claim>) {
+pub async fn run(book: Arc<LeaseBook>, place: impl Fn() -> Place, uplink: Recipient<ClaimLeases>) {
     let mut said = Instant::now();
     while uplink.connected() {
         let asks = book.waits().then_some(ASK_EVERY);
@@ -28,7 +28,7 @@ pub async fn run(book: Arc<LeaseBook>, place: impl Fn() -> Place, uplink: Recipi
         let place = place();
         book.passed(&place);
         if changed || due.is_some_and(|due| Instant::now() >= due) {
-            uplink.do_send(Claim(LeaseMessage::Claim(book.claim(&place)).to_custom()));
+            uplink.do_send(ClaimLeases(LeaseMessage::Claim(book.claim(&place)).to_custom()));
             said = Instant::now();
         }
     }

@@ -140,13 +140,18 @@ impl ConnectionFile {
     }
 
     fn write(&self, kept: &Kept) -> io::Result<()> {
-        let new = self.folder.join("connection.json.new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(&serde_json::to_vec(kept)?)?;
-        file.sync_all()?;
-        fs::rename(&new, self.folder.join(FILE))?;
-        fs::File::open(&self.folder)?.sync_all()
+        write_whole(&self.folder, FILE, &serde_json::to_vec(kept)?)
     }
+}
+
+/// Writes a file of the state folder durably, wholly or not at all.
+pub(super) fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+    let new = folder.join(format!("{name}.new"));
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&new, folder.join(name))?;
+    fs::File::open(folder)?.sync_all()
 }
 
 impl KeepConnection for ConnectionFile {

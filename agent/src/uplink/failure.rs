@@ -24,6 +24,9 @@ pub enum Failure {
     /// The controller does not accept this agent.
     #[error("{0}")]
     Refused(String),
+    /// A restored controller has taken this one's place.
+    #[error("{0}")]
+    Superseded(String),
     /// The controller is overloaded and asks for patience.
     #[error("{text}")]
     Busy {
@@ -62,6 +65,7 @@ pub fn status(url: &str, code: u16, retry_after: Option<&str>, body: &[u8], now:
     let said = if said.is_empty() { format!("HTTP status {code}") } else { said };
     match code {
         401 | 403 => Failure::Refused(format!("controller at {url} refuses this agent: {said}")),
+        410 => Failure::Superseded(format!("controller at {url} is not in charge any more: {said}")),
         429 | 503 => Failure::Busy {
             retry_after: retry_after.and_then(|value| parse_retry_after(value, now)),
             text: format!("controller at {url} is busy: {said}"),
@@ -238,6 +242,9 @@ mod tests {
         let problem = br#"{"type":"about:blank","title":"unauthorised","detail":"agent was revoked"}"#;
         assert!(
             matches!(status(URL, 401, None, problem, now()), Failure::Refused(text) if text.contains("agent was revoked"))
+        );
+        assert!(
+            matches!(status(URL, 410, None, problem, now()), Failure::Superseded(text) if text.contains("not in charge"))
         );
         let busy = |retry: Option<&str>| match status(URL, 503, retry, b"", now()) {
             Failure::Busy { retry_after, .. } => retry_after,

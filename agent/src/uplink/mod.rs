@@ -14,6 +14,7 @@ pub mod connection;
 pub mod describe;
 pub mod endpoint;
 pub mod failure;
+pub mod incarnation;
 pub mod offer;
 pub mod pace;
 pub mod report;
@@ -77,7 +78,7 @@ pub struct Say(pub CustomMessage);
 /// a later one replaces an earlier one.
 #[derive(Debug, Clone, PartialEq, actix::Message)]
 #[rtype(result = "()")]
-pub struct Claim(pub CustomMessage);
+pub struct ClaimLeases(pub CustomMessage);
 
 /// Learns from the controller which sources this agent collects.
 pub trait LeaseHandler {

@@ -133,6 +133,7 @@ impl State {
                     | Failure::Untrusted(_)
                     | Failure::Protocol(_)
                     | Failure::TooLarge(_)
+                    | Failure::Superseded(_)
                         if stable =>
                     {
                         let until = around.now + RECONNECT_WITHIN.mul_f64(around.jitter);
@@ -141,7 +142,8 @@ impl State {
                     Failure::Unreachable(_)
                     | Failure::Untrusted(_)
                     | Failure::Protocol(_)
-                    | Failure::TooLarge(_) => {
+                    | Failure::TooLarge(_)
+                    | Failure::Superseded(_) => {
                         let round = attempt / count(around.urls);
                         back_off(
                             url,
@@ -196,6 +198,7 @@ fn lost(url: usize, attempt: u32, failure: Failure, around: Surroundings) -> (St
         | Failure::Untrusted(_)
         | Failure::Protocol(_)
         | Failure::TooLarge(_)
+        | Failure::Superseded(_)
         | Failure::Refused(_)
             if !round_over =>
         {
@@ -205,6 +208,7 @@ fn lost(url: usize, attempt: u32, failure: Failure, around: Surroundings) -> (St
         | Failure::Untrusted(_)
         | Failure::Protocol(_)
         | Failure::TooLarge(_)
+        | Failure::Superseded(_)
         | Failure::Refused(_)
         | Failure::Busy { .. } => {
             let round = (failed / count(around.urls)).saturating_sub(1);
@@ -233,9 +237,11 @@ pub fn wait(failure: &Failure, round: u32, jitter: f64) -> Duration {
     let grown = FIRST_WAIT.as_secs_f64() * GROWTH.powi(i32::try_from(round.min(64)).unwrap_or(64));
     let own = grown.min(LONGEST_WAIT.as_secs_f64());
     match failure {
-        Failure::Unreachable(_) | Failure::Untrusted(_) | Failure::Protocol(_) | Failure::TooLarge(_) => {
-            share(own, jitter)
-        }
+        Failure::Unreachable(_)
+        | Failure::Untrusted(_)
+        | Failure::Protocol(_)
+        | Failure::TooLarge(_)
+        | Failure::Superseded(_) => share(own, jitter),
         Failure::Refused(_) => share(own.max(REFUSED_WAIT.as_secs_f64()), jitter),
         Failure::Busy { retry_after, .. } => match retry_after {
             Some(asked) => share(own, jitter).max(asked.mul_f64(1.0 + jitter / 2.0)),
@@ -266,6 +272,10 @@ mod tests {
 
     fn refused() -> Failure {
         Failure::Refused("who are you".to_owned())
+    }
+
+    fn superseded() -> Failure {
+        Failure::Superseded("old".to_owned())
     }
 
     fn busy(retry_after: Option<Duration>) -> Failure {
@@ -309,6 +319,18 @@ mod tests {
                 Greeting { url: 0, attempt: 0 },
                 Event::Lost(refused()),
                 (Connecting { url: 1, attempt: 1 }, Step::Connect(1)),
+            ),
+            (
+                "replaced by a restored one, which the next URL may be",
+                Connecting { url: 0, attempt: 0 },
+                Event::Lost(superseded()),
+                (Connecting { url: 1, attempt: 1 }, Step::Connect(1)),
+            ),
+            (
+                "only old controllers: asked again soon, for the restored one may be about to start",
+                Connecting { url: 1, attempt: 1 },
+                Event::Lost(superseded()),
+                waiting(0, 2, ms(100_500), superseded()),
             ),
             (
                 "round over",

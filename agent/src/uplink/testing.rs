@@ -5,7 +5,7 @@ use super::tls::provider;
 use super::transport::TransportKind;
 use crate::enrol::{Identity, KeyRing};
 use futures_util::{SinkExt as _, StreamExt as _};
-use muster_proto::opamp::{AgentToServer, ServerToAgent, frame};
+use muster_proto::opamp::{AgentToServer, INCARNATION_HEADER, ServerToAgent, frame};
 use muster_shared::id::AgentId;
 use prost::Message as _;
 use rcgen::{
@@ -136,6 +136,8 @@ pub(crate) enum Answer {
 pub(crate) struct Arrival {
     pub(crate) message: AgentToServer,
     pub(crate) bearer: Option<String>,
+    /// The incarnation that the agent says it has met.
+    pub(crate) incarnation: Option<String>,
     /// It came compressed.
     pub(crate) gzip: bool,
     answers: mpsc::Sender<Answer>,
@@ -178,6 +180,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     seen: mpsc::Receiver<Seen>,
     refusal: Arc<Mutex<Refusal>>,
+    incarnation: Arc<Mutex<Option<String>>>,
     drop_all: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -196,6 +199,8 @@ impl Server {
         let (report, seen) = mpsc::channel(16);
         let refusal = Arc::new(Mutex::new(None));
         let shared = Arc::clone(&refusal);
+        let incarnation: Arc<Mutex<Option<String>>> = Arc::default();
+        let shown = Arc::clone(&incarnation);
         let drop_all: Arc<Notify> = Arc::default();
         let dropping = Arc::clone(&drop_all);
         let task = tokio::spawn(async move {
@@ -212,11 +217,12 @@ impl Server {
                     }
                 };
                 let (tls, report, refusal) = (tls.clone(), report.clone(), Arc::clone(&shared));
+                let shown = Arc::clone(&shown);
                 connections.spawn(async move {
                     match tls.accept(socket).into_fallible().await {
                         Ok(stream) => match kind {
-                            TransportKind::Websocket => websocket(stream, &report, &refusal).await,
-                            TransportKind::Http => http_requests(stream, &report, &refusal).await,
+                            TransportKind::Websocket => websocket(stream, &report, &refusal, &shown).await,
+                            TransportKind::Http => http_requests(stream, &report, &refusal, &shown).await,
                         },
                         Err((_, socket)) => linger(socket).await,
                     }
@@ -224,7 +230,7 @@ impl Server {
                 });
             }
         });
-        Self { url, seen, refusal, drop_all, task }
+        Self { url, seen, refusal, incarnation, drop_all, task }
     }
 
     /// Drops all connections without a word.
@@ -240,6 +246,11 @@ impl Server {
 
     pub(crate) fn refuse(&self, refusal: Refusal) {
         *self.refusal.lock().unwrap() = refusal;
+    }
+
+    /// Shows this incarnation with every answer from now on.
+    pub(crate) fn show_incarnation(&self, claim: &muster_shared::incarnation::Claim) {
+        *self.incarnation.lock().unwrap() = Some(claim.to_string());
     }
 
     pub(crate) async fn next(&mut self) -> Seen {
@@ -267,11 +278,22 @@ async fn linger(mut socket: TcpStream) {
     while matches!(socket.read(&mut sink).await, Ok(read) if read > 0) {}
 }
 
-async fn websocket(stream: TlsStream<TcpStream>, report: &mpsc::Sender<Seen>, refusal: &Mutex<Refusal>) {
-    let mut bearer = None;
+async fn websocket(
+    stream: TlsStream<TcpStream>,
+    report: &mpsc::Sender<Seen>,
+    refusal: &Mutex<Refusal>,
+    shown: &Mutex<Option<String>>,
+) {
+    let (mut bearer, mut incarnation) = (None, None);
+    let shown = shown.lock().unwrap().clone();
     let refusal = *refusal.lock().unwrap();
     #[allow(clippy::result_large_err)]
-    let callback = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
+    let callback = |request: &Request, mut response: Response| -> Result<Response, ErrorResponse> {
+        let met = request.headers().get(INCARNATION_HEADER);
+        incarnation = met.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        if let Some(shown) = &shown {
+            response.headers_mut().insert(INCARNATION_HEADER, shown.parse().unwrap());
+        }
         let value = request.headers().get(http::header::AUTHORIZATION);
         bearer = value.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let Some((status, retry_after, body)) = refusal else { return Ok(response) };
@@ -289,8 +311,13 @@ async fn websocket(stream: TlsStream<TcpStream>, report: &mpsc::Sender<Seen>, re
                 Some(Ok(Message::Binary(bytes))) => {
                     let message = frame::decode(&bytes, frame::MAX_MESSAGE_BYTES).unwrap();
                     assert_eq!(bytes.first(), Some(&0), "trap 1: the header byte is sent");
-                    let arrival =
-                        Arrival { message, bearer: bearer.clone(), gzip: false, answers: answers.clone() };
+                    let arrival = Arrival {
+                        message,
+                        bearer: bearer.clone(),
+                        incarnation: incarnation.clone(),
+                        gzip: false,
+                        answers: answers.clone(),
+                    };
                     if report.send(Seen::Message(Box::new(arrival))).await.is_err() {
                         return;
                     }
@@ -325,6 +352,7 @@ async fn http_requests(
     mut stream: TlsStream<TcpStream>,
     report: &mpsc::Sender<Seen>,
     refusal: &Mutex<Refusal>,
+    shown: &Mutex<Option<String>>,
 ) {
     let mut input = Vec::new();
     while let Some((head, body)) = request(&mut stream, &mut input).await {
@@ -342,7 +370,8 @@ async fn http_requests(
                 let uid = uuid::Uuid::from_slice(&message.instance_uid).unwrap().to_string();
                 assert_eq!(field(&head, "opamp-instance-uid"), Some(uid));
                 let (answers, mut to_send) = mpsc::channel(1);
-                let arrival = Arrival { message, bearer: field(&head, "authorization"), gzip, answers };
+                let (bearer, incarnation) = (field(&head, "authorization"), field(&head, INCARNATION_HEADER));
+                let arrival = Arrival { message, bearer, incarnation, gzip, answers };
                 if report.send(Seen::Message(Box::new(arrival))).await.is_err() {
                     return;
                 }
@@ -361,6 +390,9 @@ async fn http_requests(
         let mut head = format!("HTTP/1.1 {status} X\r\n{encoding}Content-Length: {}\r\n", out.len());
         if let Some(retry_after) = retry_after {
             head.push_str(&format!("Retry-After: {retry_after}\r\n"));
+        }
+        if let Some(shown) = &*shown.lock().unwrap() {
+            head.push_str(&format!("{INCARNATION_HEADER}: {shown}\r\n"));
         }
         let all = [head.as_bytes(), b"\r\n", &out].concat();
         if stream.write_all(&all).await.is_err() || stream.flush().await.is_err() {

@@ -4,6 +4,7 @@ use crate::admin_args::{
     ApiTokenCommand, AuditLogCommand, LeaseCommand, LicenceCommand, ProposalsCommand, SessionsCommand,
     SettingsCommand, UsersCommand,
 };
+use crate::backup_args::BackupCommand;
 use crate::rollout_args::RolloutCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -17,7 +18,7 @@ Exit codes:
   1  it failed for another reason than those below
   2  the command line is wrong
   3  the agent, policy, revision or token does not exist
-  4  refused by the controller, or a policy or audit log is not valid; nothing was changed
+  4  refused by the controller, or a policy, audit log or backup is not valid; nothing was changed
   5  the controller cannot be reached or is not trusted, or the login is missing or over
   6  nothing was done because of --dry-run, and without it something would change
   7  nothing was done yet: a second person must approve it (muster proposals)
@@ -96,6 +97,9 @@ pub enum Command {
     /// The licence: where it stands, what happens next and when
     #[command(subcommand)]
     Licence(LicenceCommand),
+    /// Backups of the controller: make, list, fetch, verify; and what a restore left to do
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Rollouts: policies that reach the partitions wave by wave
     #[command(subcommand)]
     Rollout(RolloutCommand),

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// Port of a controller where the URL names none.
 pub(crate) const DEFAULT_PORT: u16 = 4320;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// The longest request is publishing a policy for a large fleet.
+/// The longest requests are publishing a policy for a large fleet and making a backup.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The whole audit log of years.
 const LONG_PATIENCE: Duration = Duration::from_secs(3_600);
@@ -357,6 +357,31 @@ impl Client {
             }
         }
         if rest.is_empty() { Ok(()) } else { Err(self.odd("its answer ended in the middle of a line")) }
+    }
+
+    /// `GET` of a file, each part of it given to `each` as it comes; tells its size.
+    pub(crate) async fn download(
+        &self,
+        path: &[&str],
+        mut each: impl FnMut(&[u8]) -> Result<(), CliError>,
+    ) -> Result<u64, CliError> {
+        let request = self.request(Method::GET, path, &[]).timeout(LONG_PATIENCE);
+        let mut response = request.send().await.map_err(|e| self.failed(&e))?;
+        self.notice.hear(&response);
+        let (status, wanted) = (response.status(), response.content_length());
+        if !status.is_success() {
+            let body = self.body(response).await?;
+            return Err(self.refused(status, &body));
+        }
+        let mut bytes = 0;
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.failed(&e))? {
+            bytes += chunk.len() as u64;
+            each(&chunk)?;
+        }
+        match wanted {
+            Some(wanted) if wanted != bytes => Err(self.odd("the file ended before its end")),
+            Some(_) | None => Ok(bytes),
+        }
     }
 
     /// `DELETE`, answered without content.

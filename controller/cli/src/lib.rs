@@ -14,6 +14,7 @@
 
 pub mod admin_args;
 pub mod args;
+pub mod backup_args;
 mod client;
 mod command;
 pub mod error;
@@ -27,6 +28,7 @@ use args::Cli;
 use clap::Parser;
 use clap::error::ErrorKind;
 use error::{CliError, Exit};
+use muster_proto::api::CONTROLLER_NOTICE;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -83,8 +85,9 @@ where
         command::Context { environment, style, out, err, profile: cli.profile, notice: notice.clone() };
     let result = runtime.block_on(command::dispatch(cli.command, &mut context));
     if let Some(text) = notice.take() {
+        let topic = if text.starts_with(CONTROLLER_NOTICE) { "" } else { "licence: " };
         // As below.
-        let _ = writeln!(context.err, "licence: {}", output::clean(&text));
+        let _ = writeln!(context.err, "{topic}{}", output::clean(&text));
     }
     match result {
         Ok(()) => Exit::Ok,

@@ -13,11 +13,12 @@ pub use search::Search;
 
 use crate::event_hub::EventHub;
 use crate::identity::file::{FileError, failed};
-use crate::store::{self, Batch, Condition, SharedStore, StoreError};
+use crate::store::{self, Batch, Condition, Pair, SharedStore, StoreError};
 use jiff::Timestamp;
 use muster_proto::api::{AgentAuditPage, AuditEntry};
 use muster_shared::id::AgentId;
-use segment::{Line, Reader, SEGMENT_BYTES, Segments};
+pub(crate) use segment::SEGMENT_BYTES;
+use segment::{Line, Reader, Segments};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::VecDeque;
@@ -26,9 +27,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Prefix of the keys of entries that are not in the file yet.
-const OUTBOX: &str = "audit/";
+pub(crate) const OUTBOX: &str = "audit/";
 /// Key of how far the log was.
-const HEAD: &str = "audit-head";
+pub(crate) const HEAD: &str = "audit-head";
 /// Ids remembered for telling entries that are in the file already: more than can be in the outbox when the
 /// program dies, for it is emptied after every action.
 const RECENT: usize = 1_000;
@@ -113,9 +114,9 @@ fn small(value: &impl Serialize) -> Option<Value> {
 
 /// How far the log was when the store last knew.
 #[derive(Serialize, Deserialize)]
-struct Head {
-    sequence: u64,
-    hash: String,
+pub(crate) struct Head {
+    pub(crate) sequence: u64,
+    pub(crate) hash: String,
 }
 
 /// Why the log could not be read or written.
@@ -253,6 +254,36 @@ impl AuditLog {
             sequence = this;
         }
         Ok((sequence > after).then_some((text, sequence)))
+    }
+
+    /// Where the log ended when these pairs of the store were written.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn stored_head(pairs: &[Pair]) -> Result<u64, StoreError> {
+        match pairs.iter().find(|(key, _)| key == HEAD) {
+            Some((key, value)) => Ok(store::decode::<Head>(key, value)?.sequence),
+            None => Ok(0),
+        }
+    }
+
+    /// Gives the whole log up to and including `until` to `each`, a segment at a time, with the sequence of the
+    /// first entry of each. Blocks on the disk.
+    ///
+    /// # Errors
+    /// If a segment cannot be read, or `each` fails.
+    pub fn each_segment(
+        &self,
+        until: u64,
+        each: &mut dyn FnMut(u64, &[u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<()> {
+        let first = self.reader().first();
+        let mut after = 0;
+        while let Some((text, last)) = self.export(after, until).map_err(std::io::Error::other)? {
+            each((after + 1).max(first), &text)?;
+            after = last;
+        }
+        Ok(())
     }
 
     /// At most `limit` lines after the sequence `after`, and where the log ends; fewer when they are long. Blocks

@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A segment is closed when it is larger than this.
-pub(super) const SEGMENT_BYTES: u64 = 1024 * 1024;
+pub(crate) const SEGMENT_BYTES: u64 = 1024 * 1024;
 /// Longest line that is read.
 const MAX_LINE: u64 = 256 * 1024;
 

@@ -1,5 +1,6 @@
 //! What the controller is told at its start, checked.
 
+use crate::backup::BackupConfig;
 use crate::gateway::overload::Limits;
 use crate::identity::tls::CertificateFiles;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub struct Config {
     pub history_span: Duration,
     /// Days of the licence that pass in one day; 1 but for tests.
     pub licence_pace: u32,
+    /// How backups are made; none if it makes none.
+    pub backup: Option<BackupConfig>,
     /// Open files that the process may have.
     pub open_files: u64,
     /// How many agents may want what costs much at the same time.
@@ -93,6 +96,7 @@ impl Config {
             history_bytes: DEFAULT_HISTORY_BYTES,
             history_span: Duration::from_secs(60),
             licence_pace: 1,
+            backup: None,
             open_files: u64::MAX,
             limits: Limits::default(),
         }

@@ -9,6 +9,7 @@ use crate::http::error::ApiError;
 use crate::identity::foreign::{self, ForeignRefusal};
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::token::{TokenRecord, TokenRefusal};
+use crate::incarnation::lost;
 use crate::store::{self, Batch, Condition};
 use jiff::{SignedDuration, Timestamp};
 use muster_proto::session::token::PREFIX;
@@ -120,7 +121,11 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
         not_revoked(id, life, ENROL_ANEW)?;
     }
     match present.map(|(standing, _)| standing) {
+        None if lost::note_unknown(app, peer).await? => {
+            return Err(refused("is of after the backup from which this controller was restored"));
+        }
         None => return Err(refused("was revoked: the agent was removed from this controller")),
+        Some(Standing::Unknown) if lost::take_over(app, peer).await? => {}
         Some(Standing::Unknown) => {
             return Err(refused(
                 "was replaced by a newer one; if this is a copy of its state folder, delete it",

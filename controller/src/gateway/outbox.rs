@@ -24,6 +24,8 @@ pub enum Farewell {
     Removed,
     /// The agent was revoked.
     Revoked,
+    /// A restored controller has taken this one's place.
+    Superseded,
     /// The controller stops.
     Shutdown,
 }

@@ -9,7 +9,7 @@ use super::foreign::{self, By};
 use super::process::{
     Channel, Verdict, lease_order, persist_last_seen, process, restart_command, says_nothing, warning,
 };
-use super::websocket::endpoint;
+use super::websocket::{endpoint, heard, met};
 use super::{MAX_AGENT_MESSAGE_BYTES, claim::Claim};
 use crate::app::App;
 use crate::fleet::link::Link;
@@ -23,7 +23,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
 use muster_proto::opamp::server_error_response::Details;
-use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, ServerToAgent};
+use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, INCARNATION_HEADER, ServerToAgent};
 use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
 
@@ -51,6 +51,7 @@ pub async fn poll(
         detached(async move { admit(&app, &connection, authorization.as_deref(), Timestamp::now()).await })
             .await?
     };
+    heard(&app, &admission, connection.address.ip(), met(request.head())).await?;
     let turn = match &admission {
         Admission::Agent { id }
         | Admission::Renewing { id, .. }
@@ -70,6 +71,7 @@ pub async fn poll(
     let stream = Decompress::from_headers(payload.into_inner(), request.headers());
     let body = body::read(&app.bodies, stream, BODY_DEADLINE).await?;
     let endpoint = endpoint(&app, request.head(), "https");
+    let incarnation = app.incarnation.header();
     detached(async move {
         let _turn = turn;
         let mut message = read_message(&body)?;
@@ -83,7 +85,10 @@ pub async fn poll(
         answer(&app, &channel, settled, &mut message).await
     })
     .await
-    .map(|bytes| HttpResponse::Ok().content_type(CONTENT_TYPE).body(bytes))
+    .map(|bytes| {
+        let mut response = HttpResponse::Ok();
+        response.content_type(CONTENT_TYPE).insert_header((INCARNATION_HEADER, incarnation)).body(bytes)
+    })
 }
 
 fn read_message(body: &Bytes) -> Result<AgentToServer, ApiError> {

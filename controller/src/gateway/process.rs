@@ -234,6 +234,9 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
         hear_custom(app, channel, id, epoch, custom);
     }
     let effective = shown_config(channel, message);
+    if let Some(text) = &effective {
+        Box::pin(crate::incarnation::lost::note_running(app, id, text)).await;
+    }
     // While thousands wait for one flush, nothing is kept that was taken already.
     (message.agent_description, message.health, message.effective_config) = (None, None, None);
     if let Err(error) = persist(app, id, changed, effective).await {

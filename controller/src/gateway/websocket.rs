@@ -18,6 +18,7 @@ use crate::http::detached;
 use crate::http::error::ApiError;
 use crate::identity::enrol::pace_offer;
 use crate::identity::peer::ConnectionInfo;
+use crate::incarnation;
 use actix_codec::{Framed, FramedParts};
 use actix_http::body::{BodySize, BoxBody, MessageBody as _};
 use actix_http::ws::{CloseCode, HandshakeError, handshake_response, verify_handshake};
@@ -30,10 +31,12 @@ use bytes::{Bytes, BytesMut};
 use futures_util::SinkExt as _;
 use jiff::Timestamp;
 use muster_proto::opamp::frame::{self, FrameError, MAX_MESSAGE_BYTES};
-use muster_proto::opamp::{AgentToServer, DEFAULT_HEARTBEAT_SECONDS, PATH, ServerToAgent};
+use muster_proto::opamp::{
+    AgentToServer, DEFAULT_HEARTBEAT_SECONDS, INCARNATION_HEADER, PATH, ServerToAgent,
+};
 use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -65,6 +68,27 @@ pub async fn no_upgrade(app: web::Data<App>, request: HttpRequest) -> Result<Htt
 
 fn authorization(head: &RequestHead) -> Option<String> {
     head.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok()).map(str::to_owned)
+}
+
+/// The highest incarnation of the controller that an agent says it has met.
+pub(crate) fn met(head: &RequestHead) -> Option<String> {
+    head.headers().get(INCARNATION_HEADER).and_then(|h| h.to_str().ok()).map(str::to_owned)
+}
+
+/// Whether this controller is still the one for the agent.
+pub(crate) async fn heard(
+    app: &web::Data<App>,
+    admission: &Admission,
+    from: IpAddr,
+    met: Option<String>,
+) -> Result<(), ApiError> {
+    let agent = match admission {
+        Admission::Agent { id } | Admission::Renewing { id, .. } => Some(*id),
+        Admission::Foreign { agent, .. } => *agent,
+        Admission::Enrolling { .. } => None,
+    };
+    let app = app.clone();
+    detached(async move { incarnation::hear(&app, agent, from, met.as_deref()).await }).await
 }
 
 /// Who asks, by certificate or token.
@@ -105,6 +129,8 @@ struct Asked {
     authorization: Option<String>,
     endpoint: String,
     connection: Option<ConnectionInfo>,
+    /// The highest incarnation of the controller that the agent has met.
+    met: Option<String>,
     /// The answer if it is let in.
     upgrade: Result<Response<()>, HandshakeError>,
 }
@@ -117,7 +143,12 @@ impl Asked {
             authorization: authorization(head),
             endpoint: endpoint(app, head, "wss"),
             connection: request.conn_data::<ConnectionInfo>().cloned(),
-            upgrade: verify_handshake(head).map(|()| handshake_response(head).finish().drop_body()),
+            met: met(head),
+            upgrade: verify_handshake(head).map(|()| {
+                let mut response = handshake_response(head);
+                response.insert_header((INCARNATION_HEADER, app.incarnation.header()));
+                response.finish().drop_body()
+            }),
         }
     }
 }
@@ -164,7 +195,7 @@ struct Admitted {
 
 /// Everything that is decided before the upgrade.
 async fn prepare(app: &web::Data<App>, asked: Asked) -> Result<Admitted, ApiError> {
-    let Asked { path, authorization, endpoint, connection, upgrade } = asked;
+    let Asked { path, authorization, endpoint, connection, met, upgrade } = asked;
     if path != PATH {
         return Err(ApiError::not_found(format!("WebSockets are taken at {PATH} only")));
     }
@@ -178,6 +209,7 @@ async fn prepare(app: &web::Data<App>, asked: Asked) -> Result<Admitted, ApiErro
         return Err(ApiError::unavailable("the controller has as many connections as it can hold", 10));
     }
     let admission = admission(app, authorization, &connection).await?;
+    heard(app, &admission, address.ip(), met).await?;
     // Only what can be upgraded claims the identity.
     let upgrade = upgrade.map_err(|error| ApiError::not_an_upgrade(&error))?;
     // A place is held until the first report is answered; who enrols has one while its request is worked on.
@@ -498,6 +530,9 @@ impl Connection {
             Some(Farewell::Revoked) => {
                 self.tell_revocation().await?;
                 Err(End::Close(CloseCode::Policy, "the agent was revoked"))
+            }
+            Some(Farewell::Superseded) => {
+                Err(End::Close(CloseCode::Away, "a restored controller has taken this one's place"))
             }
             Some(Farewell::Shutdown) => Err(End::Close(CloseCode::Away, "the controller is shutting down")),
         }

@@ -5,9 +5,11 @@
 use super::error::ApiError;
 use crate::app::App;
 use crate::gateway::admission::{Admission, admit};
-use actix_web::{HttpRequest, web};
+use crate::gateway::websocket::{heard, met};
+use actix_web::{HttpRequest, Responder, web};
 use jiff::Timestamp;
-use muster_proto::api::{AgentAuditPage, AgentAuditQuery};
+use muster_proto::api::AgentAuditQuery;
+use muster_proto::opamp::INCARNATION_HEADER;
 use muster_shared::policy::model::SourceSpec;
 
 /// Lines of an answer unless asked otherwise.
@@ -23,7 +25,7 @@ async fn following(
     app: web::Data<App>,
     request: HttpRequest,
     query: web::Query<AgentAuditQuery>,
-) -> Result<web::Json<AgentAuditPage>, ApiError> {
+) -> Result<impl Responder, ApiError> {
     let limit = query.limit.unwrap_or(DEFAULT);
     if limit > MOST {
         return Err(ApiError::bad_request("limit", format!("limit must be 0 to {MOST}")));
@@ -32,17 +34,19 @@ async fn following(
     let (log, after) = (app.audit.clone(), query.after);
     let read = tokio::task::spawn_blocking(move || log.following(after, limit as usize)).await;
     let page = read.map_err(|e| ApiError::internal("the audit log could not be read", &e))??;
-    Ok(web::Json(page))
+    Ok(web::Json(page).customize().insert_header((INCARNATION_HEADER, app.incarnation.header())))
 }
 
 /// Only an agent that is to send the log may read it.
 async fn allowed(app: &web::Data<App>, request: &HttpRequest) -> Result<(), ApiError> {
     let connection = super::connection(request)?;
+    let (from, met) = (connection.address.ip(), met(request.head()));
     let admission = {
         let app = app.clone();
         // Noting the first use of a certificate is finished whatever becomes of the request.
         super::detached(async move { admit(&app, &connection, None, Timestamp::now()).await }).await?
     };
+    heard(app, &admission, from, met).await?;
     let Admission::Agent { id } = admission else {
         return Err(ApiError::unauthorised(
             "certificate-expired",

@@ -64,6 +64,11 @@ impl ApiError {
         Self::new(code, "Conflict", StatusCode::CONFLICT, detail)
     }
 
+    /// 410: another one does this now.
+    pub fn gone(code: &str, detail: impl Into<String>) -> Self {
+        Self::new(code, "Gone", StatusCode::GONE, detail)
+    }
+
     /// 412: somebody else was faster.
     pub fn precondition_failed(detail: impl Into<String>) -> Self {
         Self::new("changed-meanwhile", "Changed meanwhile", StatusCode::PRECONDITION_FAILED, detail)

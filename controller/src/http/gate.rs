@@ -13,7 +13,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web;
-use muster_proto::api::NOTICE_HEADER;
+use muster_proto::api::{CONTROLLER_NOTICE, NOTICE_HEADER};
 
 /// Lets a request through to its handler, or answers why not.
 ///
@@ -44,6 +44,9 @@ pub(super) async fn gate(
         note_refusal(&request, route, &caller).await?;
         return Err(error.into());
     }
+    if let Some(app) = request.app_data::<web::Data<App>>() {
+        still_in_charge(app, route)?;
+    }
     let user = caller.session.user.clone();
     request.extensions_mut().insert(caller);
     let notice = request.app_data::<web::Data<App>>().and_then(|app| notice(app));
@@ -58,12 +61,25 @@ pub(super) async fn gate(
     Ok(response)
 }
 
-/// What everybody who works with the controller has to know: that the licence needs care.
+/// A change at a controller that a restored one has replaced would be lost.
+fn still_in_charge(app: &App, route: &Route) -> Result<(), ApiError> {
+    /// What changes nothing but the own session.
+    const FINE: &str = "/api/v1/logout";
+    match app.incarnation.superseded() {
+        Some(superseded) if route.method != "GET" && route.pattern != FINE => {
+            Err(ApiError::conflict("superseded", superseded.says()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// What everybody who works with the controller has to know: that it was replaced, or that the licence needs care.
 fn notice(app: &App) -> Option<HeaderValue> {
-    let state = app.licence.state();
+    let superseded = app.incarnation.superseded().map(|s| format!("{CONTROLLER_NOTICE}{}", s.says()));
+    let text = superseded.or_else(|| app.licence.state().warnings.first().cloned())?;
     // A header holds ASCII only, and one line.
     let plain = |c: char| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' };
-    let text: String = state.warnings.first()?.chars().map(plain).collect();
+    let text: String = text.chars().map(plain).collect();
     HeaderValue::from_str(&text).ok()
 }
 

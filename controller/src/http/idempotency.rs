@@ -25,7 +25,8 @@ use std::sync::{Mutex, PoisonError};
 pub(super) const HEADER: &str = "idempotency-key";
 /// Says that an answer is that of the first time.
 const REPLAYED: &str = "idempotency-replayed";
-const PREFIX: &str = "idempotency/";
+/// Prefix of the keys of answers.
+pub(crate) const PREFIX: &str = "idempotency/";
 /// How long an answer is kept.
 const LIFE: SignedDuration = SignedDuration::from_hours(24);
 /// A request that has not been answered after this will not be: its client went away.

@@ -54,6 +54,9 @@ fn measure(app: &App) -> String {
     let days = licence.next.map(|next| next.duration_since(now).as_secs().div_euclid(86_400));
     let mut text = render(&roll_up::fleet(&agents, now), lag_ms, up, sessions);
     text.push_str(&render_licence(&licence, days));
+    let age = app.backups.last_success().map(|taken_at| now.duration_since(taken_at).as_secs());
+    let superseded = app.incarnation.superseded().is_some();
+    text.push_str(&render_backups(age, app.backups.failures(), app.incarnation.present().number, superseded));
     text
 }
 
@@ -90,6 +93,29 @@ fn render_licence(licence: &LicenceState, days: Option<i64>) -> String {
             out,
             "# HELP muster_licence_next_days Days until the next thing happens by itself: a warning, a grace, its end.\n\
              # TYPE muster_licence_next_days gauge\nmuster_licence_next_days {days}\n"
+        );
+    }
+    out
+}
+
+fn render_backups(age: Option<i64>, failures: u64, incarnation: u64, superseded: bool) -> String {
+    let mut out = format!(
+        "# HELP muster_backup_failures_total Backups that failed since the start.\n\
+         # TYPE muster_backup_failures_total counter\n\
+         muster_backup_failures_total {failures}\n\
+         # HELP muster_incarnation Number of the controller's incarnation; grows with every restore.\n\
+         # TYPE muster_incarnation gauge\n\
+         muster_incarnation {incarnation}\n\
+         # HELP muster_superseded 1 if a restored controller has taken this one's place.\n\
+         # TYPE muster_superseded gauge\n\
+         muster_superseded {}\n",
+        u8::from(superseded),
+    );
+    if let Some(age) = age {
+        let _ = write!(
+            out,
+            "# HELP muster_backup_age_seconds Seconds since the last good backup was taken.\n\
+             # TYPE muster_backup_age_seconds gauge\nmuster_backup_age_seconds {age}\n"
         );
     }
     out

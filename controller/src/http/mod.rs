@@ -6,6 +6,7 @@ mod agent;
 mod agent_audit;
 mod audit;
 mod auth;
+mod backup;
 mod ca;
 mod credential;
 mod draft;
@@ -98,6 +99,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(rollout::routes)
         .configure(lease::routes)
         .configure(licence::routes)
+        .configure(backup::routes)
         .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));
     config

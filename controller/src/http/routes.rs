@@ -160,6 +160,11 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/licence", ADMIN, "Install a licence file; it counts at once"),
     route("POST", "/api/v1/licence/pair", ADMIN, "Declare two partitions a high-availability pair: one seat"),
     route("POST", "/api/v1/licence/unpair", ADMIN, "Take a pair back"),
+    // Backups.
+    route("POST", "/api/v1/backups", ADMIN, "Make a backup now"),
+    route("GET", "/api/v1/backups", ADMIN, "List backups, and when the next one is due"),
+    route("GET", "/api/v1/backups/{name}", ADMIN, "A backup's file, encrypted to the controller's passphrase"),
+    route("GET", "/api/v1/restore", VIEWER, "Which incarnation this controller is, and what its restore left to do"),
     // Audit log.
     route("GET", "/api/v1/audit", VIEWER, "List or search entries of the audit log"),
     route("GET", "/api/v1/audit/export", VIEWER, "The audit log as it stands in its files, one JSON line an entry"),

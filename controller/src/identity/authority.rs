@@ -25,6 +25,8 @@ const FILE: &str = "ca.pem";
 const NEXT_FILE: &str = "ca-next.pem";
 /// Certificates alone, for people and other programs.
 const PUBLIC_FILE: &str = "ca.crt";
+/// What a backup holds of them; the public file is made from these.
+pub const FILES: [&str; 2] = [FILE, NEXT_FILE];
 /// Key in the store of what counts.
 pub const STATE: &str = "ca/state";
 

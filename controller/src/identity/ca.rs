@@ -10,14 +10,16 @@ use jiff::Timestamp;
 use muster_shared::id::AgentId;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName, DnType,
-    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SerialNumber, SigningKey,
     SubjectPublicKeyInfo,
 };
+use rustls::SignatureScheme;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
+use x509_parser::prelude::FromDer;
 use zeroize::Zeroizing;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -164,6 +166,29 @@ impl Ca {
         set_validity(&mut params, now, CA_LIFE);
         let key = SubjectPublicKeyInfo::from_der(&other.spki).map_err(CaError::Sign)?;
         Ok(params.signed_by(&key, &self.issuer).map_err(CaError::Sign)?.der().clone())
+    }
+
+    /// A signature over a message.
+    ///
+    /// # Errors
+    /// If signing fails.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CaError> {
+        self.issuer.key().sign(message).map_err(CaError::Sign)
+    }
+
+    /// Whether a signature over a message is of this authority.
+    #[must_use]
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        let Ok((_, spki)) = x509_parser::x509::SubjectPublicKeyInfo::from_der(&self.spki) else {
+            return false;
+        };
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let schemes = provider.signature_verification_algorithms.mapping.iter();
+        let mut fitting = schemes.filter(|(scheme, _)| *scheme == SignatureScheme::ECDSA_NISTP256_SHA256);
+        fitting.any(|(_, algorithms)| {
+            let key = spki.subject_public_key.as_ref();
+            algorithms.iter().any(|algorithm| algorithm.verify_signature(key, message, signature).is_ok())
+        })
     }
 
     /// When its own certificate expires.
@@ -314,6 +339,14 @@ fn serial() -> SerialNumber {
     SerialNumber::from_slice(&bytes)
 }
 
+/// How long before its issue a certificate begins whose whole validity is so many seconds.
+#[must_use]
+pub fn backdated(validity: i64) -> i64 {
+    let most = i64::try_from(BACKDATE.as_secs()).unwrap_or(i64::MAX);
+    // A sixth of the life is a seventh of life and sixth together.
+    most.min(validity / 7)
+}
+
 /// Sets both ends of the validity, to the second, and tells the later.
 fn set_validity(params: &mut CertificateParams, now: Timestamp, life: Duration) -> Timestamp {
     let epoch = rcgen::date_time_ymd(1970, 1, 1);
@@ -368,9 +401,28 @@ mod tests {
         assert_eq!(peer.key_sha256, issued.key_sha256);
         assert_eq!(peer.not_after, issued.not_after);
         assert_eq!(issued.not_after.as_second(), now.as_second() + 7 * 86_400);
+        assert_eq!(peer.issued_at.as_second(), now.as_second());
+        for life in [6, 7, 70, 3_599, 3_601] {
+            let issued = ca.issue(&checked, agent, Duration::from_secs(life), now).unwrap();
+            let der = CertificateDer::from_pem_slice(issued.pem.as_bytes()).unwrap();
+            let told = Peer::from_der(&der).unwrap().issued_at.as_second();
+            assert!((told - now.as_second()).abs() <= 1, "{life}: {told} {now}");
+        }
         let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
         assert!(!parsed.is_ca());
         assert!(parsed.subject_alternative_name().unwrap().is_none());
+    }
+
+    #[test]
+    fn only_its_own_signatures_count() {
+        let (ca, other) = (Ca::create(Timestamp::now()).unwrap(), Ca::create(Timestamp::now()).unwrap());
+        let signature = ca.sign(b"a statement").unwrap();
+        assert!(ca.has_signed(b"a statement", &signature));
+        assert!(!ca.has_signed(b"another one", &signature));
+        assert!(!other.has_signed(b"a statement", &signature));
+        for bad in [&b""[..], &signature[1..], &[0x30; 70]] {
+            assert!(!ca.has_signed(b"a statement", bad));
+        }
     }
 
     #[test]

@@ -226,7 +226,8 @@ struct Blocked {
 /// Blocks are forgotten after this: the key's certificates have been useless for much longer then.
 const KEEP_BLOCKED: SignedDuration = SignedDuration::from_hours(730 * 24);
 
-fn block(batch: &mut Batch, record: &AgentRecord, now: Timestamp) {
+/// Adds to `batch` that the keys of an agent are refused for good.
+pub(crate) fn block(batch: &mut Batch, record: &AgentRecord, now: Timestamp) {
     for key in record.keys() {
         let blocked = Blocked { agent: record.id, at: now };
         batch.put_json(AgentRecord::blocked_key(key), Condition::Any, &blocked);
@@ -246,6 +247,22 @@ pub fn forget_old_blocks(store: &dyn Store, batch: &mut Batch, now: Timestamp) -
     Ok(())
 }
 
+/// Adds to `batch` the removal of everything that is stored of an agent.
+pub(crate) fn add_removal(batch: &mut Batch, record: &AgentRecord) {
+    let id = record.id;
+    batch.delete(AgentRecord::key(id), Condition::Any);
+    batch.delete(Observed::key(id), Condition::Any);
+    batch.delete(ConfigState::key(id), Condition::Any);
+    batch.delete(crate::fleet::outage::key(id), Condition::Any);
+    for key in record.keys() {
+        batch.delete(AgentRecord::owner_key(key), Condition::Any);
+    }
+    if let Some(token) = &record.foreign {
+        batch.delete(ForeignTokenRecord::key(token), Condition::Any);
+        batch.delete(StoredConfig::key(&ConfigTarget::Agent(id)), Condition::Any);
+    }
+}
+
 /// Forgets an agent. With `for_good` its keys are refused from now on and its history stands in the audit log.
 ///
 /// # Errors
@@ -261,17 +278,7 @@ pub async fn remove(
     let present = app.fleet.with(id, |a| (a.record.clone(), a.observed.name(id), a.last_seen));
     let (record, name, last_seen) = present.ok_or(LifeError::Gone(id))?;
     let mut batch = Batch::new();
-    batch.delete(AgentRecord::key(id), Condition::Any);
-    batch.delete(Observed::key(id), Condition::Any);
-    batch.delete(ConfigState::key(id), Condition::Any);
-    batch.delete(crate::fleet::outage::key(id), Condition::Any);
-    for key in record.keys() {
-        batch.delete(AgentRecord::owner_key(key), Condition::Any);
-    }
-    if let Some(token) = &record.foreign {
-        batch.delete(ForeignTokenRecord::key(token), Condition::Any);
-        batch.delete(StoredConfig::key(&ConfigTarget::Agent(id)), Condition::Any);
-    }
+    add_removal(&mut batch, &record);
     let action = if for_good { "agent.decommission" } else { "agent.remove" };
     if for_good {
         block(&mut batch, &record, Timestamp::now());

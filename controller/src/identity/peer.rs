@@ -1,6 +1,6 @@
 //! What the client certificate of a connection says.
 
-use super::secret;
+use super::{ca, secret};
 use jiff::Timestamp;
 use muster_shared::id::AgentId;
 use rustls_pki_types::CertificateDer;
@@ -18,6 +18,8 @@ pub struct Peer {
     pub key_sha256: String,
     /// When it expires.
     pub not_after: Timestamp,
+    /// When it was issued, to the second.
+    pub issued_at: Timestamp,
 }
 
 impl Peer {
@@ -26,11 +28,14 @@ impl Peer {
     pub fn from_der(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
         let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+        let validity = certificate.validity();
+        let (from, until) = (validity.not_before.timestamp(), validity.not_after.timestamp());
         Some(Self {
             agent: name.parse().ok()?,
             serial: secret::hex(certificate.raw_serial()),
             key_sha256: secret::sha256_hex(certificate.public_key().raw),
-            not_after: Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()?,
+            not_after: Timestamp::from_second(until).ok()?,
+            issued_at: Timestamp::from_second(from + ca::backdated(until - from)).ok()?,
         })
     }
 }

@@ -11,6 +11,8 @@ use subtle::ConstantTimeEq;
 
 /// Prefix of the keys of tokens.
 pub const PREFIX: &str = "token/";
+/// Prefix of the keys of uses of tokens.
+pub const USES: &str = "token-use/";
 
 /// A token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +107,7 @@ impl TokenRecord {
     /// Prefix of the keys in the store of all uses of a token.
     #[must_use]
     pub fn use_prefix(id: &str) -> String {
-        format!("token-use/{id}/")
+        format!("{USES}{id}/")
     }
 
     /// Key in the store of the use by an agent.

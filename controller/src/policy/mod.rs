@@ -25,9 +25,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Prefix of the keys of revisions: name, then the number with leading zeros.
-const REVISIONS: &str = "policy/revision/";
+pub(crate) const REVISIONS: &str = "policy/revision/";
 /// Key of the last number given.
-const LAST: &str = "policy/last";
+pub(crate) const LAST: &str = "policy/last";
 /// Most documents.
 pub const MAX_DOCUMENTS: usize = 1_000;
 /// Words that stand where names of policies do, in `/api/v1/policies/…`.

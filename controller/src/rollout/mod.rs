@@ -21,11 +21,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// Prefix of the keys of rollouts.
-const HEADS: &str = "rollout/head/";
+pub(crate) const HEADS: &str = "rollout/head/";
 /// Prefix of the keys of their partitions.
 const TARGETS: &str = "rollout/target/";
 /// Key of the last number given.
-const LAST: &str = "rollout/last";
+pub(crate) const LAST: &str = "rollout/last";
 /// Notes kept of one rollout.
 const MAX_NOTES: usize = 500;
 /// Rollouts under way at the same time.

@@ -1,4 +1,4 @@
-//! A store in memory, for tests.
+//! A store in memory: for tests, and for what is worked out before it is stored.
 
 use super::{Batch, Pair, Store, StoreError, Watchers};
 use futures_util::future::{BoxFuture, FutureExt, ready};

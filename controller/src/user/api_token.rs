@@ -9,7 +9,7 @@ use muster_proto::api::{ApiTokenRequest, ApiTokenView, Role, Scope};
 use serde::{Deserialize, Serialize};
 
 /// Prefix of the keys of API tokens.
-const TOKENS: &str = "api-token/";
+pub(crate) const TOKENS: &str = "api-token/";
 /// What the text of an API token begins with.
 pub const PREFIX: &str = "mustera1.";
 /// Life unless asked otherwise, in seconds: 90 days.

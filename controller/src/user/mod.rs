@@ -8,7 +8,9 @@ mod session;
 mod throttle;
 
 pub use account::Changed;
+pub(crate) use api_token::TOKENS as API_TOKENS;
 pub use api_token::{ApiTokenRecord, PREFIX as API_TOKEN_PREFIX, effective};
+pub(crate) use session::SESSIONS;
 pub use session::{SessionRecord, csrf_token};
 pub use throttle::Throttle;
 
@@ -24,7 +26,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// Prefix of the keys of users.
-const USERS: &str = "user/";
+pub(crate) const USERS: &str = "user/";
 /// Shortest password that is taken.
 const MIN_PASSWORD: usize = 12;
 /// Longest password that is looked at.

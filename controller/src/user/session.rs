@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// Prefix of the keys of sessions.
-pub(super) const SESSIONS: &str = "session/";
+pub(crate) const SESSIONS: &str = "session/";
 /// What the text of a session's token begins with.
 pub const PREFIX: &str = "musters1.";
 /// Life of a session.

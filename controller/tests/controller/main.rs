@@ -4,6 +4,7 @@ mod agent_audit;
 mod api;
 mod attack;
 mod audit;
+mod backup;
 mod common;
 mod conformance;
 mod enrolment;

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Header of every answer while the licence needs care: what to do, in one line.
 pub const NOTICE_HEADER: &str = "muster-notice";
 
+/// What its text begins with where it is not about the licence but about the controller itself.
+pub const CONTROLLER_NOTICE: &str = "controller: ";
+
 /// Where the licence stands, and what happens next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -77,12 +77,17 @@
 //! | `GET /api/v1/licence` | | [`LicenceView`] |
 //! | `POST /api/v1/licence` | the file as text | [`LicenceView`] |
 //! | `POST /api/v1/licence/pair`, `unpair` | [`LicencePair`] | [`LicenceView`] |
+//! | `POST /api/v1/backups` | | 201 [`BackupView`] |
+//! | `GET /api/v1/backups` | | [`BackupList`] |
+//! | `GET /api/v1/backups/{name}` | | the file |
+//! | `GET /api/v1/restore` | | [`RestoreView`] |
 //! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
 //!
 //! All but `login` and the schema want `Authorization: Bearer <session token>`.
 
 mod agent;
 mod audit;
+mod backup;
 mod ca;
 mod draft;
 mod enrolment;
@@ -110,6 +115,10 @@ pub use agent::{
 pub use audit::{
     AgentAuditPage, AgentAuditQuery, AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE,
 };
+pub use backup::{
+    BACKUP_CONTENT_TYPE, BackupFailure, BackupList, BackupView, LostRevision, RestoreView, RestoredView,
+    SupersededView,
+};
 pub use ca::{AuthorityView, CaFinish, CaView};
 pub use draft::{DraftQuery, DraftText, DraftView};
 pub use enrolment::{AgentLife, Decision, EnrolmentState, EnrolmentView, HoldView};
@@ -123,7 +132,7 @@ pub use inspect::{
     TailQuery,
 };
 pub use lease::{LeaseAgent, LeaseMove, LeaseView};
-pub use licence::{LicencePair, LicenceView, NOTICE_HEADER};
+pub use licence::{CONTROLLER_NOTICE, LicencePair, LicenceView, NOTICE_HEADER};
 pub use page::{Page, PageQuery};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,

@@ -28,5 +28,8 @@ pub const CONTENT_TYPE: &str = "application/x-protobuf";
 /// Header with the canonical text of the instance uid on plain HTTP, for load balancers.
 pub const INSTANCE_UID_HEADER: &str = "OpAMP-Instance-UID";
 
+/// Header of Muster's own, both ways: the incarnation that the controller is, and the highest that the agent has met.
+pub const INCARNATION_HEADER: &str = "muster-incarnation";
+
 /// Seconds between heartbeats (and polls) that the protocol assumes by default.
 pub const DEFAULT_HEARTBEAT_SECONDS: u64 = 30;

@@ -62,6 +62,7 @@ impl Counts {
             | Failure::Untrusted(text)
             | Failure::Refused(text)
             | Failure::TooLarge(text)
+            | Failure::Superseded(text)
             | Failure::Protocol(text) => text.clone(),
         };
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,9 +4,12 @@ use crate::enrol::Identity;
 use crate::uplink::connection::ConnectionFile;
 use crate::uplink::endpoint::Endpoint;
 use crate::uplink::failure::problem_text;
+use crate::uplink::incarnation::IncarnationFile;
 use crate::uplink::transport::proxy::Proxy;
 use futures_util::future::LocalBoxFuture;
 use muster_proto::api::AgentAuditPage;
+use muster_proto::opamp::INCARNATION_HEADER;
+use muster_shared::incarnation::{Claim, judge};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,7 +79,18 @@ impl Controllers {
             .append_pair("after", &after.to_string())
             .append_pair("limit", &limit.to_string());
         let unreachable = |error: reqwest::Error| PageError::Unreachable(error.without_url().to_string());
-        let mut response = self.client.get(url).send().await.map_err(unreachable)?;
+        let met = IncarnationFile::new(&self.state_dir).load();
+        let mut request = self.client.get(url);
+        if let Some(met) = &met {
+            request = request.header(INCARNATION_HEADER, met.to_string());
+        }
+        let mut response = request.send().await.map_err(unreachable)?;
+        // The log of a controller that was replaced would look like one that was cut.
+        let shown = response.headers().get(INCARNATION_HEADER).and_then(|value| value.to_str().ok());
+        if let (Some(met), Some(Ok(shown))) = (&met, shown.map(str::parse::<Claim>)) {
+            judge(Some(&met.incarnation), &shown.incarnation)
+                .map_err(|reason| PageError::Unreachable(format!("{endpoint} is refused: {reason}")))?;
+        }
         let status = response.status();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(unreachable)? {

@@ -2,6 +2,7 @@
 //! [`Reporter`] has to say when [`Pace`] asks for it, and hands offers on.
 
 mod hear;
+mod incarnation;
 mod relocate;
 mod renewal;
 
@@ -11,13 +12,14 @@ use crate::uplink::connection::{KeepConnection, Kept};
 use crate::uplink::describe::{self, AgentFacts};
 use crate::uplink::endpoint::Endpoint;
 use crate::uplink::failure::Failure;
+use crate::uplink::incarnation::KeepIncarnation;
 use crate::uplink::pace::Pace;
 use crate::uplink::report::{Extras, Parts, Reporter};
 use crate::uplink::state::{Event, State, Step, Surroundings};
 use crate::uplink::transport::proxy::Proxy;
 use crate::uplink::transport::{self, Deadlines, Link, LinkEvent, LinkRequest, LinkTask, TransportKind};
 use crate::uplink::{
-    Claim, DescribePartition, Disconnect, GetUplinkState, InspectHandler, LeaseHandler, PolicyHandler,
+    ClaimLeases, DescribePartition, Disconnect, GetUplinkState, InspectHandler, LeaseHandler, PolicyHandler,
     PolicyOffer, RatesProvider, ReportHealth, Say, UplinkState,
 };
 use actix::fut::ActorFutureExt;
@@ -32,6 +34,7 @@ use muster_proto::opamp::{AgentToServer, CustomCapabilities, CustomMessage};
 use muster_proto::session::rates::{self, RatesMessage, RatesReport};
 use muster_proto::session::{inspect, lease};
 use muster_shared::id::AgentId;
+use muster_shared::incarnation::Claim;
 use renewal::Renewal;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -91,6 +94,10 @@ pub struct UplinkSettings {
     pub kept: Kept,
     /// Keeps what the controller sets of the connection.
     pub keeper: Rc<dyn KeepConnection>,
+    /// The highest incarnation of the controller that was met before, and where that is kept.
+    pub met: Option<Claim>,
+    /// Keeps the highest incarnation of the controller.
+    pub incarnations: Rc<dyn KeepIncarnation>,
     /// Told when the controller wants the agent to restart.
     pub restart: Arc<Notify>,
 }
@@ -155,6 +162,8 @@ pub struct Uplink {
     kept: Kept,
     /// Addresses that are used now: one alone while it is tried.
     endpoints: Vec<Endpoint>,
+    /// The highest incarnation of the controller that was met.
+    met: Option<Claim>,
     /// When the last restart was asked for, or this process started.
     restarted: Duration,
 }
@@ -194,6 +203,7 @@ impl Uplink {
             complaint: None,
             kept,
             endpoints,
+            met: settings.met.clone(),
             restarted: Duration::ZERO,
             renewal: Renewal::new(),
             inspect: None,
@@ -312,6 +322,7 @@ impl Uplink {
                 | Failure::Untrusted(text)
                 | Failure::Protocol(text)
                 | Failure::TooLarge(text)
+                | Failure::Superseded(text)
                 | Failure::Busy { text, .. } => text.clone(),
             },
         }
@@ -325,6 +336,7 @@ impl Uplink {
         let mut request =
             LinkRequest::new(self.endpoints[url].clone(), settings.kind, settings.keys.tls(shown));
         request.deadlines = settings.deadlines;
+        request.incarnation.clone_from(&self.met);
         request.proxy.clone_from(&settings.proxy);
         debug!(controller = %request.endpoint, "connecting to the controller");
         let Link { outbox, events, task } = transport::open(request);
@@ -450,6 +462,7 @@ impl StreamHandler<Signal> for Uplink {
             return;
         }
         match signal.event {
+            LinkEvent::Incarnation(claim) => self.meet(claim, ctx),
             LinkEvent::Opened => self.take(Event::Opened, ctx),
             LinkEvent::Written => self.flush(ctx),
             LinkEvent::Message(message) => self.hear(*message, ctx),
@@ -464,6 +477,10 @@ impl StreamHandler<Signal> for Uplink {
                 };
                 if matches!(failure, Failure::TooLarge(_)) {
                     self.reporter.slim();
+                }
+                // The next address is tried at once, which would leave no trace of it.
+                if let Failure::Superseded(reason) = &failure {
+                    warn!(reason, "controller refused");
                 }
                 self.take(Event::Lost(failure), ctx);
             }
@@ -509,10 +526,10 @@ impl Handler<Say> for Uplink {
     }
 }
 
-impl Handler<Claim> for Uplink {
+impl Handler<ClaimLeases> for Uplink {
     type Result = ();
 
-    fn handle(&mut self, Claim(message): Claim, ctx: &mut Self::Context) {
+    fn handle(&mut self, ClaimLeases(message): ClaimLeases, ctx: &mut Self::Context) {
         self.claim = Some(message);
         self.flush(ctx);
     }

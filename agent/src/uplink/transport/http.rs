@@ -1,11 +1,14 @@
 //! OpAMP over plain HTTP: each message is a POST, its answer the response. One request at a time. Larger
 //! reports travel compressed, and so may answers; sizes count without compression.
 
-use super::{Abandoned, LinkEvent, LinkRequest, closed_by_us, tell};
+use super::{Abandoned, LinkEvent, LinkRequest, closed_by_us, shown, tell};
 use crate::uplink::failure::{Failure, classify, status};
 use flate2::Compression;
 use flate2::write::{GzDecoder, GzEncoder};
-use muster_proto::opamp::{AgentToServer, CONTENT_TYPE, INSTANCE_UID_HEADER, ServerToAgent, frame};
+use muster_proto::opamp::{
+    AgentToServer, CONTENT_TYPE, INCARNATION_HEADER, INSTANCE_UID_HEADER, ServerToAgent, frame,
+};
+use muster_shared::incarnation::Claim;
 use reqwest::header;
 use std::io::{self, Write};
 use tokio::sync::mpsc;
@@ -32,7 +35,12 @@ pub(super) async fn run(
         tell(report, LinkEvent::Opened).await?;
         while let Some(message) = to_send.recv().await {
             match exchange(&client, &request, &message).await {
-                Ok(answer) => tell(report, LinkEvent::Message(Box::new(answer))).await?,
+                Ok((claim, answer)) => {
+                    if let Some(claim) = claim {
+                        tell(report, LinkEvent::Incarnation(claim)).await?;
+                    }
+                    tell(report, LinkEvent::Message(Box::new(answer))).await?;
+                }
                 Err(failure) => return Ok(failure),
             }
             tell(report, LinkEvent::Written).await?;
@@ -64,7 +72,7 @@ async fn exchange(
     client: &reqwest::Client,
     request: &LinkRequest,
     message: &AgentToServer,
-) -> Result<ServerToAgent, Failure> {
+) -> Result<(Option<Claim>, ServerToAgent), Failure> {
     let url = request.endpoint.to_string();
     let misspoken = |error: frame::FrameError| Failure::Protocol(format!("controller at {url}: {error}"));
     let body = frame::encode_plain(message, request.max_message).map_err(misspoken)?;
@@ -82,6 +90,9 @@ async fn exchange(
     if let Some(token) = &request.bearer {
         post = post.bearer_auth(token.as_str());
     }
+    if let Some(claim) = &request.incarnation {
+        post = post.header(INCARNATION_HEADER, claim.to_string());
+    }
     let response = post.send().await.map_err(|error| match &request.proxy {
         Some(proxy) => proxy.classify(&request.endpoint, &error),
         None => classify(&url, &error),
@@ -97,8 +108,12 @@ async fn exchange(
         };
         return Err(status(&url, code.as_u16(), retry_after, &body, jiff::Timestamp::now()));
     }
+    let claim = shown(response.headers());
     match read(response, request.max_message).await.map_err(|error| classify(&url, &error))? {
-        Read::Whole(body) => frame::decode_plain(&body, request.max_message).map_err(misspoken),
+        Read::Whole(body) => {
+            let answer = frame::decode_plain(&body, request.max_message).map_err(misspoken)?;
+            Ok((claim, answer))
+        }
         Read::Cut(body) => {
             Err(misspoken(frame::FrameError::TooBig { bytes: body.len() + 1, limit: request.max_message }))
         }

@@ -11,7 +11,8 @@ mod websocket;
 use super::endpoint::Endpoint;
 use super::failure::Failure;
 use muster_proto::opamp::frame::MAX_MESSAGE_BYTES;
-use muster_proto::opamp::{AgentToServer, ServerToAgent};
+use muster_proto::opamp::{AgentToServer, INCARNATION_HEADER, ServerToAgent};
+use muster_shared::incarnation::Claim;
 use proxy::Proxy;
 use rustls::ClientConfig;
 use std::sync::Arc;
@@ -68,6 +69,8 @@ pub struct LinkRequest {
     pub kind: TransportKind,
     /// Trust and own certificate.
     pub tls: Arc<ClientConfig>,
+    /// The highest incarnation of the controller that this agent has met.
+    pub incarnation: Option<Claim>,
     /// Enrolment token, sent as `Authorization: Bearer`.
     pub bearer: Option<Zeroizing<String>>,
     /// The way there, if not direct.
@@ -83,13 +86,24 @@ impl LinkRequest {
     #[must_use]
     pub fn new(endpoint: Endpoint, kind: TransportKind, tls: Arc<ClientConfig>) -> Self {
         let deadlines = Deadlines::default();
-        Self { endpoint, kind, tls, bearer: None, proxy: None, deadlines, max_message: MAX_MESSAGE_BYTES }
+        Self {
+            endpoint,
+            kind,
+            tls,
+            incarnation: None,
+            bearer: None,
+            proxy: None,
+            deadlines,
+            max_message: MAX_MESSAGE_BYTES,
+        }
     }
 }
 
 /// What a connection tells.
 #[derive(Debug, PartialEq)]
 pub enum LinkEvent {
+    /// The controller shows its incarnation: before [`LinkEvent::Opened`], or before the message that came with it.
+    Incarnation(Claim),
     /// Ready to carry messages.
     Opened,
     /// A message was written; there is room for another.
@@ -143,6 +157,11 @@ pub fn open(request: LinkRequest) -> Link {
         let _ = report.send(LinkEvent::Closed(failure)).await;
     });
     Link { outbox, events, task: LinkTask(task) }
+}
+
+/// The incarnation that a controller shows; one that cannot be read is as if it showed none.
+fn shown(headers: &reqwest::header::HeaderMap) -> Option<Claim> {
+    headers.get(INCARNATION_HEADER)?.to_str().ok()?.parse().ok()
 }
 
 /// The end that the agent itself asked for.

@@ -1,10 +1,10 @@
 //! OpAMP over a WebSocket.
 
-use super::{Abandoned, LinkEvent, LinkRequest, closed_by_us, tell};
+use super::{Abandoned, LinkEvent, LinkRequest, closed_by_us, shown, tell};
 use crate::uplink::endpoint::Endpoint;
 use crate::uplink::failure::{Failure, classify, status, tidy};
 use futures_util::{SinkExt, StreamExt};
-use muster_proto::opamp::{AgentToServer, frame};
+use muster_proto::opamp::{AgentToServer, INCARNATION_HEADER, frame};
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -48,7 +48,12 @@ pub(super) async fn run(
         .max_frame_size(Some(request.max_message));
     let shake = tokio_tungstenite::client_async_with_config(upgrade, &mut stream, Some(config));
     let error = match tokio::time::timeout_at(deadline, shake).await {
-        Ok(Ok((socket, _))) => {
+        Ok(Ok((socket, response))) => {
+            if let Some(claim) = shown(response.headers())
+                && tell(report, LinkEvent::Incarnation(claim)).await.is_err()
+            {
+                return closed_by_us(&endpoint);
+            }
             return match carry(socket, &request, to_send, report).await {
                 Ok(failure) => failure,
                 Err(Abandoned) => closed_by_us(&endpoint),
@@ -93,6 +98,11 @@ fn upgrade_request(request: &LinkRequest) -> Result<Request, Failure> {
             .map_err(|_| bad("the token has characters that a header cannot hold".to_owned()))?;
         value.set_sensitive(true);
         upgrade.headers_mut().insert(header::AUTHORIZATION, value);
+    }
+    // Digits and hex: always a header's value.
+    if let Some(value) = request.incarnation.as_ref().and_then(|c| HeaderValue::try_from(c.to_string()).ok())
+    {
+        upgrade.headers_mut().insert(INCARNATION_HEADER, value);
     }
     Ok(upgrade)
 }

@@ -4,6 +4,7 @@
 mod agents;
 mod api_token;
 mod audit_log;
+mod backup;
 mod ca;
 mod config;
 mod decision;
@@ -117,6 +118,7 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
         },
         Command::Events(command) => events::run(command, context).await,
         Command::Lease(command) => lease::lease(command, context).await,
+        Command::Backup(command) => backup::backup(command, context).await,
         Command::Licence(command) => licence::licence(command, context).await,
         Command::Rollout(command) => rollout::run(command, context).await,
         Command::Rates(args) if args.history.is_some() => {

@@ -1,5 +1,6 @@
 mod conformance;
 mod hostile;
+mod incarnation;
 mod traps;
 
 use super::*;
@@ -115,6 +116,8 @@ fn settings(urls: &[&str], kind: TransportKind, keys: KeyRing) -> UplinkSettings
         deadlines: Deadlines::default(),
         kept: Kept::default(),
         keeper: Rc::new(Keeper::default()),
+        met: None,
+        incarnations: Rc::new(Incarnations::default()),
         restart: Arc::default(),
     }
 }
@@ -130,6 +133,17 @@ impl KeepConnection for Keeper {
     fn keep(&self, kept: &Kept) -> Result<(), String> {
         self.kept.borrow_mut().push(kept.clone());
         if self.fails { Err("disk full".to_owned()) } else { Ok(()) }
+    }
+}
+
+/// Remembers the incarnations that were kept.
+#[derive(Default)]
+struct Incarnations(RefCell<Vec<Claim>>);
+
+impl KeepIncarnation for Incarnations {
+    fn keep(&self, claim: &Claim) -> Result<(), String> {
+        self.0.borrow_mut().push(claim.clone());
+        Ok(())
     }
 }
 
