@@ -20,8 +20,8 @@ use muster_proto::opamp::{
     AgentIdentification, AgentToServer, CommandType, CustomMessage, RetryInfo, ServerErrorResponse,
     ServerErrorResponseType, ServerToAgent, ServerToAgentCommand,
 };
-use muster_proto::session::inspect::InspectMessage;
-use muster_proto::session::lease::LeaseMessage;
+use muster_proto::session::inspect::{self, InspectMessage};
+use muster_proto::session::lease::{self, LeaseMessage};
 use muster_shared::id::AgentId;
 use std::net::IpAddr;
 
@@ -257,17 +257,22 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
 }
 
 fn hear_custom(app: &App, channel: &Channel, id: AgentId, connection: u64, custom: &CustomMessage) {
-    if let Ok(InspectMessage::Reply(answer)) = InspectMessage::from_custom(custom) {
-        app.inspect.hear(id, answer);
-        return;
-    }
-    let ours = matches!(channel.admission, Admission::Agent { .. });
-    if ours
-        && let Ok(LeaseMessage::Claim(said)) = LeaseMessage::from_custom(custom)
-        && app.leases.hear(&app.fleet, id, connection, &said)
-        && let Some(claim) = &channel.claim
-    {
-        claim.outbox.leases_changed();
+    match custom.capability.as_str() {
+        inspect::CAPABILITY => {
+            if let Ok(InspectMessage::Reply(answer)) = InspectMessage::from_custom(custom) {
+                app.inspect.hear(id, answer);
+            }
+        }
+        lease::CAPABILITY if matches!(channel.admission, Admission::Agent { .. }) => {
+            if let Ok(LeaseMessage::Claim(said)) = LeaseMessage::from_custom(custom)
+                && app.leases.hear(&app.fleet, id, connection, &said)
+                && let Some(claim) = &channel.claim
+            {
+                claim.outbox.leases_changed();
+            }
+        }
+        // Rates were taken with the rest of the message; what else there is this controller does not know.
+        _ => {}
     }
 }
 

@@ -77,19 +77,26 @@ impl RateTracker {
             0 => u64::try_from(now.as_millisecond()).unwrap_or(0),
             told => told,
         };
+        if let Some(tracked) = &mut self.0
+            && tracked.boot_id == boot_id
+            && tracked.is_named_as(report)
+        {
+            tracked.update(report, at_ms, now);
+            return;
+        }
         let before = self.0.take();
         let mut samples = Samples::default();
         let sources: Box<[Source]> = report.sources.iter().take(MAX_NAMES).map(source).collect();
         let destinations: Box<[Destination]> =
             report.destinations.iter().take(MAX_NAMES).map(destination).collect();
-        let row = row(at_ms, &sources, &destinations);
+        let row = row(Vec::new(), at_ms, &sources, &destinations);
         if let Some(before) = before {
-            let last_ms = before.samples.last().map_or(0, |row| row[0]);
+            let leaps = before.leaps_to(at_ms);
             if before.boot_id != boot_id {
                 samples = before.samples.restarted(row.len());
             } else {
                 samples = relaid(*before, &sources, &destinations);
-                if at_ms <= last_ms || at_ms - last_ms > MAX_LEAP_MS {
+                if leaps {
                     samples = samples.leapt();
                 }
             }
@@ -210,6 +217,45 @@ impl RateTracker {
 }
 
 impl Tracked {
+    /// Nothing has another name or place than in the report: what nearly every report finds.
+    fn is_named_as(&self, report: &RatesReport) -> bool {
+        let rules = |source: &Source, told: &wire::SourceRates| {
+            source.dropped_by_rule.len() == told.dropped_by_rule.len()
+                && source.dropped_by_rule.iter().zip(told.dropped_by_rule.keys()).all(|((r, _), t)| **r == *t.as_str())
+        };
+        self.sources.len() == report.sources.len()
+            && self.destinations.len() == report.destinations.len()
+            && self.sources.iter().zip(&report.sources).all(|(s, (name, told))| *s.name == **name && rules(s, told))
+            && self.destinations.iter().zip(report.destinations.keys()).all(|(d, name)| *d.name == **name)
+    }
+
+    /// Takes a report of the same process with the same names, where everything is.
+    fn update(&mut self, report: &RatesReport, at_ms: u64, now: Timestamp) {
+        for (source, told) in self.sources.iter_mut().zip(report.sources.values()) {
+            (source.total, source.lag_ms) = ([told.received, told.kept, told.dropped], told.lag_ms.unwrap_or(0));
+            source.counters = source_counters(told);
+            for ((_, count), told) in source.dropped_by_rule.iter_mut().zip(told.dropped_by_rule.values()) {
+                *count = *told;
+            }
+        }
+        for (destination, told) in self.destinations.iter_mut().zip(report.destinations.values()) {
+            (destination.delivered, destination.lag_ms) = (told.delivered, told.lag_ms.unwrap_or(0));
+            destination.counters = destination_counters(told);
+        }
+        if self.leaps_to(at_ms) {
+            self.samples = std::mem::take(&mut self.samples).leapt();
+        }
+        let spare = self.samples.spare();
+        self.samples.take(row(spare, at_ms, &self.sources, &self.destinations));
+        self.reported_at = now;
+    }
+
+    /// The agent's clock did not just go on.
+    fn leaps_to(&self, at_ms: u64) -> bool {
+        let last_ms = self.samples.last().map_or(0, |row| row[0]);
+        at_ms <= last_ms || at_ms - last_ms > MAX_LEAP_MS
+    }
+
     fn window(&self, silent: bool, totals: impl Fn(&[u64]) -> Totals) -> RateWindow {
         let Some(last) = self.samples.last() else { return RateWindow::default() };
         let total = totals(last);
@@ -279,8 +325,10 @@ fn relaid(before: Tracked, sources: &[Source], destinations: &[Destination]) -> 
     samples
 }
 
-fn row(at_ms: u64, sources: &[Source], destinations: &[Destination]) -> Vec<u64> {
-    let mut row = Vec::with_capacity(1 + sources.len() * PER_SOURCE + destinations.len());
+/// The counters as a row, in the memory of `row`.
+fn row(mut row: Vec<u64>, at_ms: u64, sources: &[Source], destinations: &[Destination]) -> Vec<u64> {
+    row.clear();
+    row.reserve_exact(1 + sources.len() * PER_SOURCE + destinations.len());
     row.push(at_ms);
     row.extend(sources.iter().flat_map(|s| s.total));
     row.extend(destinations.iter().map(|d| d.delivered));
@@ -309,14 +357,29 @@ fn source((text, told): (&String, &wire::SourceRates)) -> Source {
         name: name(text),
         total: [told.received, told.kept, told.dropped],
         lag_ms: told.lag_ms.unwrap_or(0),
-        counters: SourceCounters {
-            bytes: told.bytes,
-            unknown_types: told.decoded_unknown,
-            short_entries: told.decoded_short,
-            bad_rows: told.bad_rows,
-            last_event: told.last_event_unix_ms.and_then(time),
-        },
+        counters: source_counters(told),
         dropped_by_rule: told.dropped_by_rule.iter().take(MAX_NAMES).map(|(r, n)| (name(r), *n)).collect(),
+    }
+}
+
+fn source_counters(told: &wire::SourceRates) -> SourceCounters {
+    SourceCounters {
+        bytes: told.bytes,
+        unknown_types: told.decoded_unknown,
+        short_entries: told.decoded_short,
+        bad_rows: told.bad_rows,
+        last_event: told.last_event_unix_ms.and_then(time),
+    }
+}
+
+fn destination_counters(told: &wire::DestinationRates) -> DestinationCounters {
+    DestinationCounters {
+        bytes: told.bytes,
+        queue_bytes: told.queue_bytes,
+        replayed: told.replayed,
+        reconnects: told.reconnects,
+        truncated: told.truncated,
+        lost_datagrams: told.lost_datagrams,
     }
 }
 
@@ -325,14 +388,7 @@ fn destination((text, told): (&String, &wire::DestinationRates)) -> Destination 
         name: name(text),
         delivered: told.delivered,
         lag_ms: told.lag_ms.unwrap_or(0),
-        counters: DestinationCounters {
-            bytes: told.bytes,
-            queue_bytes: told.queue_bytes,
-            replayed: told.replayed,
-            reconnects: told.reconnects,
-            truncated: told.truncated,
-            lost_datagrams: told.lost_datagrams,
-        },
+        counters: destination_counters(told),
     }
 }
 

@@ -92,6 +92,11 @@ impl Samples {
         (!span.is_empty()).then(|| both.map(|(now, then)| now.saturating_sub(*then)).collect())
     }
 
+    /// Memory for the next row: that of the row before the last one, which the next report replaces anyway.
+    pub(super) fn spare(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.previous)
+    }
+
     /// What comes next is not counted from here.
     pub(super) fn pause(&mut self) {
         self.span = Vec::new();
