@@ -177,7 +177,12 @@ pub fn decide(
     };
     if known > lease.epoch {
         let latest = wanting().filter(|m| said(m).collecting && said(m).epoch == known);
-        let holder = best(latest).map_or(lease.holder, |m| m.id);
+        let holder = match best(latest) {
+            Some(member) => member.id,
+            // Who collects may only not have come back yet.
+            None if seen.now < seen.grace => return None,
+            None => lease.holder,
+        };
         return Some((held(holder, known.saturating_add(1)), Why::Adopted));
     }
     let others = || wanting().filter(|m| m.id != lease.holder);
@@ -390,6 +395,25 @@ mod tests {
             Some(false),
             "it never began"
         );
+    }
+
+    #[test]
+    fn a_restored_controller_waits_for_whoever_collects() {
+        let ahead = |said| member(2, Some((9, said)));
+        let at = |now: Duration, members: &[Member]| {
+            let seen = Seen {
+                now,
+                renewed: Duration::ZERO,
+                phase_since: Duration::ZERO,
+                grace: START_GRACE,
+                members,
+            };
+            shown(decide((&key(), "s"), Some(&lease(5, 1, None)), &seen, AT))
+        };
+        let soon = Duration::from_secs(1);
+        assert_eq!(at(soon, &[member(1, Some((5, '-'))), ahead('-')]), None);
+        assert_eq!(at(soon, &[member(1, Some((5, '-'))), ahead('c')]), Some((10, 2, "adopted")));
+        assert_eq!(at(START_GRACE, &[member(1, Some((5, '-'))), ahead('-')]), Some((10, 1, "adopted")));
     }
 
     #[test]

@@ -221,18 +221,27 @@ impl Tracked {
     fn is_named_as(&self, report: &RatesReport) -> bool {
         let rules = |source: &Source, told: &wire::SourceRates| {
             source.dropped_by_rule.len() == told.dropped_by_rule.len()
-                && source.dropped_by_rule.iter().zip(told.dropped_by_rule.keys()).all(|((r, _), t)| **r == *t.as_str())
+                && source
+                    .dropped_by_rule
+                    .iter()
+                    .zip(told.dropped_by_rule.keys())
+                    .all(|((r, _), t)| **r == *t.as_str())
         };
         self.sources.len() == report.sources.len()
             && self.destinations.len() == report.destinations.len()
-            && self.sources.iter().zip(&report.sources).all(|(s, (name, told))| *s.name == **name && rules(s, told))
+            && self
+                .sources
+                .iter()
+                .zip(&report.sources)
+                .all(|(s, (name, told))| *s.name == **name && rules(s, told))
             && self.destinations.iter().zip(report.destinations.keys()).all(|(d, name)| *d.name == **name)
     }
 
     /// Takes a report of the same process with the same names, where everything is.
     fn update(&mut self, report: &RatesReport, at_ms: u64, now: Timestamp) {
         for (source, told) in self.sources.iter_mut().zip(report.sources.values()) {
-            (source.total, source.lag_ms) = ([told.received, told.kept, told.dropped], told.lag_ms.unwrap_or(0));
+            (source.total, source.lag_ms) =
+                ([told.received, told.kept, told.dropped], told.lag_ms.unwrap_or(0));
             source.counters = source_counters(told);
             for ((_, count), told) in source.dropped_by_rule.iter_mut().zip(told.dropped_by_rule.values()) {
                 *count = *told;
