@@ -41,7 +41,7 @@ test-programs:
 prove: deps build ## the stories in full size
 	@rm -f $(RESULTS); mkdir -p target
 	@failed=0; \
-	MUSTER_PROVE=1 $(CARGO) test --locked --profile quick --package muster-tests --test suite -- --test-threads 1 || failed=1; \
+	MUSTER_PROVE=1 $(CARGO) test --locked --profile quick --workspace --test suite -- --test-threads 1 || failed=1; \
 	echo; if [ -f $(RESULTS) ]; then cat $(RESULTS); fi; exit $$failed
 
 .PHONY: bench
