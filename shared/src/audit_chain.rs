@@ -98,6 +98,9 @@ pub struct Verified {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.entries == 0 {
+            return write!(f, "no entries");
+        }
         write!(f, "{} entries, {} to {}, last hash {}", self.entries, self.first, self.last, self.hash)
     }
 }

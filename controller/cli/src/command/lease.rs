@@ -73,7 +73,7 @@ async fn list(
         return Ok(writeln!(context.out, "{text}")?);
     }
     let mut table =
-        context.style.table(&["partition", "source", "collects", "epoch", "since", "renewed", "stands by"]);
+        context.style.table(&["PARTITION", "SOURCE", "COLLECTS", "EPOCH", "SINCE", "RENEWED", "STANDS BY"]);
     for lease in &all {
         let collects = match &lease.moving_to {
             Some(to) => format!("{}, moving to {}", shown(&lease.holder), shown(to)),
