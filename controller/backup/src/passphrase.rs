@@ -4,7 +4,7 @@ use age::secrecy::SecretString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Fewest characters: whoever gets a backup may guess as long as he likes.
@@ -62,16 +62,24 @@ impl Passphrase {
         Ok(Self(SecretString::from(text.to_owned())))
     }
 
-    /// The first line of a file that only its owner may read.
+    /// The first line of a file that only its owner may read, or that is a credential of the service.
     ///
     /// # Errors
     /// If there is none, or others may read it.
     pub fn from_file(path: &Path) -> Result<Self, PassphraseError> {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Self::read(path, credentials.as_deref())
+    }
+
+    /// `credentials` is the folder in which systemd hands a service its credentials; they may have the mode 0440
+    /// there, with a group that is the service's own.
+    fn read(path: &Path, credentials: Option<&Path>) -> Result<Self, PassphraseError> {
         let failed = |source| PassphraseError::File { path: path.to_owned(), source };
         let file = File::open(path).map_err(failed)?;
         let mode = file.metadata().map_err(failed)?.mode() & 0o777;
         let name = path.display().to_string();
-        if mode & 0o077 != 0 {
+        let others = if credentials.is_some_and(|folder| is_in(path, folder)) { 0o037 } else { 0o077 };
+        if mode & others != 0 {
             return Err(PassphraseError::Open(name, mode));
         }
         let mut bytes = Zeroizing::new(Vec::new());
@@ -84,11 +92,43 @@ impl Passphrase {
     }
 }
 
+fn is_in(path: &Path, folder: &Path) -> bool {
+    folder.is_absolute()
+        && path.starts_with(folder)
+        && !path.components().any(|part| part == Component::ParentDir)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use age::secrecy::ExposeSecret;
     use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_credential_of_the_service_may_be_read_by_its_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inside, outside) = (folder.path().join("credentials"), folder.path().join("credentials-not"));
+        for place in [&inside, &outside] {
+            std::fs::create_dir(place).unwrap();
+        }
+        let read = |path: &Path, mode| {
+            std::fs::write(path, b"correct horse battery\n").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let result = Passphrase::read(path, Some(&inside));
+            std::fs::remove_file(path).unwrap();
+            result
+        };
+        for mode in [0o640, 0o600] {
+            read(&inside.join("backup-passphrase"), mode).unwrap();
+        }
+        for mode in [0o644, 0o660, 0o604] {
+            let refused = read(&inside.join("backup-passphrase"), mode);
+            assert!(matches!(refused, Err(PassphraseError::Open(..))), "{mode:o}");
+        }
+        for elsewhere in [outside.join("p"), inside.join("../credentials-not/p")] {
+            assert!(matches!(read(&elsewhere, 0o640), Err(PassphraseError::Open(..))), "{elsewhere:?}");
+        }
+    }
 
     #[test]
     fn a_file_that_others_may_read_is_refused() {

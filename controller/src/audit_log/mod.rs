@@ -296,7 +296,7 @@ impl AuditLog {
             let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
             (writer.segments.last, writer.segments.hash.clone())
         };
-        let mut page = AgentAuditPage { lines: Vec::new(), newest: last, newest_hash: hash };
+        let mut page = AgentAuditPage { newest: last, newest_hash: hash, ..AgentAuditPage::default() };
         let (mut after, mut bytes) = (after.min(last), 0);
         while page.lines.len() < limit && bytes < PAGE_BYTES {
             let Some((text, sequence)) = self.export(after, last)? else { break };

@@ -11,9 +11,9 @@ use crate::store::{Pair, StoreError};
 use jiff::Timestamp;
 use muster_backup::{BackupError, Content, Facts, verify, write};
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -130,7 +130,7 @@ fn counts(pairs: &[Pair]) -> BTreeMap<String, u64> {
 /// Writes, reads back, and gives the file its name: whatever is cut off before leaves no file that counts.
 fn store(config: &BackupConfig, moment: &Moment) -> Result<Made, MakeError> {
     let refused = |source| MakeError::Write { folder: config.folder.clone(), source };
-    std::fs::create_dir_all(&config.folder).map_err(refused)?;
+    make_folder(&config.folder).map_err(refused)?;
     let name = file_name(moment.taken_at);
     let partial = config.folder.join(format!(".{name}.{PARTIAL}"));
     let result = write_partial(config, moment, &partial).and_then(|bytes| {
@@ -144,6 +144,19 @@ fn store(config: &BackupConfig, moment: &Moment) -> Result<Made, MakeError> {
         let _ = std::fs::remove_file(&partial);
     }
     result
+}
+
+/// Makes the folder, but not what it is in: where that is a file system that is not mounted, backups would fill the
+/// place below it.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(io::Error::new(
+            error.kind(),
+            "the folder that it is in is missing; is its file system mounted?",
+        )),
+        other => other,
+    }
 }
 
 fn write_partial(config: &BackupConfig, moment: &Moment, partial: &Path) -> Result<u64, MakeError> {
@@ -187,3 +200,22 @@ pub(super) fn remove_partial(folder: &Path) {
 
 /// What a backup holds of how backups are made says nothing at the place where it is restored.
 pub(crate) const OWN_KEYS: [&str; 2] = [super::STATE, incarnation::SUPERSEDED];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn only_the_folder_itself_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("backups");
+        make_folder(&folder).unwrap();
+        make_folder(&folder).unwrap();
+        assert_eq!(std::fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+        let below = dir.path().join("mnt/backups");
+        let error = make_folder(&below).unwrap_err().to_string();
+        assert!(error.contains("is its file system mounted"), "{error}");
+        assert!(!dir.path().join("mnt").exists());
+    }
+}

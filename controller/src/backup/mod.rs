@@ -116,10 +116,12 @@ impl Backups {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// When the last good one was taken.
+    /// Seconds since the last good one was taken; since the start, while there was none. None if none are made.
     #[must_use]
-    pub fn last_success(&self) -> Option<Timestamp> {
-        self.state().last_success
+    pub fn age(&self, started: Timestamp, now: Timestamp) -> Option<i64> {
+        let last = self.state().last_success;
+        let since = last.or_else(|| self.config.as_ref().map(|_| started))?;
+        Some(now.duration_since(since).as_secs())
     }
 
     /// The files that are there, with their sizes; blocks on the disk.
@@ -147,8 +149,16 @@ impl Backups {
         let config = self.config.as_ref()?;
         // A folder that cannot be read: trying to write to it says why.
         let files = self.files().unwrap_or_default();
-        let newest = schedule::newest(files.iter().map(|(_, taken_at, _)| *taken_at), now);
-        let failed = self.state().last_failure.as_ref().map(|failure| failure.at);
+        let (own, failed) = {
+            let state = self.state();
+            // A restored controller may be given the folder of the lost one: what that one made is no backup of it.
+            let own = files.into_iter().filter(|(name, ..)| state.verified.contains_key(name));
+            (
+                own.map(|(_, taken_at, _)| taken_at).collect::<Vec<_>>(),
+                state.last_failure.as_ref().map(|f| f.at),
+            )
+        };
+        let newest = schedule::newest(own, now);
         let every = SignedDuration::from_hours(i64::from(config.every_hours));
         Some(schedule::due(Past { newest, failed }, every, now))
     }

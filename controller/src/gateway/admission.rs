@@ -125,7 +125,7 @@ async fn admit_peer(app: &App, peer: &Peer, now: Timestamp) -> Result<Admission,
             return Err(refused("is of after the backup from which this controller was restored"));
         }
         None => return Err(refused("was revoked: the agent was removed from this controller")),
-        Some(Standing::Unknown) if lost::take_over(app, peer).await? => {}
+        Some(Standing::Unknown) if lost::take_over(app, peer).await? => end_retired(app, id),
         Some(Standing::Unknown) => {
             return Err(refused(
                 "was replaced by a newer one; if this is a copy of its state folder, delete it",
@@ -165,16 +165,20 @@ async fn first_use(app: &App, peer: &Peer) -> Result<(), ApiError> {
     app.store.apply(batch).await?;
     app.fleet.install(next, &app.book);
     if renewed {
-        // What the retired certificate opened ends, and is not taken for a second agent.
-        let at = Timestamp::now();
-        app.fleet.with(peer.agent, |agent| {
-            agent.outbox.end(Farewell::Replaced);
-            if matches!(agent.link, Link::Socket { .. } | Link::Polling { .. }) {
-                agent.link = Link::Closed { at };
-            }
-        });
+        end_retired(app, peer.agent);
     }
     Ok(())
+}
+
+/// What a retired certificate opened ends, and is not taken for a second agent.
+fn end_retired(app: &App, agent: AgentId) {
+    let at = Timestamp::now();
+    app.fleet.with(agent, |agent| {
+        agent.outbox.end(Farewell::Replaced);
+        if matches!(agent.link, Link::Socket { .. } | Link::Polling { .. }) {
+            agent.link = Link::Closed { at };
+        }
+    });
 }
 
 fn admit_token(app: &App, text: &str, now: Timestamp) -> Result<Admission, ApiError> {

@@ -9,7 +9,7 @@ use super::foreign::{self, By};
 use super::process::{
     Channel, Verdict, lease_order, persist_last_seen, process, restart_command, says_nothing, warning,
 };
-use super::websocket::{endpoint, heard, met};
+use super::websocket::{endpoint, heard, met, proven};
 use super::{MAX_AGENT_MESSAGE_BYTES, claim::Claim};
 use crate::app::App;
 use crate::fleet::link::Link;
@@ -46,12 +46,14 @@ pub async fn poll(
     }
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|h| h.to_str().ok());
     let authorization = authorization.map(str::to_owned);
+    let met = met(request.head());
+    proven(&app, &connection, met.clone()).await?;
     let admission = {
         let (app, connection) = (app.clone(), connection.clone());
         detached(async move { admit(&app, &connection, authorization.as_deref(), Timestamp::now()).await })
             .await?
     };
-    heard(&app, &admission, connection.address.ip(), met(request.head())).await?;
+    heard(&app, &admission, connection.address.ip(), met).await?;
     let turn = match &admission {
         Admission::Agent { id }
         | Admission::Renewing { id, .. }

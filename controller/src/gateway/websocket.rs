@@ -75,6 +75,18 @@ pub(crate) fn met(head: &RequestHead) -> Option<String> {
     head.headers().get(INCARNATION_HEADER).and_then(|h| h.to_str().ok()).map(str::to_owned)
 }
 
+/// Whether what a peer of this authority has met proves that this controller was replaced; asked before it is
+/// admitted.
+pub(crate) async fn proven(
+    app: &web::Data<App>,
+    connection: &ConnectionInfo,
+    met: Option<String>,
+) -> Result<(), ApiError> {
+    let Some(agent) = connection.peer.as_ref().map(|peer| peer.agent) else { return Ok(()) };
+    let (app, from) = (app.clone(), connection.address.ip());
+    detached(async move { incarnation::hear_proof(&app, agent, from, met.as_deref()).await }).await
+}
+
 /// Whether this controller is still the one for the agent.
 pub(crate) async fn heard(
     app: &web::Data<App>,
@@ -208,6 +220,7 @@ async fn prepare(app: &web::Data<App>, asked: Asked) -> Result<Admitted, ApiErro
     if places >= app.max_sessions {
         return Err(ApiError::unavailable("the controller has as many connections as it can hold", 10));
     }
+    proven(app, &connection, met.clone()).await?;
     let admission = admission(app, authorization, &connection).await?;
     heard(app, &admission, address.ip(), met).await?;
     // Only what can be upgraded claims the identity.

@@ -5,7 +5,7 @@
 use super::error::ApiError;
 use crate::app::App;
 use crate::gateway::admission::{Admission, admit};
-use crate::gateway::websocket::{heard, met};
+use crate::gateway::websocket::{heard, met, proven};
 use actix_web::{HttpRequest, Responder, web};
 use jiff::Timestamp;
 use muster_proto::api::AgentAuditQuery;
@@ -33,7 +33,8 @@ async fn following(
     allowed(&app, &request).await?;
     let (log, after) = (app.audit.clone(), query.after);
     let read = tokio::task::spawn_blocking(move || log.following(after, limit as usize)).await;
-    let page = read.map_err(|e| ApiError::internal("the audit log could not be read", &e))??;
+    let mut page = read.map_err(|e| ApiError::internal("the audit log could not be read", &e))??;
+    page.fork = app.incarnation.restored().and_then(|restored| restored.fork.clone());
     Ok(web::Json(page).customize().insert_header((INCARNATION_HEADER, app.incarnation.header())))
 }
 
@@ -41,6 +42,7 @@ async fn following(
 async fn allowed(app: &web::Data<App>, request: &HttpRequest) -> Result<(), ApiError> {
     let connection = super::connection(request)?;
     let (from, met) = (connection.address.ip(), met(request.head()));
+    proven(app, &connection, met.clone()).await?;
     let admission = {
         let app = app.clone();
         // Noting the first use of a certificate is finished whatever becomes of the request.

@@ -54,7 +54,7 @@ fn measure(app: &App) -> String {
     let days = licence.next.map(|next| next.duration_since(now).as_secs().div_euclid(86_400));
     let mut text = render(&roll_up::fleet(&agents, now), lag_ms, up, sessions);
     text.push_str(&render_licence(&licence, days));
-    let age = app.backups.last_success().map(|taken_at| now.duration_since(taken_at).as_secs());
+    let age = app.backups.age(app.started, now);
     let superseded = app.incarnation.superseded().is_some();
     text.push_str(&render_backups(age, app.backups.failures(), app.incarnation.present().number, superseded));
     text
@@ -114,7 +114,7 @@ fn render_backups(age: Option<i64>, failures: u64, incarnation: u64, superseded:
     if let Some(age) = age {
         let _ = write!(
             out,
-            "# HELP muster_backup_age_seconds Seconds since the last good backup was taken.\n\
+            "# HELP muster_backup_age_seconds Seconds since the last good backup was taken; since the start while there was none.\n\
              # TYPE muster_backup_age_seconds gauge\nmuster_backup_age_seconds {age}\n"
         );
     }

@@ -10,6 +10,7 @@ use crate::audit_log::Outgoing;
 use crate::fleet::AgentRecord;
 use crate::fleet::observed::Observed;
 use crate::fleet::record::{Certificate, Life};
+use crate::incarnation::lost;
 use crate::licence::NotLicensed;
 use crate::store::{self, Batch, Condition, StoreError};
 use jiff::Timestamp;
@@ -178,6 +179,7 @@ pub async fn enrol(
     batch.put_json(use_key, Condition::Any, &Enrolled { key_sha256: request.key_sha256.clone() });
     put_key(app, &mut batch, agent, &request)?;
     batch.put_json(AgentRecord::key(agent), Condition::Any, &record);
+    lost::note_own(app, &mut batch, agent);
     batch.delete(PendingRecord::key(&request.key_sha256), Condition::Any);
     let what = if replaces { "agent.re-enrol" } else { "agent.enrol" };
     let action = Outgoing::by_agent(what, agent, from)
@@ -319,6 +321,7 @@ pub async fn renew(
         ..known
     };
     batch.put_json(AgentRecord::key(agent), Condition::Any, &record);
+    lost::note_own(app, &mut batch, agent);
     let with = expired.map(|at| format!(", by a certificate that expired at {at}")).unwrap_or_default();
     let action =
         Outgoing::by_agent("agent.renew", agent, from).detail(format!("key {}{with}", request.key_sha256));

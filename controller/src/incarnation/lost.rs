@@ -8,7 +8,7 @@ use crate::fleet::record::Certificate;
 use crate::http::error::ApiError;
 use crate::identity::peer::Peer;
 use crate::store::{self, Batch, Condition, Store, StoreError};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use muster_proto::api::{LostRevision, RestoredView};
 use muster_shared::id::AgentId;
 use serde::Deserialize;
@@ -22,6 +22,10 @@ const RAN: &str = "restored/ran/";
 const RENEWED: &str = "restored/renewed/";
 /// Prefix of the keys of agents that enrolled after the backup.
 const UNKNOWN: &str = "restored/unknown/";
+/// Prefix of the keys of agents to which this incarnation has given a certificate.
+const OWN: &str = "restored/own/";
+/// How far the lost controller's clock may have been ahead of that of the host where it was restored.
+const SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// Most agents that are named.
 const MAX_NAMED: usize = 1_000;
 
@@ -76,12 +80,26 @@ pub async fn note_running(app: &App, agent: AgentId, effective: &str) {
     }
 }
 
-/// Whether a certificate that the record does not know was issued by the lost controller after the backup, and later
-/// than the one of its that was taken over before.
+/// Whether a certificate that the record does not know was issued by the lost controller, which is after the backup
+/// and before the restore, and later than the one of its that was taken over before.
 fn is_renewed(restored: &StoredRestore, taken_over: Option<i64>, issued_at: Timestamp) -> bool {
     let issued = issued_at.as_second();
+    let end = restored.at.checked_add(SKEW).unwrap_or(Timestamp::MAX);
     // Certificates tell seconds.
-    issued >= restored.taken_at.as_second() && taken_over.is_none_or(|before| issued > before)
+    (restored.taken_at.as_second()..=end.as_second()).contains(&issued)
+        && taken_over.is_none_or(|before| issued > before)
+}
+
+/// Adds to `batch` that this incarnation gives an agent a certificate: what the lost controller gave it counts
+/// no more, or one that is retired would count again.
+pub fn note_own(app: &App, batch: &mut Batch, agent: AgentId) {
+    if app.incarnation.restored().is_some() {
+        batch.put_json(format!("{OWN}{agent}"), Condition::Any, &Timestamp::now());
+    }
+}
+
+fn has_own(app: &App, agent: AgentId) -> Result<bool, StoreError> {
+    Ok(app.store.get(&format!("{OWN}{agent}"))?.is_some())
 }
 
 /// Takes over a certificate that the lost controller gave a known agent: its key was proven to that one, and the
@@ -93,7 +111,8 @@ pub async fn take_over(app: &App, peer: &Peer) -> Result<bool, ApiError> {
     let Some(restored) = app.incarnation.restored() else { return Ok(false) };
     let key = format!("{RENEWED}{}", peer.agent);
     let _writes = app.fleet.record_writes().await;
-    if !is_renewed(restored, store::get_json(&*app.store, &key)?, peer.issued_at) {
+    if has_own(app, peer.agent)? || !is_renewed(restored, store::get_json(&*app.store, &key)?, peer.issued_at)
+    {
         return Ok(false);
     }
     let owner_key = AgentRecord::owner_key(&peer.key_sha256);
@@ -130,7 +149,7 @@ pub async fn take_over(app: &App, peer: &Peer) -> Result<bool, ApiError> {
 /// If the store fails.
 pub async fn note_unknown(app: &App, peer: &Peer) -> Result<bool, ApiError> {
     let Some(restored) = app.incarnation.restored() else { return Ok(false) };
-    if !is_renewed(restored, None, peer.issued_at) {
+    if has_own(app, peer.agent)? || !is_renewed(restored, None, peer.issued_at) {
         return Ok(false);
     }
     let key = format!("{UNKNOWN}{}", peer.agent);
@@ -154,6 +173,7 @@ mod tests {
             last_revision: 7,
             revisions_from: 2_000_000,
             redo: Vec::new(),
+            fork: None,
         }
     }
 
@@ -177,6 +197,11 @@ mod tests {
             (1_500, Some(1_400), true),
             (1_500, Some(1_500), false),
             (1_400, Some(1_500), false),
+            // Those of the restored controller itself, but for clocks that are not alike.
+            (2_000, None, true),
+            (2_300, None, true),
+            (2_301, None, false),
+            (9_000, Some(1_500), false),
         ] {
             assert_eq!(is_renewed(&restored(), taken_over, at(issued)), counts, "{issued} {taken_over:?}");
         }

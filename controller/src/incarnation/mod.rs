@@ -18,7 +18,7 @@ use crate::store::{self, Batch, Condition, Store, StoreError};
 use actix_web::http::header::HeaderValue;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
-use muster_proto::api::{RestoreView, SupersededView};
+use muster_proto::api::{AuditFork, RestoreView, SupersededView};
 use muster_shared::id::AgentId;
 use muster_shared::incarnation::{Claim, FIRST, Incarnation, Standing};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,9 @@ pub struct StoredRestore {
     pub revisions_from: u64,
     /// What was done after the backup, and what became of it.
     pub redo: Vec<String>,
+    /// The last entry that the audit log has in common with the lost controller's; not told by the first release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<AuditFork>,
 }
 
 /// That a restored controller has taken this one's place.
@@ -191,6 +194,33 @@ fn gone(text: impl Into<String>) -> ApiError {
     ApiError::gone("superseded", text)
 }
 
+/// Looks for the proof that this controller was replaced, before anything is known of the agent: its certificate may
+/// be one that only the restored controller knows. The authority's signature is proof enough, whoever brings it.
+///
+/// # Errors
+/// If this controller is not the one for the agent any more.
+pub async fn hear_proof(app: &App, agent: AgentId, from: IpAddr, met: Option<&str>) -> Result<(), ApiError> {
+    if let Some(superseded) = app.incarnation.superseded() {
+        return Err(gone(superseded.says()));
+    }
+    let Some(Ok(met)) = met.map(str::parse::<Claim>) else { return Ok(()) };
+    let newer = met.incarnation.stands_to(&app.incarnation.present()) == Standing::Newer;
+    if newer && proves(&app.authority.trust(), &met) {
+        return Err(replaced(app, Some(agent), from, met.incarnation).await?);
+    }
+    Ok(())
+}
+
+/// Notes that this controller was replaced; gives what an agent is told.
+async fn replaced(
+    app: &App,
+    agent: Option<AgentId>,
+    from: IpAddr,
+    by: Incarnation,
+) -> Result<ApiError, StoreError> {
+    Ok(gone(note_superseded(app, agent, from, by).await?.says()))
+}
+
 /// Looks at the highest incarnation that an agent says it has met, after the agent was admitted.
 ///
 /// # Errors
@@ -222,11 +252,7 @@ pub async fn hear(
             )))
         }
         Standing::Newer if proves(&app.authority.trust(), &met) => {
-            note_superseded(app, agent, from, met.incarnation).await?;
-            match app.incarnation.superseded() {
-                Some(superseded) => Err(gone(superseded.says())),
-                None => Ok(()),
-            }
+            Err(replaced(app, agent, from, met.incarnation).await?)
         }
         // It may be true of an authority that this controller does not know; the agent goes elsewhere by itself.
         Standing::Newer => {
@@ -248,14 +274,14 @@ async fn note_superseded(
     agent: Option<AgentId>,
     from: IpAddr,
     by: Incarnation,
-) -> Result<(), StoreError> {
+) -> Result<Arc<Superseded>, StoreError> {
     let _noting = app.incarnation.noting.lock().await;
-    if app.incarnation.superseded().is_some() {
-        return Ok(());
+    if let Some(known) = app.incarnation.superseded() {
+        return Ok(known);
     }
-    let superseded = Superseded { since: Timestamp::now(), by };
+    let superseded = Arc::new(Superseded { since: Timestamp::now(), by });
     let mut batch = Batch::new();
-    batch.put_json(SUPERSEDED, Condition::Any, &superseded);
+    batch.put_json(SUPERSEDED, Condition::Any, &*superseded);
     let told = agent.map_or_else(|| "an agent".to_owned(), |id| format!("agent {id}"));
     let action =
         Outgoing::by_user(crate::identity::life::CONTROLLER, from, "controller.superseded", by.to_string())
@@ -265,10 +291,10 @@ async fn note_superseded(
             ));
     app.commit(batch, action).await?;
     tracing::error!("{}", superseded.says());
-    app.incarnation.superseded.store(Some(Arc::new(superseded)));
+    app.incarnation.superseded.store(Some(Arc::clone(&superseded)));
     // They find the restored one among their addresses.
     app.fleet.each(|agent| agent.outbox.end(Farewell::Superseded));
-    Ok(())
+    Ok(superseded)
 }
 
 #[cfg(test)]

@@ -16,6 +16,8 @@ use crate::identity::file::{self, FileError, failed};
 use crate::store::{Batch, Condition, MemoryStore, Pair, SharedStore, SledStore, Store, StoreError};
 use jiff::Timestamp;
 use muster_backup::{BackupError, Manifest, Part, Passphrase, Summary};
+use muster_proto::api::AuditFork;
+use muster_shared::incarnation::LAST;
 use redo::{Export, ExportError, Lost};
 use renew::Renewed;
 use std::fs::File;
@@ -101,6 +103,14 @@ pub enum RestoreError {
     Incarnation {
         /// What was asked for.
         asked: u64,
+        /// The highest that is known.
+        known: u64,
+    },
+    /// The number is too high.
+    #[error(
+        "the number of an incarnation must be above {known} and at most {LAST}; name one with --incarnation"
+    )]
+    LastIncarnation {
         /// The highest that is known.
         known: u64,
     },
@@ -212,11 +222,13 @@ async fn fill(options: &Options, now: Timestamp) -> Result<Report, RestoreError>
     let known = renew::agents(&store)?;
     let lost = export.as_ref().map(|export| redo::judge(&export.entries, &known));
     let authority = Authority::load(folder, &store, now)?;
+    let end = export.as_ref().map_or(&manifest.audit, |export| &export.end);
     let plan = renew::Plan {
         now,
         manifest: &manifest,
         asked: options.incarnation,
         lost: lost.as_ref(),
+        fork: AuditFork { sequence: end.sequence, hash: end.hash.clone() },
         issuing: &authority.issuing(),
     };
     let renewed = renew::renew(&store, &plan).await?;

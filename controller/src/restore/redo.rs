@@ -6,7 +6,8 @@ use muster_backup::AuditHead;
 use muster_proto::api::AuditEntry;
 use muster_shared::audit_chain::{self, Broken, Verifier};
 use muster_shared::id::AgentId;
-use std::collections::BTreeSet;
+use muster_shared::incarnation::{FIRST, LAST};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -144,6 +145,8 @@ pub struct Lost {
     pub entries: u64,
     /// What is done again at once.
     pub out: Vec<Decision>,
+    /// Tokens of foreign agents that were deleted, which is done again too.
+    pub tokens: Vec<String>,
     /// What people have to do again, or to know, in words.
     pub redo: Vec<String>,
     /// The highest incarnation that the log tells of.
@@ -158,31 +161,72 @@ enum Advice {
     Do(&'static str),
 }
 
+/// How an entry shuts an agent out.
+fn out(action: &str) -> Option<Out> {
+    match action {
+        "agent.revoke" => Some(Out::Revoked),
+        "agent.remove" => Some(Out::Removed),
+        "agent.decommission" => Some(Out::Decommissioned),
+        _ => None,
+    }
+}
+
+/// The last that was decided of each agent: true if it came in, false if it was shut out.
+fn last_words(entries: &[AuditEntry]) -> BTreeMap<AgentId, bool> {
+    let word = |action: &str| match action {
+        "agent.enrol" | "agent.re-enrol" | "agent.bind" => Some(true),
+        other => out(other).map(|_| false),
+    };
+    entries.iter().filter_map(|entry| Some((entry.object.parse().ok()?, word(&entry.action)?))).collect()
+}
+
 /// Judges the entries that a backup does not have; `known` are the agents that it has.
 #[must_use]
 pub fn judge(entries: &[AuditEntry], known: &BTreeSet<AgentId>) -> Lost {
     let mut lost = Lost { entries: entries.len() as u64, ..Lost::default() };
+    let last_words = last_words(entries);
+    let mut bound = BTreeSet::new();
     for entry in entries {
         if entry.action == "controller.restored" {
-            let number = entry.object.split(' ').next().and_then(|number| number.parse().ok());
-            lost.incarnation = lost.incarnation.max(number);
+            let number = entry.object.split(' ').next().and_then(|number| number.parse::<u64>().ok());
+            lost.incarnation = lost.incarnation.max(number.filter(|number| (FIRST..=LAST).contains(number)));
         }
         let agent = entry.object.parse::<AgentId>().ok();
         let knows = agent.is_some_and(|agent| known.contains(&agent));
-        let how = match entry.action.as_str() {
-            "agent.revoke" => Some(Out::Revoked),
-            "agent.remove" => Some(Out::Removed),
-            "agent.decommission" => Some(Out::Decommissioned),
-            _ => None,
-        };
-        if let (Some(how), Some(agent)) = (how, agent) {
+        let came_back = agent.and_then(|agent| last_words.get(&agent).copied());
+        if let (Some(how), Some(agent)) = (out(&entry.action), agent) {
             let (by, reason) = (entry.actor.clone(), entry.detail.clone());
             lost.out.push(Decision { agent, how, at: entry.at, by, reason });
-            let what = if knows { "done again" } else { "it is unknown here, and refused" };
-            lost.redo.push(format!("{} ({what}, nothing is left to do)", told(entry)));
+            let what = match (knows, came_back) {
+                (true, Some(true)) => {
+                    "done again, but it enrolled anew after that: enrol it again with a new token"
+                }
+                (true, _) => "done again, nothing is left to do",
+                (false, _) if bound.contains(&agent) => "it is unknown here, and its token is void",
+                (false, _) => "it is unknown here, and refused",
+            };
+            lost.redo.push(format!("{} ({what})", told(entry)));
             continue;
         }
-        match advice(&entry.action, knows) {
+        match entry.action.as_str() {
+            "foreign-token.delete" => {
+                lost.tokens.push(entry.object.clone());
+                lost.redo.push(format!("{} (done again, nothing is left to do)", told(entry)));
+                continue;
+            }
+            "agent.bind" => bound.extend(agent),
+            "agent.re-enrol"
+                if knows && came_back == Some(true) && !lost.out.iter().any(|o| Some(o.agent) == agent) =>
+            {
+                let what =
+                    "it comes back by itself, unless the backup has it as revoked: then enrol it again";
+                lost.redo.push(format!("{}: {what}", told(entry)));
+                continue;
+            }
+            _ => {}
+        }
+        let settled = knows || came_back == Some(false);
+        match advice(&entry.action, settled) {
             Advice::Nothing => {}
             Advice::Do(what) => lost.redo.push(format!("{}: {what}", told(entry))),
         }
@@ -199,7 +243,8 @@ fn told(entry: &AuditEntry) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim_end().to_owned()
 }
 
-fn advice(action: &str, knows: bool) -> Advice {
+/// `settled`: the agent that it is about comes back by itself, or is not to come back.
+fn advice(action: &str, settled: bool) -> Advice {
     use Advice::{Do, Nothing};
     match action {
         "login" | "login.failed" | "logout" | "refused" | "session.end" => Nothing,
@@ -209,10 +254,13 @@ fn advice(action: &str, knows: bool) -> Advice {
         "backup.make" | "backup.download" | "backup.failed" => Nothing,
         "controller.superseded" => Nothing,
         "controller.restored" => Do("the log is of a controller that was itself restored after this backup"),
-        "agent.enrol" | "agent.approve" if knows => Nothing,
-        "agent.enrol" | "agent.approve" => {
+        "agent.enrol" | "agent.re-enrol" | "agent.approve" | "agent.bind" if settled => Nothing,
+        "agent.enrol" | "agent.re-enrol" | "agent.approve" => {
             Do("enrol it again (`muster-agent enrol --replace` with a new token)")
         }
+        "agent.bind" => Do(
+            "it is unknown here, and its token is void: give it a new one (`muster token create --foreign`)",
+        ),
         "agent.label" => Do("set its labels again (`muster agents label`)"),
         "agent.quarantine" => Do("quarantine it again, if that still holds (`muster agents quarantine`)"),
         "agent.release" => Do("look whether it is quarantined, and release it again"),
@@ -226,8 +274,10 @@ fn advice(action: &str, knows: bool) -> Advice {
         "rollout.start" => Do("start it again, if it is still wanted"),
         "rollout.done" => Do("what it brought is lost: publish it again"),
         "proposal.create" => Do("propose it again, if it is still wanted"),
-        "proposal.approve" | "proposal.reject" => Nothing,
-        "token.create" | "api-token.create" => {
+        "proposal.approve" | "proposal.reject" => {
+            Do("it is pending again if the backup has it: look at it, and decide again (`muster proposals`)")
+        }
+        "token.create" | "foreign-token.create" | "api-token.create" => {
             Do("all tokens are void: make a new one, if it is still needed")
         }
         "user.create" => Do("make the user again"),
@@ -355,14 +405,17 @@ mod tests {
             entry(7, "user.delete", "eve"),
             entry(8, "controller.restored", "4 (some id)"),
             entry(9, "something.new", "x"),
+            entry(10, "proposal.approve", "12"),
+            entry(11, "controller.restored", "18446744073709551615 (some id)"),
         ];
         let lost = judge(&entries, &known);
         let out: Vec<_> = lost.out.iter().map(|d| (d.agent.to_string(), d.how)).collect();
         assert_eq!(out, [(AGENT.to_owned(), Out::Revoked), (stranger.to_owned(), Out::Decommissioned)]);
-        assert_eq!((lost.entries, lost.incarnation), (9, Some(4)));
+        assert_eq!((lost.entries, lost.incarnation), (11, Some(4)));
         let text = lost.redo.join("\n");
         for part in [
-            "agent.revoke 019b8d7a-2da8-7657-b52d-492a9de33319 (done again",
+            "agent.revoke 019b8d7a-2da8-7657-b52d-492a9de33319 (done again, but it enrolled anew after that: enrol",
+            "proposal.approve 12: it is pending again",
             "unknown here, and refused",
             "maria: policy.publish base@9: publish it again",
             "enrol it again",
@@ -371,7 +424,54 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        assert_eq!(text.matches("enrol it again").count(), 1, "one that is known comes back by itself");
+        assert_eq!(text.matches("enrol it again (`muster-agent").count(), 1, "{text}");
         assert!(!text.contains("login"), "{text}");
+    }
+
+    #[test]
+    fn what_was_said_last_of_an_agent_counts() {
+        let agent: AgentId = AGENT.parse().unwrap();
+        let redo = |known: bool, actions: &[&str]| {
+            let entries: Vec<_> = (1..).zip(actions).map(|(n, action)| entry(n, action, AGENT)).collect();
+            let known = if known { BTreeSet::from([agent]) } else { BTreeSet::new() };
+            judge(&entries, &known).redo.join("\n")
+        };
+        for (known, actions, enrol, nothing) in [
+            (true, &["agent.revoke"][..], false, true),
+            (true, &["agent.revoke", "agent.re-enrol"], true, false),
+            (true, &["agent.revoke", "agent.re-enrol", "agent.remove"], false, true),
+            (true, &["agent.re-enrol"], true, false),
+            (true, &["agent.enrol"], false, false),
+            (false, &["agent.enrol"], true, false),
+            (false, &["agent.enrol", "agent.remove"], false, false),
+        ] {
+            let text = redo(known, actions);
+            assert_eq!(text.contains("enrol it again"), enrol, "{actions:?}: {text}");
+            assert_eq!(text.contains("nothing is left to do"), nothing, "{actions:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn tokens_of_foreign_agents_that_were_deleted_are_deleted_again() {
+        let entries = [
+            entry(1, "foreign-token.create", "t1"),
+            entry(2, "agent.bind", AGENT),
+            entry(3, "agent.revoke", AGENT),
+            entry(4, "foreign-token.delete", "t2"),
+            entry(5, "agent.bind", "019b8d7a-2da8-7657-b52d-492a9de33320"),
+        ];
+        let lost = judge(&entries, &BTreeSet::new());
+        assert_eq!(lost.tokens, ["t2"]);
+        let lines: Vec<&str> =
+            lost.redo.iter().filter_map(|line| line.split_once("maria: ")).map(|l| l.1).collect();
+        assert_eq!(lines.len(), 4, "{lines:?}");
+        for (line, part) in lines.iter().zip([
+            "all tokens are void",
+            "(it is unknown here, and its token is void)",
+            "foreign-token.delete t2 (done again, nothing is left to do)",
+            "its token is void: give it a new one",
+        ]) {
+            assert!(line.contains(part), "{part} in {line}");
+        }
     }
 }

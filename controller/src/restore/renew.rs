@@ -1,8 +1,9 @@
 //! What of a backup is not taken over as it was, so that a restored controller is a new incarnation.
 //!
 //! Void: enrolment tokens, spent or not, and enrolments that wait; sessions and API tokens of people; answers to
-//! requests that may be sent again. Kept: agents with their certificates, tokens of foreign agents, users with
-//! their passwords, policies, licences. Revisions go on at the incarnation's own million, so that none ever has the
+//! requests that may be sent again. A token of a foreign agent is one to enrol with until it is bound, and void till
+//! then. Kept: agents with their certificates, tokens that foreign agents are bound to, users with their passwords,
+//! policies, licences. Revisions go on at the incarnation's own million, so that none ever has the
 //! number of one that is lost. Rollouts that were under way are paused: nobody knows how they went on.
 
 use super::RestoreError;
@@ -12,6 +13,7 @@ use crate::backup::make::OWN_KEYS;
 use crate::fleet::record::{Hold, Life};
 use crate::fleet::{AgentRecord, configs};
 use crate::identity::ca::Ca;
+use crate::identity::foreign::{self, ForeignTokenRecord};
 use crate::identity::life::{self, CONTROLLER, Change};
 use crate::identity::{pending, token};
 use crate::incarnation::{self, StoredRestore, lost};
@@ -21,7 +23,7 @@ use crate::{policy, user};
 use jiff::Timestamp;
 use muster_backup::Manifest;
 use muster_planner::Phase;
-use muster_proto::api::RolloutNote;
+use muster_proto::api::{AuditFork, RolloutNote};
 use muster_shared::id::AgentId;
 use muster_shared::incarnation::{Claim, Incarnation, LAST};
 use std::collections::BTreeSet;
@@ -41,6 +43,8 @@ pub struct Plan<'a> {
     pub asked: Option<u64>,
     /// What was done after the backup.
     pub lost: Option<&'a Lost>,
+    /// Where the audit log goes on: at the end of the backup, or of the export.
+    pub fork: AuditFork,
     /// The authority that signs the incarnation.
     pub issuing: &'a Ca,
 }
@@ -54,7 +58,7 @@ pub struct Renewed {
     pub agents: u64,
     /// Of the backup: agents that are refused because that was decided after it.
     pub shut_out: Vec<AgentId>,
-    /// Enrolment tokens that are void now.
+    /// Enrolment tokens that are void now, and tokens of foreign agents that nobody was bound to.
     pub tokens: u64,
     /// Enrolments that waited and must ask again.
     pub waiting: u64,
@@ -94,13 +98,7 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
     let before = store::get_json::<Claim>(store, incarnation::KEY)?.map(|claim| claim.incarnation.number);
     let before = before.unwrap_or(plan.manifest.incarnation.number);
     let known = plan.lost.and_then(|lost| lost.incarnation).unwrap_or(0).max(before);
-    let number = match plan.asked {
-        Some(asked) if asked <= known || asked > LAST => {
-            return Err(RestoreError::Incarnation { asked, known });
-        }
-        Some(asked) => asked,
-        None => known + 1,
-    };
+    let number = number(plan.asked, known)?;
     let present = Incarnation { number, id: uuid::Uuid::new_v4() };
     let mut drop_all = |prefix: &str| -> Result<u64, StoreError> {
         let pairs = store.scan(prefix, None, usize::MAX)?;
@@ -110,7 +108,7 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
         }
         Ok(count)
     };
-    let tokens = drop_all(token::PREFIX)?;
+    let enrolment_tokens = drop_all(token::PREFIX)?;
     drop_all(token::USES)?;
     let waiting = drop_all(pending::PREFIX)?;
     let sessions = drop_all(user::SESSIONS)?;
@@ -120,6 +118,7 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
     for key in OWN_KEYS {
         batch.delete(key, Condition::Any);
     }
+    let tokens = enrolment_tokens + drop_unbound(store, &mut batch)?;
     let last_revision: u64 = store::get_json(store, policy::LAST)?.unwrap_or(0);
     let revisions_from = numbers_from(number, last_revision);
     batch.put_json(policy::LAST, Condition::Any, &revisions_from);
@@ -138,8 +137,14 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
     if more > 0 {
         redo.push(format!("{more} more, which stand in the audit log"));
     }
-    let restored =
-        StoredRestore { at: plan.now, taken_at: plan.manifest.taken_at, last_revision, revisions_from, redo };
+    let restored = StoredRestore {
+        at: plan.now,
+        taken_at: plan.manifest.taken_at,
+        last_revision,
+        revisions_from,
+        redo,
+        fork: Some(plan.fork.clone()),
+    };
     batch.put_json(incarnation::RESTORED, Condition::Any, &restored);
     let here = std::net::IpAddr::from([127, 0, 0, 1]);
     Outgoing {
@@ -164,6 +169,28 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
         last_revision,
         revisions_from,
     })
+}
+
+/// The number of the new incarnation: what was asked for, or the one after the highest that is known.
+fn number(asked: Option<u64>, known: u64) -> Result<u64, RestoreError> {
+    let number = match asked {
+        Some(asked) if asked <= known => return Err(RestoreError::Incarnation { asked, known }),
+        Some(asked) => Some(asked),
+        None => known.checked_add(1),
+    };
+    number.filter(|number| *number <= LAST).ok_or(RestoreError::LastIncarnation { known })
+}
+
+/// Deletes tokens of foreign agents that nobody is bound to.
+fn drop_unbound(store: &dyn Store, batch: &mut Batch) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for (key, token) in store::scan_json::<ForeignTokenRecord>(store, foreign::PREFIX)? {
+        if token.agent.is_none() {
+            batch.delete(key, Condition::Any);
+            count += 1;
+        }
+    }
+    Ok(count)
 }
 
 fn revoked(store: &dyn Store) -> Result<u64, StoreError> {
@@ -213,12 +240,44 @@ fn shut_out(store: &dyn Store, plan: &Plan<'_>, batch: &mut Batch) -> Result<Vec
         }
         done.push(decision.agent);
     }
+    for id in plan.lost.into_iter().flat_map(|lost| &lost.tokens) {
+        let key = ForeignTokenRecord::key(id);
+        let Some(token) = store::get_json::<ForeignTokenRecord>(store, &key)? else { continue };
+        batch.delete(key, Condition::Any);
+        let Some(agent) = token.agent else { continue };
+        if let Some(record) = store::get_json::<AgentRecord>(store, &AgentRecord::key(agent))? {
+            life::add_removal(batch, &record);
+        }
+        if !done.contains(&agent) {
+            done.push(agent);
+        }
+    }
     Ok(done)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn incarnations_go_up_to_the_last_and_no_further() {
+        for (asked, known, expected) in [
+            (None, 1, Some(2)),
+            (Some(7), 1, Some(7)),
+            (Some(1), 1, None),
+            (None, LAST - 1, Some(LAST)),
+            (None, LAST, None),
+            (None, u64::MAX, None),
+            (Some(LAST), 1, Some(LAST)),
+            (Some(LAST + 1), 1, None),
+        ] {
+            assert_eq!(number(asked, known).ok(), expected, "{asked:?} {known}");
+        }
+        let low = number(Some(3), 3).unwrap_err().to_string();
+        assert!(low.contains("incarnation 3 is not above 3"), "{low}");
+        let high = number(Some(LAST + 1), 3).unwrap_err().to_string();
+        assert!(high.contains("above 3 and at most 1000000"), "{high}");
+    }
 
     #[test]
     fn numbers_never_meet_those_that_are_lost() {

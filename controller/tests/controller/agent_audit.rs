@@ -4,7 +4,8 @@ use crate::common::*;
 use muster_proto::api::{AgentAuditPage, PolicyPublished, Problem};
 use muster_shared::audit_chain::Verifier;
 
-const POLICY: &str = "\
+/// A policy with the source that reads the log.
+pub const POLICY: &str = "\
 api_version: muster/v1
 name: log
 spec:
@@ -14,7 +15,8 @@ spec:
     siem: {transport: {kind: tcp, address: \"siem.example:514\"}}
 ";
 
-async fn ask(agent: &TestAgent, query: &str, bearer: Option<&str>) -> (u16, Vec<u8>) {
+/// Asks for the log as an agent does.
+pub async fn ask(agent: &TestAgent, query: &str, bearer: Option<&str>) -> (u16, Vec<u8>) {
     let client = reqwest::Client::builder().tls_backend_preconfigured(agent.tls()).build().unwrap();
     let mut request = client.get(format!("https://{}/api/v1/agent/audit{query}", agent.addr));
     if let Some(token) = bearer {

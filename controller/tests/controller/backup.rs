@@ -1,5 +1,6 @@
 //! Backups of a running controller, what is restored from them, and the old controller that comes back.
 
+use crate::agent_audit;
 use crate::common::*;
 use crate::process::Program;
 use muster_backup::{BackupError, Passphrase, verify};
@@ -7,9 +8,11 @@ use muster_controller::backup::BackupConfig;
 use muster_controller::restore::{Options, Report, RestoreError, restore};
 use muster_controller::{Config, Running, serve};
 use muster_proto::api::{
-    AgentView, AuditEntry, BackupList, BackupView, Decision, Page, PolicyPublished, RestoreView, TokenView,
+    AgentAuditPage, AgentView, AuditEntry, BackupList, BackupView, Decision, ForeignTokenCreated,
+    ForeignTokenRequest, Page, PolicyPublished, RestoreView, TokenCreated, TokenRequest, TokenView,
 };
-use muster_proto::opamp::{INCARNATION_HEADER, RemoteConfigStatuses};
+use muster_proto::opamp::{CONTENT_TYPE, INCARNATION_HEADER, PATH, RemoteConfigStatuses};
+use muster_shared::audit_chain::Verifier;
 use muster_shared::incarnation::Claim;
 use std::path::{Path, PathBuf};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -103,6 +106,32 @@ impl TestAgent {
             }
             Err(other) => panic!("{other}"),
         }
+    }
+
+    /// Asks with a poll; gives the status.
+    async fn poll(&self, met: &str) -> u16 {
+        let client = reqwest::Client::builder().tls_backend_preconfigured(self.tls()).build().unwrap();
+        let request =
+            client.post(format!("https://{}{PATH}", self.addr)).header("content-type", CONTENT_TYPE);
+        request.header(INCARNATION_HEADER, met).send().await.unwrap().status().as_u16()
+    }
+
+    /// Renews its certificate, and uses the new one.
+    async fn renew(&mut self) {
+        let (mut socket, _) = self.connect().await;
+        self.key = std::sync::Arc::new(rcgen::KeyPair::generate().unwrap());
+        let reply = loop {
+            let request = self.with_csr();
+            let reply = ask(&mut socket, &request).await;
+            if reply.error_response.is_none() {
+                break reply;
+            }
+            // A second key is taken a little later than the first one.
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        };
+        self.keep(&reply);
+        drop(socket);
+        let _used = self.connect().await;
     }
 
     /// The same agent at another controller.
@@ -367,6 +396,215 @@ async fn an_old_controller_that_comes_back_learns_it_from_an_agent_and_stands_st
     assert_eq!(restored(&high).await.unwrap().renewed.incarnation.number, 3);
     rival_running.stop().await;
     running.stop().await;
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_controller_learns_it_from_an_agent_whose_certificate_it_does_not_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("backups");
+    let site = start(&folder).await;
+    let agent = site.agent().await;
+    let backup = make(&site, &folder).await;
+    let data = dir.path().join("restored");
+    restored(&options(&backup, &data)).await.unwrap();
+    let (running, _api) = run(&data, &password(&site)).await;
+    let mut back = agent.at(&running);
+    back.renew().await;
+    let second = back.meet(None).await.unwrap();
+    // Without a proof it is only a certificate that is not known here.
+    let there = back.at(&site.running);
+    let made_up = Claim { signature: "3044".to_owned(), ..second.clone() };
+    for met in [None, Some(made_up.to_string())] {
+        let (status, text) = there.meet(met.as_deref()).await.unwrap_err();
+        assert!(status == 401 && text.contains("was replaced by a newer one"), "{text}");
+    }
+    let view: RestoreView = site.api.get("/restore").await;
+    assert_eq!(view.superseded, None);
+    let (status, text) = there.meet(Some(&second.to_string())).await.unwrap_err();
+    assert!(status == 410 && text.contains("was replaced by a restored one (incarnation 2"), "{text}");
+    assert_eq!(there.poll(&second.to_string()).await, 410);
+    assert_eq!(there.meet(None).await.unwrap_err().0, 410);
+    let view: RestoreView = site.api.get("/restore").await;
+    assert_eq!(view.superseded.unwrap().by, 2);
+    running.stop().await;
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_certificates_of_the_lost_controller_are_taken_over_after_a_restore() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("backups");
+    let site = start(&folder).await;
+    let (agent, mut other) = (site.agent().await, site.agent().await);
+    let before = other.at(&site.running);
+    let backup = make(&site, &folder).await;
+    other.renew().await;
+    let password = password(&site);
+    site.running.stop().await;
+    let data = dir.path().join("restored");
+    restored(&options(&backup, &data)).await.unwrap();
+    let (running, api) = run(&data, &password).await;
+    // What the restored controller itself retired stays retired.
+    let mut agent = agent.at(&running);
+    agent.renew().await;
+    let middle = agent.at(&running);
+    agent.renew().await;
+    let (status, text) = middle.meet(None).await.unwrap_err();
+    assert!(status == 401 && text.contains("was replaced by a newer one"), "{text}");
+    agent.meet(None).await.unwrap();
+    // One that is taken over ends the session of the one before.
+    let (mut socket, _) = before.at(&running).connect().await;
+    let mut other = other.at(&running);
+    let _taken_over = other.connect().await;
+    assert!(next_or_close(&mut socket).await.is_err(), "the session of the retired certificate ends");
+    let (status, _) = before.at(&running).meet(None).await.unwrap_err();
+    assert_eq!(status, 401);
+    // Who enrolled here is not of after the backup.
+    let token: TokenCreated = api.post("/tokens", &TokenRequest::default(), 201).await;
+    let mut fresh = TestAgent::new(running.addr, &running.ca_pem);
+    fresh.enrol(&token.token).await;
+    let (status, _, _) = api.raw("DELETE", &format!("/agents/{}", fresh.uid), None).await;
+    assert_eq!(status, 204);
+    let (status, text) = fresh.meet(None).await.unwrap_err();
+    assert!(status == 401 && text.contains("was removed from this controller"), "{text}");
+    let view: RestoreView = api.get("/restore").await;
+    let told = view.restored.unwrap();
+    assert_eq!((told.renewed_agents, told.unknown_agents.len()), (1, 0));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_foreign_agents_are_void_unless_bound_and_deleted_ones_stay_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("backups");
+    let site = start(&folder).await;
+    let token = async || -> ForeignTokenCreated {
+        site.api.post("/foreign-tokens", &ForeignTokenRequest::default(), 201).await
+    };
+    let (unused, late, kept, deleted) = (token().await, token().await, token().await, token().await);
+    let bind = async |token: &ForeignTokenCreated| {
+        let mut agent = TestAgent::new(site.addr(), site.ca());
+        let mut socket = agent.dial(Some(&token.token)).await.unwrap();
+        let report = agent.full();
+        ask(&mut socket, &report).await;
+        agent.uid.to_string()
+    };
+    let (_, gone) = (bind(&kept).await, bind(&deleted).await);
+    let backup = make(&site, &folder).await;
+    bind(&late).await;
+    for token in [&deleted, &late] {
+        let (status, _, _) =
+            site.api.raw("DELETE", &format!("/foreign-tokens/{}", token.view.id), None).await;
+        assert_eq!(status, 204);
+    }
+    let exported = dir.path().join("audit.jsonl");
+    export(&site.api, &exported).await;
+    let password = password(&site);
+    site.running.stop().await;
+
+    let works = async |running: &Running, token: &ForeignTokenCreated| {
+        let agent = TestAgent::new(running.addr, &running.ca_pem);
+        match agent.dial(Some(&token.token)).await {
+            Ok(_) => true,
+            Err(refused) => {
+                assert_eq!(refused.code(), "token-unknown");
+                false
+            }
+        }
+    };
+    for (audit_log, deleted_works) in [(Some(exported), false), (None, true)] {
+        let data = dir.path().join(format!("restored-{deleted_works}"));
+        let with_log = Options { audit_log, ..options(&backup, &data) };
+        let report = restored(&with_log).await.unwrap();
+        assert_eq!(report.renewed.tokens, 2, "those that nobody was bound to");
+        let shut_out: Vec<String> = report.renewed.shut_out.iter().map(ToString::to_string).collect();
+        assert_eq!(shut_out, if deleted_works { vec![] } else { vec![gone.clone()] });
+        let (running, api) = run(&data, &password).await;
+        for (token, expected) in [(&unused, false), (&late, false), (&kept, true), (&deleted, deleted_works)]
+        {
+            assert_eq!(works(&running, token).await, expected, "{}", token.view.id);
+        }
+        let status = api.raw("GET", &format!("/agents/{gone}"), None).await.0;
+        assert_eq!(status, if deleted_works { 200 } else { 404 });
+        running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_controller_tells_readers_where_its_log_parts_from_the_lost_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("backups");
+    let site = start(&folder).await;
+    let agent = site.agent().await;
+    let _: PolicyPublished = site.api.yaml("/policies", agent_audit::POLICY, 201).await;
+    let page = async |agent: &TestAgent, after: u64| -> AgentAuditPage {
+        let (status, body) = agent_audit::ask(agent, &format!("?after={after}"), None).await;
+        assert_eq!(status, 200);
+        serde_json::from_slice(&body).unwrap()
+    };
+    let backup = make(&site, &folder).await;
+    for _ in 0..3 {
+        site.token().await;
+    }
+    let lost = page(&agent, 0).await;
+    assert_eq!(lost.fork, None);
+    let password = password(&site);
+    site.running.stop().await;
+    let data = dir.path().join("restored");
+    let report = restored(&options(&backup, &data)).await.unwrap();
+    let (running, _api) = run(&data, &password).await;
+    let agent = agent.at(&running);
+    let there = page(&agent, lost.newest).await;
+    let fork = there.fork.unwrap();
+    let end = &report.manifest.audit;
+    assert_eq!((fork.sequence, &fork.hash), (end.sequence, &end.hash));
+    let following = page(&agent, fork.sequence).await;
+    let mut verifier = Verifier::after(fork.sequence, fork.hash);
+    following.lines.iter().try_for_each(|line| verifier.next(line.as_bytes())).unwrap();
+    assert!(following.lines.iter().any(|line| line.contains("controller.restored")), "{following:?}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backups_of_the_lost_controller_put_off_none_of_the_restored_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("backups");
+    let site = start(&folder).await;
+    let backup = make(&site, &folder).await;
+    let password = password(&site);
+    site.running.stop().await;
+    let data = dir.path().join("restored");
+    restored(&options(&backup, &data)).await.unwrap();
+    let config = Config { backup: Some(backups(&folder)), ..Config::new(&data) };
+    let running = serve(config).await.unwrap();
+    let mut api = Api::new(running.addr, &running.ca_pem);
+    api.login(&password).await;
+    let list = eventually("it makes its own at the start", async || {
+        let list: BackupList = api.get("/backups").await;
+        list.last_success.map(|_| list)
+    })
+    .await;
+    assert!(list.next_due > list.last_success);
+    assert_eq!(list.backups.iter().filter(|backup| backup.verified_at.is_some()).count(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_no_backup_succeeds_its_age_grows_and_a_missing_mount_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("not-mounted/backups");
+    let site = Site::start_with(|config| config.backup = Some(backups(&folder))).await;
+    let failure = eventually("the first backup fails", async || {
+        let list: BackupList = site.api.get("/backups").await;
+        list.last_failure
+    })
+    .await;
+    assert!(failure.reason.contains("is its file system mounted"), "{failure:?}");
+    assert!(!dir.path().join("not-mounted").exists());
+    let (_, text, _) = site.api.raw("GET", "//metrics", None).await;
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("\nmuster_backup_age_seconds "), "{text}");
     site.running.stop().await;
 }
 

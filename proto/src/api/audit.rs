@@ -103,4 +103,17 @@ pub struct AgentAuditPage {
     pub newest: u64,
     /// Its hash; empty if there is none.
     pub newest_hash: String,
+    /// Of a controller that was restored from a backup: the last entry that the log has in common with that of the
+    /// controller that was lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fork: Option<AuditFork>,
+}
+
+/// An entry after which two histories of an audit log differ.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct AuditFork {
+    /// Its number; 0 if they have none in common.
+    pub sequence: u64,
+    /// Its hash; empty if there is none.
+    pub hash: String,
 }

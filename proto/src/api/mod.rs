@@ -113,7 +113,8 @@ pub use agent::{
     PolicyStatusView, SourceFlag,
 };
 pub use audit::{
-    AgentAuditPage, AgentAuditQuery, AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE,
+    AgentAuditPage, AgentAuditQuery, AuditEntry, AuditExportQuery, AuditFork, AuditQuery,
+    JSON_LINES_CONTENT_TYPE,
 };
 pub use backup::{
     BACKUP_CONTENT_TYPE, BackupFailure, BackupList, BackupView, LostRevision, RestoreView, RestoredView,

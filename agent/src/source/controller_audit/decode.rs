@@ -45,7 +45,8 @@ pub struct Records {
     pub trouble: Option<String>,
 }
 
-/// Reads a page that was asked for after `from`, taking nothing beyond `until`.
+/// Reads a page that was asked for after `from`, taking nothing beyond `until`. A reader that stands beyond the place
+/// where a restored controller's log parts from the lost one's goes back to that place, if the page still tells it.
 #[must_use]
 pub fn take(
     page: AgentAuditPage,
@@ -55,6 +56,21 @@ pub fn take(
     controller: &str,
 ) -> Taken {
     let shorter = page.newest < from.sequence;
+    if let Some(fork) = page.fork.as_ref().filter(|fork| fork.sequence < from.sequence.min(page.newest))
+        && (shorter || parted(&page, from))
+    {
+        let gap = Gap {
+            reason: format!(
+                "the controller was restored from a backup: its audit log goes on after entry {}, and what was read \
+                 beyond that is of the controller that was lost",
+                fork.sequence
+            ),
+            receiver: "controller audit log".to_owned(),
+            from: fork.sequence + 1,
+            to: Some(from.sequence),
+        };
+        return Taken::Cut(gap, LogCursor { sequence: fork.sequence, hash: fork.hash.as_str().into() });
+    }
     // Another log in place of the one that was read, as long as it or longer, shows at its first new entry.
     if shorter || (page.newest == from.sequence && page.newest_hash != from.hash.as_str()) {
         let gap = Gap {
@@ -118,6 +134,13 @@ pub fn take(
         last: place,
         trouble,
     })
+}
+
+/// Whether a log that is as long as what was read, or longer, is another one.
+fn parted(page: &AgentAuditPage, from: &LogCursor) -> bool {
+    let other = page.newest == from.sequence && page.newest_hash != from.hash.as_str();
+    let first = page.lines.first().and_then(|line| read_line(line, &from.hash));
+    other || first.is_some_and(|(_, follows)| !follows)
 }
 
 /// The entry of a line, and whether it follows on the one with the hash `before`.
@@ -191,6 +214,7 @@ fn fill_entry(prefix: &str, entry: &AuditEntry, event: &mut Event) -> usize {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use muster_proto::api::AuditFork;
 
     /// A line of a log, and its hash.
     #[derive(Debug, Clone)]
@@ -201,7 +225,12 @@ pub(super) mod tests {
 
     /// A log of that many logins by this user.
     fn log_of(actor: &str, count: u64) -> Vec<Line> {
-        let mut hash = audit_chain::GENESIS.to_owned();
+        lines_after(audit_chain::GENESIS, actor, 1..=count)
+    }
+
+    /// Logins by this user that follow on an entry.
+    fn lines_after(hash: &str, actor: &str, sequences: std::ops::RangeInclusive<u64>) -> Vec<Line> {
+        let mut hash = hash.to_owned();
         let line = |sequence: u64| {
             let entry = AuditEntry {
                 sequence,
@@ -220,7 +249,7 @@ pub(super) mod tests {
             hash.clone_from(&next);
             Line { text: String::from_utf8(text).unwrap(), hash: next }
         };
-        (1..=count).map(line).collect()
+        sequences.map(line).collect()
     }
 
     /// A log of that many logins.
@@ -233,6 +262,7 @@ pub(super) mod tests {
             lines: log[after.min(log.len())..].iter().map(|line| line.text.clone()).collect(),
             newest: log.len() as u64,
             newest_hash: log.last().map(|line| line.hash.clone()).unwrap_or_default(),
+            fork: None,
         }
     }
 
@@ -329,6 +359,38 @@ pub(super) mod tests {
         let taken = take(page(&log[..4], 9), &place(&log, 9), None, "", "");
         let Taken::Cut(gap, next) = taken else { panic!("{taken:?}") };
         assert_eq!((gap.from, gap.to, next), (5, Some(9), place(&log, 4)));
+    }
+
+    /// A log that goes on otherwise after its first `common` entries, and where it parts.
+    pub(crate) fn forked(log: &[Line], common: usize, count: u64) -> (Vec<Line>, AuditFork) {
+        let fork = AuditFork { sequence: common as u64, hash: log[common - 1].hash.clone() };
+        let mut other = log[..common].to_vec();
+        other.extend(lines_after(&fork.hash, "restored", common as u64 + 1..=count));
+        (other, fork)
+    }
+
+    #[test]
+    fn a_reader_beyond_the_fork_of_a_restored_log_goes_back_to_it() {
+        let lost = log(6);
+        // Shorter than what was read, as long, and longer.
+        for count in [5, 6, 9] {
+            let (restored, fork) = forked(&lost, 3, count);
+            let page = |after| AgentAuditPage { fork: Some(fork.clone()), ..page(&restored, after) };
+            let taken = take(page(6), &place(&lost, 6), None, "", "");
+            let Taken::Cut(gap, next) = taken else { panic!("{count}: {taken:?}") };
+            assert_eq!((gap.from, gap.to, &next), (4, Some(6), &place(&restored, 3)), "{count}");
+            assert!(gap.reason.contains("was restored from a backup"), "{gap:?}");
+            let (ids, trouble) = events(take(page(3), &next, None, "", ""));
+            assert_eq!((ids.len() as u64, trouble), (count - 3, None));
+            // Who stood at the fork or before it reads on.
+            for at in [2, 3] {
+                let taken = take(page(at), &place(&lost, at), None, "", "");
+                assert_eq!(events(taken).1, None, "{count} {at}");
+            }
+            // And who has read on is not sent back.
+            let end = usize::try_from(count).unwrap();
+            assert!(matches!(take(page(end), &place(&restored, end), None, "", ""), Taken::Nothing));
+        }
     }
 
     #[test]

@@ -31,24 +31,33 @@ pub struct ControllerAudit {
     /// Front part of the ids of its events: names the controller's authority, so that two agents that read one
     /// log give an entry the same id.
     prefix: String,
+    /// Hash of the fork of a restored log to which this source went back; once, or a log that was changed beyond it
+    /// would be read again and again.
+    went_back: Option<String>,
 }
 
 impl ControllerAudit {
     /// A source that reads from `pages`. `authority` names the controller's certification authority.
     #[must_use]
     pub fn new(settings: Settings, pages: Box<dyn Pages>, authority: &str) -> Self {
-        Self { settings, pages, prefix: format!("controller/{authority}/audit/") }
+        Self { settings, pages, prefix: format!("controller/{authority}/audit/"), went_back: None }
     }
 
     async fn read_inner(&mut self, from: &LogCursor, until: Option<u64>) -> Result<Read, SourceError> {
         let limit = until.map_or(PAGE, |until| {
             u32::try_from(until.saturating_sub(from.sequence)).unwrap_or(PAGE).clamp(1, PAGE)
         });
-        let page = self.pages.page(from.sequence, limit).await.map_err(explain)?;
-        let newest = page.newest;
+        let mut page = self.pages.page(from.sequence, limit).await.map_err(explain)?;
+        page.fork.take_if(|fork| self.went_back.as_ref() == Some(&fork.hash));
+        let (newest, fork) = (page.newest, page.fork.clone());
         let read = match take(page, from, until, &self.prefix, self.pages.controller()) {
             Taken::Nothing => Read::Idle,
-            Taken::Cut(gap, next) => Read::Gap { gap, next: Cursor::ControllerAudit(next) },
+            Taken::Cut(gap, next) => {
+                if let Some(fork) = fork.filter(|fork| fork.hash == next.hash.as_str()) {
+                    self.went_back = Some(fork.hash);
+                }
+                Read::Gap { gap, next: Cursor::ControllerAudit(next) }
+            }
             Taken::Records(records) => {
                 let full = records.last.sequence < newest;
                 let last = Cursor::ControllerAudit(records.last.clone());
@@ -106,8 +115,8 @@ impl Source for ControllerAudit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use decode::tests::{Line, log, page};
-    use muster_proto::api::AgentAuditPage;
+    use decode::tests::{Line, forked, log, page};
+    use muster_proto::api::{AgentAuditPage, AuditFork};
     use std::cell::RefCell;
     use std::rc::Rc;
     use std::time::Duration;
@@ -161,6 +170,37 @@ mod tests {
             panic!("a gap expected")
         };
         assert_eq!((gap.from, gap.to, next.log().unwrap().sequence), (11, Some(503), 10));
+    }
+
+    #[tokio::test]
+    async fn it_goes_back_to_the_fork_of_a_restored_log_once() {
+        struct Forked(Vec<Line>, AuditFork);
+        impl Pages for Forked {
+            fn page(&mut self, after: u64, _: u32) -> LocalBoxFuture<'_, Result<AgentAuditPage, PageError>> {
+                let fork = Some(self.1.clone());
+                let page = page(&self.0, usize::try_from(after).unwrap_or(usize::MAX));
+                Box::pin(async move { Ok(AgentAuditPage { fork, ..page }) })
+            }
+
+            fn controller(&self) -> &str {
+                "controller"
+            }
+        }
+        let lost = log(6);
+        let (restored, fork) = forked(&lost, 3, 5);
+        let settings = Settings { start: Start::Oldest, poll_interval: Duration::from_secs(1) };
+        let mut source = ControllerAudit::new(settings, Box::new(Forked(restored, fork)), "ca");
+        let read = decode::tests::page(&lost, 0);
+        let beyond =
+            |hash: &str| Cursor::ControllerAudit(LogCursor { sequence: read.newest, hash: hash.into() });
+        let mut places = Vec::new();
+        for hash in [read.newest_hash.as_str(), "another"] {
+            let Read::Gap { next, .. } = source.read(&beyond(hash), None, true).await.unwrap() else {
+                panic!("a gap expected")
+            };
+            places.push(next.log().unwrap().sequence);
+        }
+        assert_eq!(places, [3, 5], "to the fork once, then to the end");
     }
 
     #[tokio::test]
