@@ -292,7 +292,9 @@ mod tests {
     }
 
     /// Epoch, holder and reason of what was decided.
-    fn shown(decided: Option<(LeaseRecord, Why)>) -> Option<(u64, u128, &'static str)> {
+    type Shown = Option<(u64, u128, &'static str)>;
+
+    fn shown(decided: Option<(LeaseRecord, Why)>) -> Shown {
         decided.map(|(record, why)| {
             let word = match why {
                 Why::Created => "created",
@@ -310,7 +312,7 @@ mod tests {
     #[test]
     fn a_second_agent_makes_a_lease() {
         let (a, b) = (|said| member(1, said), |said| member(2, said));
-        let cases: Vec<(&str, Vec<Member>, Option<(u64, u128, &str)>)> = vec![
+        let cases: Vec<(&str, Vec<Member>, Shown)> = vec![
             ("one agent", vec![a(Some((0, 'c')))], None),
             ("the other has not got the source", vec![a(Some((0, 'c'))), without(b(None))], None),
             ("who collects goes on", vec![a(None), b(Some((0, 'c')))], Some((1, 2, "created"))),
@@ -332,7 +334,9 @@ mod tests {
         let c = || member(3, Some((5, '-')));
         let second = Duration::from_secs(1);
         let late = TTL + second;
-        let cases: Vec<(&str, Vec<Member>, Duration, Option<u128>, Option<(u64, u128, &str)>)> = vec![
+        /// Name, agents, silence of the holder, whom a move is for, what is decided.
+        type Case = (&'static str, Vec<Member>, Duration, Option<u128>, Shown);
+        let cases: Vec<Case> = vec![
             ("renewed", vec![a(), b()], TTL, None, None),
             ("not renewed", vec![away(a()), b(), c()], late, None, Some((6, 2, "lapsed"))),
             ("connected and silent", vec![a(), b()], late, None, Some((6, 2, "lapsed"))),
