@@ -26,14 +26,27 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Whether this user may make one; says so where not.
+    /// Whether one can be made and used here; says why where not.
     #[must_use]
     pub fn possible() -> bool {
-        let root = rustix::process::geteuid().is_root();
-        if !root {
-            eprintln!("not run: a network namespace takes root");
+        let tried = Command::new("unshare")
+            .args(["--net", "sh", "-c", "exec nsenter --net --target $$ ip link set lo up"])
+            .stdin(Stdio::null())
+            .output();
+        match tried {
+            Ok(output) if output.status.success() => true,
+            Ok(output) => {
+                let why = String::from_utf8_lossy(&output.stderr).into_owned();
+                eprintln!(
+                    "not run: a network namespace takes root and the programs unshare, nsenter and ip: {why}"
+                );
+                false
+            }
+            Err(error) => {
+                eprintln!("not run: a network namespace takes the program unshare: {error}");
+                false
+            }
         }
-        root
     }
 
     /// Makes one in which these ports of 127.0.0.1 lead to those of the host. `folder` takes a log.
