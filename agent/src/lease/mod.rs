@@ -338,8 +338,7 @@ impl LeaseBook {
     pub fn stands_by(&self) -> bool {
         let state = self.lock();
         let mut wanted = state.sources.values().filter(|entry| entry.wanted).peekable();
-        wanted.peek().is_some()
-            && wanted.all(|entry| !matches!(entry.standing.role, Role::Sole | Role::Holding))
+        wanted.peek().is_some() && wanted.all(|entry| !entry.standing.collects())
     }
 
     /// What the loop of a source needs.

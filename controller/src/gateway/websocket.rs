@@ -83,8 +83,7 @@ pub(crate) async fn proven(
     met: Option<String>,
 ) -> Result<(), ApiError> {
     let Some(agent) = connection.peer.as_ref().map(|peer| peer.agent) else { return Ok(()) };
-    let (app, from) = (app.clone(), connection.address.ip());
-    detached(async move { incarnation::hear_proof(&app, agent, from, met.as_deref()).await }).await
+    incarnation::hear_proof(app, Some(agent), connection.address.ip(), met.as_deref()).await
 }
 
 /// Whether this controller is still the one for the agent.
@@ -99,8 +98,7 @@ pub(crate) async fn heard(
         Admission::Foreign { agent, .. } => *agent,
         Admission::Enrolling { .. } => None,
     };
-    let app = app.clone();
-    detached(async move { incarnation::hear(&app, agent, from, met.as_deref()).await }).await
+    incarnation::hear(app, agent, from, met.as_deref()).await
 }
 
 /// Who asks, by certificate or token.

@@ -11,11 +11,13 @@ pub mod lost;
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::gateway::outbox::Farewell;
+use crate::http::detached;
 use crate::http::error::ApiError;
 use crate::identity::authority::Trust;
 use crate::identity::ca::{Ca, CaError};
 use crate::store::{self, Batch, Condition, Store, StoreError};
 use actix_web::http::header::HeaderValue;
+use actix_web::web;
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use muster_proto::api::{AuditFork, RestoreView, SupersededView};
@@ -194,39 +196,18 @@ fn gone(text: impl Into<String>) -> ApiError {
     ApiError::gone("superseded", text)
 }
 
+/// What an agent says of the highest incarnation that it has met. One that cannot be read is as if it had met none.
+fn read(met: Option<&str>) -> Option<Claim> {
+    met?.parse().ok()
+}
+
 /// Looks for the proof that this controller was replaced, before anything is known of the agent: its certificate may
 /// be one that only the restored controller knows. The authority's signature is proof enough, whoever brings it.
 ///
 /// # Errors
 /// If this controller is not the one for the agent any more.
-pub async fn hear_proof(app: &App, agent: AgentId, from: IpAddr, met: Option<&str>) -> Result<(), ApiError> {
-    if let Some(superseded) = app.incarnation.superseded() {
-        return Err(gone(superseded.says()));
-    }
-    let Some(Ok(met)) = met.map(str::parse::<Claim>) else { return Ok(()) };
-    let newer = met.incarnation.stands_to(&app.incarnation.present()) == Standing::Newer;
-    if newer && proves(&app.authority.trust(), &met) {
-        return Err(replaced(app, Some(agent), from, met.incarnation).await?);
-    }
-    Ok(())
-}
-
-/// Notes that this controller was replaced; gives what an agent is told.
-async fn replaced(
-    app: &App,
-    agent: Option<AgentId>,
-    from: IpAddr,
-    by: Incarnation,
-) -> Result<ApiError, StoreError> {
-    Ok(gone(note_superseded(app, agent, from, by).await?.says()))
-}
-
-/// Looks at the highest incarnation that an agent says it has met, after the agent was admitted.
-///
-/// # Errors
-/// If this controller is not the one for the agent (any more).
-pub async fn hear(
-    app: &App,
+pub async fn hear_proof(
+    app: &web::Data<App>,
     agent: Option<AgentId>,
     from: IpAddr,
     met: Option<&str>,
@@ -234,8 +215,29 @@ pub async fn hear(
     if let Some(superseded) = app.incarnation.superseded() {
         return Err(gone(superseded.says()));
     }
-    // One that cannot be read is as if the agent had met none.
-    let Some(Ok(met)) = met.map(str::parse::<Claim>) else { return Ok(()) };
+    let newer = |met: &Claim| met.incarnation.stands_to(&app.incarnation.present()) == Standing::Newer;
+    let Some(met) = read(met).filter(|met| newer(met) && proves(&app.authority.trust(), met)) else {
+        return Ok(());
+    };
+    // Whoever brought the proof may hang up: it is noted all the same.
+    let app = app.clone();
+    let noted =
+        detached(async move { Ok(note_superseded(&app, agent, from, met.incarnation).await?) }).await?;
+    Err(gone(noted.says()))
+}
+
+/// Looks at the highest incarnation that an agent says it has met, after the agent was admitted.
+///
+/// # Errors
+/// If this controller is not the one for the agent (any more).
+pub async fn hear(
+    app: &web::Data<App>,
+    agent: Option<AgentId>,
+    from: IpAddr,
+    met: Option<&str>,
+) -> Result<(), ApiError> {
+    hear_proof(app, agent, from, met).await?;
+    let Some(met) = read(met) else { return Ok(()) };
     let own = app.incarnation.present();
     match met.incarnation.stands_to(&own) {
         Standing::Same | Standing::Older => Ok(()),
@@ -251,10 +253,7 @@ pub async fn hear(
                 own.number + 1
             )))
         }
-        Standing::Newer if proves(&app.authority.trust(), &met) => {
-            Err(replaced(app, agent, from, met.incarnation).await?)
-        }
-        // It may be true of an authority that this controller does not know; the agent goes elsewhere by itself.
+        // Not signed. It may be true of an authority that this controller does not know; the agent goes elsewhere by itself.
         Standing::Newer => {
             tracing::warn!(
                 agent_id = agent.map(tracing::field::display), %from, met = %met.incarnation,

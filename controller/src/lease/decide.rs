@@ -12,6 +12,9 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Prefix of the keys of leases.
+pub const PREFIX: &str = "lease/";
+
 /// After a start of the controller, or when it stood still, no lease lapses for this long, so that its own absence is
 /// held against nobody.
 pub const START_GRACE: Duration = TTL.saturating_add(Duration::from_secs(15));
@@ -39,6 +42,14 @@ pub struct LeaseRecord {
     /// Somebody collected before this holder, and where that one stood was never known here.
     #[serde(default)]
     pub lost: bool,
+}
+
+impl LeaseRecord {
+    /// Key in the store.
+    #[must_use]
+    pub fn key(&self) -> String {
+        format!("{PREFIX}{}/{}", self.partition, self.source)
+    }
 }
 
 /// What is under way with a lease.

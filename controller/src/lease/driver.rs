@@ -73,11 +73,11 @@ async fn look(app: &App) -> Result<(), StoreError> {
     let mut batch = Batch::new();
     for key in &gone {
         if let Some(lease) = leases.lock().leases.get(key) {
-            batch.delete(lease.key(), Condition::Any);
+            batch.delete(lease.record.key(), Condition::Any);
         }
     }
     for Decided { record, why } in &decided {
-        batch.put_json(key_of(record), Condition::Any, record);
+        batch.put_json(record.key(), Condition::Any, record);
         entry(app, record, why).add_to(&mut batch);
     }
     let stored = add_cursors(leases, &decided, now, &mut batch);
@@ -132,17 +132,13 @@ fn add_cursors(
     for (key, lease) in &mut leases.lock().leases {
         let due = lease.unstored && now.saturating_sub(lease.stored_at) >= STORE_EVERY;
         if due && !changing.contains(&(&key.0, &key.1)) {
-            batch.put_json(lease.key(), Condition::Any, &lease.record);
+            batch.put_json(lease.record.key(), Condition::Any, &lease.record);
             // Should it fail, the next renewal brings newer ones.
             lease.unstored = false;
             stored.push(key.clone());
         }
     }
     stored
-}
-
-fn key_of(record: &LeaseRecord) -> String {
-    format!("{}{}/{}", super::PREFIX, record.partition, record.source)
 }
 
 /// Takes over what is stored, and has the partition's agents told.
@@ -265,7 +261,7 @@ pub async fn move_lease(
     let refused = |reason| MoveError::Refused { object: object(&lease), to: name.clone(), reason };
     let moving = order_move(&lease, target, by).map_err(refused)?;
     let mut batch = Batch::new();
-    batch.put_json(key_of(&moving), Condition::Any, &moving);
+    batch.put_json(moving.key(), Condition::Any, &moving);
     let action = Outgoing::by_user(by, from, "lease.move", object(&moving))
         .detail(format!("from {} to {name}", name_of(&app.fleet, moving.holder)));
     app.commit(batch, action).await?;

@@ -25,9 +25,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// Prefix of the keys of leases.
-const PREFIX: &str = "lease/";
-
 /// No lease changes hands that often; a larger number is none of ours.
 const MAX_EPOCH: u64 = 1 << 48;
 
@@ -88,7 +85,7 @@ impl Leases {
     /// If the store cannot be read.
     pub fn load(store: &dyn Store) -> Result<Self, StoreError> {
         let mut state = State::default();
-        for (_, record) in store::scan_json::<LeaseRecord>(store, PREFIX)? {
+        for (_, record) in store::scan_json::<LeaseRecord>(store, decide::PREFIX)? {
             state.leases.insert(
                 (record.partition.clone(), record.source.clone()),
                 Lease::new(record, Duration::ZERO),
@@ -353,11 +350,6 @@ impl Lease {
             lost: new && record.lost,
             holder,
         }
-    }
-
-    /// Key in the store.
-    fn key(&self) -> String {
-        format!("{PREFIX}{}/{}", self.record.partition, self.record.source)
     }
 }
 

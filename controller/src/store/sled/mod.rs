@@ -241,7 +241,7 @@ fn write(tree: &::sled::Db, writing: &Mutex<()>, group: &Group) -> Result<(), ::
 
 impl Store for SledStore {
     fn get(&self, key: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.shared.present.load_full().tree.get(key).map_err(io("read"))?.map(|v| v.to_vec()))
+        Ok(self.shared.present.load().tree.get(key).map_err(io("read"))?.map(|v| v.to_vec()))
     }
 
     fn scan(&self, prefix: &str, after: Option<&str>, limit: usize) -> Result<Vec<Pair>, StoreError> {
