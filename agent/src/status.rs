@@ -203,6 +203,12 @@ impl Status {
                     format!("{}/{} {}", j.receiver.library, j.receiver.name, j.sequence)
                 }
                 Some(Cursor::ControllerAudit(log)) => format!("entry {}", log.sequence),
+                Some(Cursor::Timed(at)) => match jiff::Timestamp::from_microsecond(at.at_us) {
+                    // The partition's own clock, so without a zone.
+                    Ok(time) => format!("{}", jiff::tz::Offset::UTC.to_datetime(time)),
+                    Err(_) => format!("{} us", at.at_us),
+                },
+                Some(Cursor::Spool(spool)) => format!("entry {}", spool.sequence),
                 None => "not started".to_owned(),
             };
             writeln!(out, "cursor      {} -> {}: {place}", c.key.source, c.key.destination)?;

@@ -1,32 +1,27 @@
 //! How sources and destinations are started, each by a factory that its supervision calls again.
 
+use super::sources::{self, Pace};
 use super::{FactsBook, OutageWatch, SignOnGate};
 use crate::config::Config;
 use crate::destination::{
     Announce, Destination, DestinationActor, DestinationConfig, DestinationParts, HeartbeatFacts,
     HeartbeatSource, STOP_LIMIT, SetLanes, Stats, Stop,
 };
-use crate::enrol::Identity;
 use crate::health::HealthBook;
-use crate::host::facts::{self, Facts};
-use crate::host::mapepire::Mapepire;
 use crate::inspect::Watches;
 use crate::lane::Lane;
 use crate::lease::LeaseBook;
 use crate::pipeline::{Output, Pipeline};
+use crate::source::SourceError;
 use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask, Store};
-use crate::source::audit_journal::{AuditJournal, Settings};
-use crate::source::controller_audit::{self, ControllerAudit, Controllers};
-use crate::source::{Source, SourceError};
 use crate::state::{CursorKeeper, Flush, GapBook, Loaded};
 use crate::supervisor::{Factory, Progress, Running};
 use crate::telemetry::Telemetry;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 use muster_shared::format::FormatContext;
-use muster_shared::partition::Partition;
 use muster_shared::policy::CompiledPolicy;
-use muster_shared::policy::model::{AuditJournalSpec, ControllerAuditSpec, SourceSpec};
+use muster_shared::policy::model::SourceSpec;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,19 +80,6 @@ impl HeartbeatSource for Environment {
             dropped: self.telemetry.dropped(),
             lag_ms: Some(self.telemetry.lag_ms()),
         })
-    }
-}
-
-/// Checks a source's settings without connecting.
-pub(super) fn check_source(env: &Environment, spec: &SourceSpec) -> Result<(), String> {
-    match spec {
-        SourceSpec::AuditJournal(spec) => Settings::new(spec).map(|_| ()).map_err(|error| error.to_string()),
-        SourceSpec::ControllerAudit(_) if !Identity::exists(&env.config.state_dir) => {
-            Err("the controller's audit log can be read by enrolled agents only".to_owned())
-        }
-        SourceSpec::ControllerAudit(spec) => {
-            controller_audit::Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
-        }
     }
 }
 
@@ -281,10 +263,7 @@ impl TaskSeed {
     fn task(self) -> SourceTask {
         let counters = self.env.telemetry.source(&self.name);
         let pace = Pace::of(&self.spec);
-        let gate = match self.spec {
-            SourceSpec::AuditJournal(_) => Some(Arc::clone(&self.env.gate)),
-            SourceSpec::ControllerAudit(_) => None,
-        };
+        let gate = sources::on_partition(&self.spec).then(|| Arc::clone(&self.env.gate));
         let source_key = self.key.clone();
         let recipe = Arc::new(Recipe {
             env: Arc::clone(&self.env),
@@ -329,70 +308,6 @@ impl TaskSeed {
     }
 }
 
-/// How often a source is asked for how much.
-struct Pace {
-    poll_interval: Duration,
-    batch_rows: usize,
-}
-
-impl Pace {
-    fn of(spec: &SourceSpec) -> Self {
-        match spec {
-            SourceSpec::AuditJournal(journal) => Self {
-                poll_interval: Duration::from_millis(journal.poll_interval_ms),
-                batch_rows: journal.batch_rows as usize,
-            },
-            SourceSpec::ControllerAudit(log) => Self {
-                poll_interval: Duration::from_millis(log.poll_interval_ms),
-                batch_rows: controller_audit::PAGE as usize,
-            },
-        }
-    }
-}
-
-/// The source that reads the audit log of the agent's controller.
-fn open_controller_audit(
-    config: &Config,
-    spec: &ControllerAuditSpec,
-) -> Result<Box<dyn Source>, SourceError> {
-    let setup = |error: &dyn std::fmt::Display| {
-        SourceError::Setup(format!("the controller's audit log cannot be read: {error}"))
-    };
-    let settings = controller_audit::Settings::new(spec).map_err(|error| setup(&error))?;
-    let identity = Identity::load(&config.state_dir).map_err(|error| setup(&error))?;
-    let authority = identity.authority().map_err(|error| setup(&error))?;
-    let controllers =
-        Controllers::new(&config.state_dir, config.proxy.clone()).map_err(|error| setup(&error))?;
-    Ok(Box::new(ControllerAudit::new(settings, Box::new(controllers), &authority)))
-}
-
-/// Connects to the partition and reads its facts.
-async fn open_source(
-    config: &Config,
-    journal: &AuditJournalSpec,
-    last: Option<&Partition>,
-    progress: Progress,
-) -> Result<(Box<dyn Source>, Facts), SourceError> {
-    let mut host = Mapepire::new(config.mapepire())?.on_answer(move || progress.stamp());
-    let facts = facts::read(&mut host, config.ccsid, last).await?;
-    let source = AuditJournal::new(journal, Box::new(host), facts.partition.utc_offset_seconds)?;
-    Ok((Box::new(source), facts))
-}
-
-/// Connects once, looks whether the journal can be read, and gives the partition's facts: for
-/// `check-config --connect`.
-///
-/// # Errors
-/// Why it cannot be read, and what to do.
-pub async fn connect_source_once(
-    config: &Config,
-    journal: &AuditJournalSpec,
-) -> Result<Partition, SourceError> {
-    let (mut source, facts) = open_source(config, journal, None, Progress::new()).await?;
-    source.start(false).await?;
-    Ok(facts.partition)
-}
-
 /// How a source is connected.
 struct Recipe {
     env: Arc<Environment>,
@@ -407,17 +322,19 @@ struct Recipe {
 impl Recipe {
     async fn connect(&self) -> Result<Connected, SourceError> {
         let (source, assumed) = match &self.spec {
-            SourceSpec::AuditJournal(journal) => {
+            SourceSpec::ControllerAudit(log) => {
+                (sources::open_controller_audit(&self.env.config, log)?, None)
+            }
+            spec => {
                 let book = &self.env.facts;
                 let last = book.known().then(|| book.get());
                 let progress = self.progress.clone();
                 let (source, facts) =
-                    open_source(&self.env.config, journal, last.as_deref(), progress).await?;
+                    sources::open_on_partition(&self.env.config, spec, last.as_deref(), progress).await?;
                 book.learn(facts.partition);
                 self.env.outage.connected(jiff::Timestamp::now().as_microsecond());
                 (source, facts.assumed)
             }
-            SourceSpec::ControllerAudit(log) => (open_controller_audit(&self.env.config, log)?, None),
         };
         let context = self.env.format_context();
         let outputs: Result<Vec<Output>, _> =

@@ -10,13 +10,15 @@ mod gate;
 mod launch;
 mod outage;
 mod running;
+mod sources;
 
 pub use facts::FactsBook;
 pub use gate::{Closed, Credentials, SignOnGate};
-pub use launch::{Environment, connect_source_once};
+pub use launch::Environment;
 pub(crate) use outage::COMMAND_ENTRY;
 pub use outage::OutageWatch;
 pub use running::prepare;
+pub use sources::connect_source_once;
 
 use crate::health::HealthSink;
 use crate::policy::PolicyChange;

@@ -1,7 +1,8 @@
 //! What runs: sources, destinations, lanes; and how one policy follows another.
 
 use super::Overview;
-use super::launch::{self, DestinationHandle, Environment, SourceHandle};
+use super::launch::{DestinationHandle, Environment, SourceHandle};
+use super::sources;
 use crate::destination::DestinationConfig;
 use crate::lane::Lane;
 use crate::pipeline::Output;
@@ -58,7 +59,7 @@ pub fn prepare(env: &Environment, change: &PolicyChange) -> Result<Prepared, Str
         destinations.insert(name.clone(), config);
     }
     for (name, spec) in &policy.spec.sources {
-        launch::check_source(env, spec).map_err(|error| format!("source {name}: {error}"))?;
+        sources::check(env, spec).map_err(|error| format!("source {name}: {error}"))?;
     }
     Ok(Prepared { policy, compiled: Arc::clone(&change.compiled), destinations })
 }

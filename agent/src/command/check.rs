@@ -55,8 +55,12 @@ pub fn policy_in_force(config: &Config) -> Option<PolicySpec> {
 fn journal(source: &SourceSpec) -> Option<AuditJournalSpec> {
     match source {
         SourceSpec::AuditJournal(spec) => Some(spec.clone()),
+        SourceSpec::HistoryLog(_)
+        | SourceSpec::MessageQueue(_)
+        | SourceSpec::DataQueue(_)
+        | SourceSpec::ExitPoint(_)
         // The uplink tells whether the controller is there.
-        SourceSpec::ControllerAudit(_) => None,
+        | SourceSpec::ControllerAudit(_) => None,
     }
 }
 

@@ -146,6 +146,25 @@ impl Look<'_> {
         } else {
             self.ring.push(entry, &event.id_prefix);
         }
+        self.offer(event, verdict, policy);
+    }
+
+    /// A copy of an event that another source made, if it is one of those to be kept. Policy sets its severity next.
+    pub fn copy(&mut self, event: &Event) -> Option<Event> {
+        let kept = self.skip == 0;
+        self.skip = self.skip.saturating_sub(1);
+        kept.then(|| event.clone())
+    }
+
+    /// Sees an event, its copy from before, and what the policy says.
+    pub fn event(&mut self, copy: Option<Event>, event: &Event, verdict: Verdict, policy: &CompiledPolicy) {
+        if let Some(copy) = copy {
+            self.ring.push_event(copy);
+        }
+        self.offer(event, verdict, policy);
+    }
+
+    fn offer(&self, event: &Event, verdict: Verdict, policy: &CompiledPolicy) {
         for viewer in &self.viewers {
             viewer.offer(event, self.source, verdict, policy);
         }

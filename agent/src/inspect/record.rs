@@ -1,6 +1,7 @@
-//! Recent entries as they came, in few bytes: what a preview decodes again.
+//! Recent entries: those of a journal as they came, in few bytes, to be decoded again; those of other sources as events.
 
-use muster_ibmi::audit::JournalEntry;
+use muster_ibmi::audit::{AuditDecoder, JournalEntry};
+use muster_shared::event::Event;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,13 +18,49 @@ const MAX_DATA: usize = 32 * 1024;
 
 /// One entry.
 #[derive(Debug, Clone)]
-pub(super) struct Recorded {
-    /// Front part of the event's id.
-    pub(super) prefix: Arc<str>,
-    bytes: Box<[u8]>,
+pub(super) enum Recorded {
+    /// An entry of a journal.
+    Journal(JournalRecord),
+    /// What another source made, before policy set its severity.
+    Event(Arc<Event>),
 }
 
 impl Recorded {
+    fn size(&self) -> usize {
+        match self {
+            Self::Journal(record) => record.size(),
+            Self::Event(event) => size_of::<Self>() + event.size(),
+        }
+    }
+
+    /// Makes the event again, as it was before policy set its severity; false if that cannot be.
+    pub(super) fn restore(&self, decoder: &mut AuditDecoder, event: &mut Event) -> bool {
+        match self {
+            Self::Journal(record) => {
+                event.id_prefix = Arc::clone(&record.prefix);
+                let read = record.read(|entry| {
+                    // What the decoder counts was counted when the entry came.
+                    let _ = decoder.decode(entry, event);
+                });
+                read.is_some()
+            }
+            Self::Event(recorded) => {
+                *event = Event::clone(recorded);
+                true
+            }
+        }
+    }
+}
+
+/// One entry of a journal.
+#[derive(Debug, Clone)]
+pub(super) struct JournalRecord {
+    /// Front part of the event's id.
+    prefix: Arc<str>,
+    bytes: Box<[u8]>,
+}
+
+impl JournalRecord {
     fn new(entry: &JournalEntry<'_>, prefix: &Arc<str>) -> Self {
         let data = &entry.data[..entry.data.len().min(MAX_DATA)];
         let texts = texts(entry);
@@ -48,8 +85,8 @@ impl Recorded {
         self.bytes.len() + size_of::<Self>()
     }
 
-    /// Shows the entry as it came. `None` cannot be: only what [`Recorded::new`] wrote is read.
-    pub(super) fn read<R>(&self, look: impl FnOnce(&JournalEntry<'_>) -> R) -> Option<R> {
+    /// Shows the entry as it came. `None` cannot be: only what [`JournalRecord::new`] wrote is read.
+    fn read<R>(&self, look: impl FnOnce(&JournalEntry<'_>) -> R) -> Option<R> {
         let mut rest = Reader(&self.bytes);
         let code = rest.array::<1>()?[0];
         let entry_type = rest.array::<2>()?;
@@ -146,7 +183,14 @@ impl Ring {
     }
 
     pub(super) fn push(&mut self, entry: &JournalEntry<'_>, prefix: &Arc<str>) {
-        let recorded = Recorded::new(entry, prefix);
+        self.keep(Recorded::Journal(JournalRecord::new(entry, prefix)));
+    }
+
+    pub(super) fn push_event(&mut self, event: Event) {
+        self.keep(Recorded::Event(Arc::new(event)));
+    }
+
+    fn keep(&mut self, recorded: Recorded) {
         self.bytes += recorded.size();
         self.entries.push_back(recorded);
         self.shrink();
@@ -194,12 +238,12 @@ mod tests {
         let prefix: Arc<str> = Arc::from("P/");
         for port in [Some(0), Some(u32::MAX), None] {
             let came = JournalEntry { remote_port: port, ..entry(7, b"\xC1\x00\xFF") };
-            let recorded = Recorded::new(&came, &prefix);
+            let recorded = JournalRecord::new(&came, &prefix);
             let same = recorded.read(|read| assert_eq!(format!("{read:?}"), format!("{came:?}")));
             assert_eq!(same, Some(()));
         }
         let long = vec![1; MAX_DATA + 9];
-        let length = Recorded::new(&entry(1, &long), &prefix).read(|read| read.data.len());
+        let length = JournalRecord::new(&entry(1, &long), &prefix).read(|read| read.data.len());
         assert_eq!(length, Some(MAX_DATA));
     }
 
@@ -208,7 +252,10 @@ mod tests {
         let prefix: Arc<str> = Arc::from("P/");
         let mut ring = Ring::new(1024 * 1024);
         let sequences = |ring: &Ring| -> Vec<u64> {
-            ring.snapshot().iter().filter_map(|r| r.read(|e| e.sequence)).collect()
+            let (mut decoder, mut event) = (AuditDecoder::new(37), Event::new());
+            let restored = ring.snapshot();
+            let sequence = |r: &Recorded| r.restore(&mut decoder, &mut event).then_some(event.sequence);
+            restored.iter().filter_map(sequence).collect()
         };
         for sequence in 0..2_500 {
             ring.push(&entry(sequence, &[0; 100]), &prefix);
@@ -219,6 +266,20 @@ mod tests {
         assert_eq!(sequences(&ring).last(), Some(&2_499));
         ring.push(&entry(9_999, &[0; 20_000]), &prefix);
         assert_eq!((sequences(&ring), ring.bytes), (vec![], 0), "larger than all");
+    }
+
+    #[test]
+    fn an_event_is_kept_whole() {
+        let mut event = Event::new();
+        event.push(muster_shared::event::field::USER, "BOB");
+        event.sequence = 7;
+        let mut ring = Ring::new(10_000);
+        ring.push_event(event);
+        let mut restored = Event::new();
+        assert!(ring.snapshot()[0].restore(&mut AuditDecoder::new(37), &mut restored));
+        assert_eq!((restored.sequence, restored.all_text()), (7, "BOB"));
+        ring.set_limit(10);
+        assert_eq!((ring.entries.len(), ring.bytes), (0, 0));
     }
 
     #[test]

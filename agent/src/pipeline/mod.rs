@@ -172,15 +172,21 @@ impl Pipeline {
         let counted = self.counters.high_water().map_or(0, |(_, sequence)| sequence);
         let mut newest_us = 0;
         let mut sequence = counted;
+        let mut look = self.watch.as_ref().map(|watch| watch.batch(records.count()));
         for index in 0..records.count() {
             self.event.clear();
             let facts = records.fill(index, &mut self.event);
             push_epoch(&mut self.event, self.lease_epoch.load(Ordering::Relaxed));
+            let fresh = facts.sequence > counted;
+            let copy = look.as_mut().filter(|_| fresh).and_then(|look| look.copy(&self.event));
             let verdict = self.policy.evaluate(&mut self.event, &self.source_name);
             newest_us = newest_us.max(self.event.time_us);
             sequence = sequence.max(facts.sequence);
-            if facts.sequence > counted {
+            if fresh {
                 tally.record(facts.bytes, self.event.time_us, verdict);
+                if let Some(look) = &mut look {
+                    look.event(copy, &self.event, verdict, &self.policy);
+                }
             }
             if let Verdict::Keep { destinations } = verdict {
                 for (target, delivery) in targets.iter().zip(&mut deliveries) {
@@ -190,9 +196,12 @@ impl Pipeline {
                 }
             }
             for delivery in &mut deliveries {
-                push_mark(delivery, facts.cursor.clone());
+                if let Some(cursor) = &facts.cursor {
+                    push_mark(delivery, cursor.clone());
+                }
             }
         }
+        drop(look);
         // The next journal entry sets its own prefix again.
         self.prefix_of = None;
         self.counters.add(&tally);

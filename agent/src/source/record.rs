@@ -21,6 +21,6 @@ pub struct RecordFacts {
     pub bytes: usize,
     /// Its number within the source; what is read again is counted once.
     pub sequence: u64,
-    /// The cursor after it.
-    pub cursor: Cursor,
+    /// The cursor after it, where it is a place to go on from; only now and then for a source whose cursors are large.
+    pub cursor: Option<Cursor>,
 }

@@ -82,16 +82,20 @@ fn is_ahead(a: &Cursor, b: &Cursor) -> bool {
     match (a, b) {
         (Cursor::Journal(a), Cursor::Journal(b)) => a.receiver == b.receiver && a.sequence > b.sequence,
         (Cursor::ControllerAudit(a), Cursor::ControllerAudit(b)) => a.sequence > b.sequence,
+        (Cursor::Timed(a), Cursor::Timed(b)) => a.at_us > b.at_us,
+        (Cursor::Spool(a), Cursor::Spool(b)) => a.spool == b.spool && a.sequence > b.sequence,
         // The lanes of one source are of one kind.
-        (Cursor::Journal(_), Cursor::ControllerAudit(_))
-        | (Cursor::ControllerAudit(_), Cursor::Journal(_)) => false,
+        (Cursor::Journal(_) | Cursor::ControllerAudit(_) | Cursor::Timed(_) | Cursor::Spool(_), _) => false,
     }
 }
 
+/// A number that grows within what can be compared.
 fn sequence(cursor: &Cursor) -> u64 {
     match cursor {
         Cursor::Journal(cursor) => cursor.sequence,
         Cursor::ControllerAudit(cursor) => cursor.sequence,
+        Cursor::Timed(cursor) => cursor.at_us.max(0).unsigned_abs(),
+        Cursor::Spool(cursor) => cursor.sequence,
     }
 }
 

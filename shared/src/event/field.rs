@@ -78,4 +78,22 @@ fields! {
     AUDIT_HASH = 31, "audit_hash";
     /// Epoch of the lease under which the event was collected, where its source has a stand-by.
     LEASE_EPOCH = 32, "lease_epoch";
+    /// Identifier of a message, `CPF1124`.
+    MESSAGE_ID = 33, "message_id";
+    /// Type of a message: INFORMATIONAL, INQUIRY, REPLY ….
+    MESSAGE_TYPE = 34, "message_type";
+    /// Message queue as LIBRARY/NAME.
+    MESSAGE_QUEUE = 35, "message_queue";
+    /// Key of a message in its queue, hexadecimal.
+    MESSAGE_KEY = 36, "message_key";
+    /// Data queue as LIBRARY/NAME.
+    QUEUE = 37, "queue";
+    /// Name of an exit point.
+    EXIT_POINT = 38, "exit_point";
+    /// Format of an exit point.
+    EXIT_FORMAT = 39, "exit_format";
+    /// What was asked of a server at an exit point.
+    EXIT_FUNCTION = 40, "exit_function";
+    /// `allowed`, `refused` or `unknown`.
+    OUTCOME = 41, "outcome";
 }

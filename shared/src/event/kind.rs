@@ -1,6 +1,6 @@
 //! What an event is: entry type of a journal, or something that the agent itself reports.
 
-use super::ControllerAction;
+use super::{ControllerAction, ExitAction};
 use serde::{Deserialize, Serialize};
 
 /// The kinds of source that an event can come from.
@@ -9,6 +9,14 @@ use serde::{Deserialize, Serialize};
 pub enum SourceKind {
     /// The security audit journal QAUDJRN.
     AuditJournal,
+    /// The history log QHST.
+    HistoryLog,
+    /// A message queue: QSYSOPR, QSYSMSG or any named one.
+    MessageQueue,
+    /// A data queue that programs of the partition write to.
+    DataQueue,
+    /// Exit points: what the exit program saw, and which programs are registered.
+    ExitPoint,
     /// The controller's audit log.
     ControllerAudit,
     /// The agent's own reports: heartbeat, gap, policy change.
@@ -16,11 +24,25 @@ pub enum SourceKind {
 }
 
 impl SourceKind {
+    /// Every kind that a policy can name: the agent's own reports are none.
+    pub const OF_POLICY: [Self; 6] = [
+        Self::AuditJournal,
+        Self::HistoryLog,
+        Self::MessageQueue,
+        Self::DataQueue,
+        Self::ExitPoint,
+        Self::ControllerAudit,
+    ];
+
     /// Name in policies, health and cursor keys.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AuditJournal => "audit_journal",
+            Self::HistoryLog => "history_log",
+            Self::MessageQueue => "message_queue",
+            Self::DataQueue => "data_queue",
+            Self::ExitPoint => "exit_point",
             Self::ControllerAudit => "controller_audit",
             Self::Agent => "agent",
         }
@@ -68,6 +90,65 @@ impl AgentEvent {
     }
 }
 
+/// Identifier of a message: `CPF1124`, in upper case; all zero for an impromptu message, which has none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MessageId(pub [u8; 7]);
+
+impl MessageId {
+    /// Reads an identifier; what is not seven letters and digits is taken as none.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let bytes: Option<[u8; 7]> = text.trim().as_bytes().try_into().ok();
+        let bytes = bytes.filter(|bytes| bytes.iter().all(u8::is_ascii_alphanumeric));
+        Self(bytes.map(|bytes| bytes.map(|b| b.to_ascii_uppercase())).unwrap_or_default())
+    }
+
+    /// Whether the message has no identifier.
+    #[must_use]
+    pub fn is_impromptu(self) -> bool {
+        self.0[0] == 0
+    }
+}
+
+/// Where a message was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageOrigin {
+    /// The history log.
+    HistoryLog,
+    /// A message queue.
+    Queue,
+}
+
+/// How the entry of a data queue is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum QueuedFormat {
+    /// Plain text.
+    Text,
+    /// LEEF 1.0 or 2.0.
+    Leef,
+    /// CEF.
+    Cef,
+    /// A JSON object.
+    Json,
+    /// `key=value` pairs.
+    KeyValue,
+    /// Bytes that are no text.
+    Binary,
+}
+
+impl QueuedFormat {
+    const fn id(self) -> &'static str {
+        match self {
+            Self::Text => "DTAQ_TEXT",
+            Self::Leef => "DTAQ_LEEF",
+            Self::Cef => "DTAQ_CEF",
+            Self::Json => "DTAQ_JSON",
+            Self::KeyValue => "DTAQ_KV",
+            Self::Binary => "DTAQ_BINARY",
+        }
+    }
+}
+
 /// Source and type of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EventKind {
@@ -80,6 +161,17 @@ pub enum EventKind {
         /// Entry subtype, the first byte of the entry data where the layout has one (`A`); 0 if none.
         subtype: u8,
     },
+    /// A message of the history log or of a message queue.
+    Message {
+        /// Where it was found.
+        origin: MessageOrigin,
+        /// Its identifier.
+        id: MessageId,
+    },
+    /// An entry that a program put on a data queue.
+    Queued(QueuedFormat),
+    /// What an exit program saw, or a change of what is registered at exit points.
+    Exit(&'static ExitAction),
     /// An entry of the controller's audit log.
     Controller(&'static ControllerAction),
     /// Made by the agent.
@@ -92,6 +184,10 @@ impl EventKind {
     pub const fn source(&self) -> SourceKind {
         match self {
             Self::Audit { .. } => SourceKind::AuditJournal,
+            Self::Message { origin: MessageOrigin::HistoryLog, .. } => SourceKind::HistoryLog,
+            Self::Message { origin: MessageOrigin::Queue, .. } => SourceKind::MessageQueue,
+            Self::Queued(_) => SourceKind::DataQueue,
+            Self::Exit(_) => SourceKind::ExitPoint,
             Self::Controller(_) => SourceKind::ControllerAudit,
             Self::Agent(_) => SourceKind::Agent,
         }
@@ -112,6 +208,10 @@ impl EventKind {
                     out.push(printable(*subtype));
                 }
             }
+            Self::Message { id, .. } if id.is_impromptu() => out.extend_from_slice(b"IMPROMPTU"),
+            Self::Message { id, .. } => out.extend(id.0.map(printable)),
+            Self::Queued(format) => out.extend_from_slice(format.id().as_bytes()),
+            Self::Exit(action) => out.extend_from_slice(action.id.as_bytes()),
             Self::Controller(action) => out.extend_from_slice(action.id.as_bytes()),
             Self::Agent(event) => out.extend_from_slice(event.id().as_bytes()),
         }
@@ -129,7 +229,14 @@ mod tests {
 
     #[test]
     fn event_ids() {
-        let cases: [(EventKind, &str); 6] = [
+        let message =
+            |id: &str| EventKind::Message { origin: MessageOrigin::Queue, id: MessageId::parse(id) };
+        let cases: [(EventKind, &str); 11] = [
+            (message("cpf1124"), "CPF1124"),
+            (message(""), "IMPROMPTU"),
+            (message("CPF 112"), "IMPROMPTU"),
+            (EventKind::Queued(QueuedFormat::KeyValue), "DTAQ_KV"),
+            (EventKind::Exit(&crate::event::EXIT_UNKNOWN), "EXIT_UNKNOWN"),
             (EventKind::Controller(crate::event::controller_action("login")), "CONTROLLER_LOGIN"),
             (EventKind::Audit { code: b'T', entry_type: *b"AF", subtype: b'A' }, "AF_A"),
             (EventKind::Audit { code: b'T', entry_type: *b"SV", subtype: 0 }, "SV"),

@@ -6,13 +6,15 @@
 
 mod controller;
 mod dictionary;
+mod exit;
 pub mod field;
 mod kind;
 pub mod query;
 
 pub use controller::{ACTIONS as CONTROLLER_ACTIONS, ControllerAction, controller_action};
 pub use dictionary::{Dictionary, FieldDef, FieldType, dictionary};
-pub use kind::{AgentEvent, EventKind, SourceKind};
+pub use exit::{EXIT_UNKNOWN, ExitAction};
+pub use kind::{AgentEvent, EventKind, MessageId, MessageOrigin, QueuedFormat, SourceKind};
 pub use query::{EventQuery, QueryError};
 
 use crate::severity::Severity;
@@ -186,6 +188,12 @@ impl Event {
     #[must_use]
     pub fn get(&self, id: FieldId) -> Option<&str> {
         self.fields.iter().find(|f| f.id == id).map(|f| self.text(f))
+    }
+
+    /// Bytes that it takes in memory, about.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.text.len() + size_of_val(self.fields.as_slice())
     }
 
     /// Appends the stable id: prefix + sequence. It names system, source, receiver with its attach time

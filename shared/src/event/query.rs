@@ -136,7 +136,11 @@ fn is_type(kind: EventKind, wanted: &EntryType) -> bool {
                 && entry_type == wanted.entry_type
                 && wanted.subtype.is_none_or(|wanted| wanted == subtype)
         }
-        EventKind::Agent(_) | EventKind::Controller(_) => false,
+        EventKind::Message { .. }
+        | EventKind::Queued(_)
+        | EventKind::Exit(_)
+        | EventKind::Controller(_)
+        | EventKind::Agent(_) => false,
     }
 }
 

@@ -60,6 +60,12 @@ impl BlockCache {
 fn place(event: &Event) -> usize {
     let kind = match event.kind {
         EventKind::Audit { code, entry_type: [a, b], subtype } => u32::from_le_bytes([code, a, b, subtype]),
+        EventKind::Message { origin, id } => {
+            let [_, _, _, a, b, c, d] = id.0;
+            u32::from_le_bytes([a, b, c, d]) ^ origin as u32
+        }
+        EventKind::Queued(format) => 0x100 | format as u32,
+        EventKind::Exit(action) => u32::from(action.severity) << 12 | action.id.len() as u32,
         EventKind::Controller(action) => u32::from(action.severity) << 8 | action.id.len() as u32,
         EventKind::Agent(event) => event as u32,
     };

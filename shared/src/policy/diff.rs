@@ -210,9 +210,14 @@ fn narrowed_sources(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String
     for (name, source) in &old.sources {
         let (before, now) = match (source, new.sources.get(name)) {
             (SourceSpec::AuditJournal(before), Some(SourceSpec::AuditJournal(now))) => (before, now),
-            // There is one log, and it is read whole.
-            (SourceSpec::ControllerAudit(_), Some(SourceSpec::ControllerAudit(_))) => continue,
-            (SourceSpec::AuditJournal(_) | SourceSpec::ControllerAudit(_), _) => {
+            // The others are read whole: only what they read can change.
+            (before, Some(now)) if before.kind() == now.kind() => {
+                if before.key() != now.key() {
+                    reasons.push(format!("source {name} leaves {} for {}", before.key(), now.key()));
+                }
+                continue;
+            }
+            (_, _) => {
                 reasons.push(format!("source {name} is no longer collected"));
                 continue;
             }

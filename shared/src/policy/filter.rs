@@ -149,7 +149,11 @@ impl<'e> Subject<'e> {
                 let index = if code == b'T' { TypeSet::index(entry_type) } else { None };
                 Some(AuditType { code, entry_type, subtype, index })
             }
-            EventKind::Controller(_) | EventKind::Agent(_) => None,
+            EventKind::Message { .. }
+            | EventKind::Queued(_)
+            | EventKind::Exit(_)
+            | EventKind::Controller(_)
+            | EventKind::Agent(_) => None,
         };
         let mut subject = Self {
             severity: event.severity.get(),
@@ -292,5 +296,5 @@ impl CompiledMatch {
 /// Kind of source of a name in policies. The agent's own reports are no source that a policy can name.
 #[must_use]
 pub fn source_kind(name: &str) -> Option<SourceKind> {
-    [SourceKind::AuditJournal, SourceKind::ControllerAudit].into_iter().find(|kind| kind.as_str() == name)
+    SourceKind::OF_POLICY.into_iter().find(|kind| kind.as_str() == name)
 }

@@ -136,6 +136,7 @@ impl Limits {
         let mut breaches = Vec::new();
         self.foreign_receivers(spec, &mut breaches);
         self.foreign_journals(spec, &mut breaches);
+        self.foreign_queues(spec, &mut breaches);
         for entry in &self.never_drop {
             hidden(*entry, spec, &mut breaches);
         }
@@ -170,6 +171,25 @@ impl Limits {
                     limit: "journals",
                     path: format!("spec.sources.{name}.journal"),
                     problem: format!("{journal} is not among the allowed journals"),
+                });
+            }
+        }
+    }
+
+    /// Reading a data queue takes its entries away, so a queue must be named to be read.
+    fn foreign_queues(&self, spec: &PolicySpec, breaches: &mut Vec<Breach>) {
+        for (name, source) in &spec.sources {
+            let Some(queue) = source.emptied_queue() else { continue };
+            let queue = queue.to_ascii_uppercase();
+            let (library, object) = queue.split_once('/').unwrap_or(("", &queue));
+            if !self.allows_queue(library, object) {
+                breaches.push(Breach {
+                    limit: "queues",
+                    path: format!("spec.sources.{name}.queue"),
+                    problem: format!(
+                        "{queue} is not among the allowed queues; reading takes entries away, so the agent's own \
+                         configuration has to name it: [limits] queues = [\"{queue}\"]"
+                    ),
                 });
             }
         }
@@ -218,7 +238,11 @@ fn hidden(entry: EntryType, spec: &PolicySpec, breaches: &mut Vec<Breach>) {
 fn journals(spec: &PolicySpec) -> impl Iterator<Item = (&String, &AuditJournalSpec)> {
     spec.sources.iter().filter_map(|(name, source)| match source {
         SourceSpec::AuditJournal(journal) => Some((name, journal)),
-        SourceSpec::ControllerAudit(_) => None,
+        SourceSpec::HistoryLog(_)
+        | SourceSpec::MessageQueue(_)
+        | SourceSpec::DataQueue(_)
+        | SourceSpec::ExitPoint(_)
+        | SourceSpec::ControllerAudit(_) => None,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The policy as written and as run: plain serde types that deny unknown fields. Meaning (names that
 //! refer to nothing, ports, patterns) is checked by `validate`, never here.
 
+use crate::event::SourceKind;
 use crate::severity::Severity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,9 @@ use std::collections::BTreeMap;
 
 /// Value of `api_version` that this build reads and writes.
 pub const API_VERSION: &str = "muster/v1";
+
+/// Kind and object of the history log.
+pub const HISTORY_LOG_KEY: &str = "history_log:QHST";
 
 /// Kind and object of the controller's audit log.
 pub const CONTROLLER_AUDIT_KEY: &str = "controller_audit:log";
@@ -91,6 +95,14 @@ pub struct SignedDocument {
 pub enum SourceSpec {
     /// The security audit journal.
     AuditJournal(AuditJournalSpec),
+    /// The history log QHST.
+    HistoryLog(HistoryLogSpec),
+    /// A message queue.
+    MessageQueue(MessageQueueSpec),
+    /// A data queue that programs write events to.
+    DataQueue(DataQueueSpec),
+    /// What the exit program saw, and which programs are registered at exit points.
+    ExitPoint(ExitPointSpec),
     /// The audit log of the agent's controller.
     ControllerAudit(ControllerAuditSpec),
 }
@@ -102,7 +114,37 @@ impl SourceSpec {
     pub fn key(&self) -> String {
         match self {
             Self::AuditJournal(spec) => format!("audit_journal:{}", spec.journal.to_uppercase()),
+            Self::HistoryLog(_) => HISTORY_LOG_KEY.to_owned(),
+            Self::MessageQueue(spec) => format!("message_queue:{}", spec.queue.to_uppercase()),
+            Self::DataQueue(spec) => format!("data_queue:{}", spec.queue.to_uppercase()),
+            Self::ExitPoint(spec) => format!("exit_point:{}", spec.queue.to_uppercase()),
             Self::ControllerAudit(_) => CONTROLLER_AUDIT_KEY.to_owned(),
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> SourceKind {
+        match self {
+            Self::AuditJournal(_) => SourceKind::AuditJournal,
+            Self::HistoryLog(_) => SourceKind::HistoryLog,
+            Self::MessageQueue(_) => SourceKind::MessageQueue,
+            Self::DataQueue(_) => SourceKind::DataQueue,
+            Self::ExitPoint(_) => SourceKind::ExitPoint,
+            Self::ControllerAudit(_) => SourceKind::ControllerAudit,
+        }
+    }
+
+    /// The data queue that it empties, if it does, as LIBRARY/NAME.
+    #[must_use]
+    pub fn emptied_queue(&self) -> Option<&str> {
+        match self {
+            Self::DataQueue(spec) => Some(&spec.queue),
+            Self::ExitPoint(spec) => Some(&spec.queue),
+            Self::AuditJournal(_)
+            | Self::HistoryLog(_)
+            | Self::MessageQueue(_)
+            | Self::ControllerAudit(_) => None,
         }
     }
 }
@@ -132,6 +174,133 @@ impl Default for AuditJournalSpec {
             entry_types: Vec::new(),
             poll_interval_ms: 1_000,
             batch_rows: 2_000,
+        }
+    }
+}
+
+/// Settings of a history log source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HistoryLogSpec {
+    /// Where the very first read starts: `now` (default), `oldest`, or an RFC 3339 time.
+    pub start: String,
+    /// Pause between polls in milliseconds, 1,000 or more.
+    pub poll_interval_ms: u64,
+    /// Most messages asked for in one call, 16 to 5,000.
+    pub batch_rows: u32,
+}
+
+impl Default for HistoryLogSpec {
+    fn default() -> Self {
+        Self { start: "now".to_owned(), poll_interval_ms: 1_000, batch_rows: 1_000 }
+    }
+}
+
+/// Settings of a message queue source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MessageQueueSpec {
+    /// Message queue as LIBRARY/NAME.
+    pub queue: String,
+    /// Where the very first read starts: `now` (default), `oldest`, or an RFC 3339 time.
+    pub start: String,
+    /// Pause between polls in milliseconds, 1,000 or more.
+    pub poll_interval_ms: u64,
+    /// Most messages asked for in one call, 16 to 5,000.
+    pub batch_rows: u32,
+}
+
+impl Default for MessageQueueSpec {
+    fn default() -> Self {
+        Self {
+            queue: "QSYS/QSYSOPR".to_owned(),
+            start: "now".to_owned(),
+            poll_interval_ms: 1_000,
+            batch_rows: 1_000,
+        }
+    }
+}
+
+/// How the entries of a data queue are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum QueueContent {
+    /// Each entry is looked at: LEEF, CEF, a JSON object, `key=value` pairs, else text.
+    #[default]
+    Auto,
+    /// Plain text, whatever it looks like.
+    Text,
+    /// LEEF 1.0 or 2.0.
+    Leef,
+    /// CEF.
+    Cef,
+    /// A JSON object.
+    Json,
+    /// `key=value` pairs.
+    KeyValue,
+}
+
+/// Settings of a data queue source. Reading empties the queue, so the agent's local limits must name it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataQueueSpec {
+    /// Data queue as LIBRARY/NAME.
+    pub queue: String,
+    /// How its entries are written.
+    pub content: QueueContent,
+    /// Code page of its entries; without one the partition's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ccsid: Option<u16>,
+    /// Pause between looks at an empty queue in milliseconds, 1,000 or more.
+    pub poll_interval_ms: u64,
+    /// Most entries taken in one go, 16 to 5,000.
+    pub batch_rows: u32,
+    /// Most that is kept on the agent's disk of what was taken and not delivered, in MiB: 1 to 65,536. When it is
+    /// full the queue is left alone.
+    pub spool_mb: u32,
+}
+
+impl Default for DataQueueSpec {
+    fn default() -> Self {
+        Self {
+            queue: String::new(),
+            content: QueueContent::default(),
+            ccsid: None,
+            poll_interval_ms: 1_000,
+            batch_rows: 500,
+            spool_mb: 256,
+        }
+    }
+}
+
+/// Settings of an exit point source. Reading empties its queue, so the agent's local limits must name it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExitPointSpec {
+    /// Data queue that the exit program writes to, as LIBRARY/NAME.
+    pub queue: String,
+    /// Exit programs that belong there, as LIBRARY/NAME, parts may be generic; a registered one that none of these
+    /// covers is reported.
+    pub programs: Vec<String>,
+    /// Pause between looks at an empty queue in milliseconds, 1,000 or more.
+    pub poll_interval_ms: u64,
+    /// Pause between looks at what is registered, in seconds: 10 to 86,400.
+    pub watch_seconds: u64,
+    /// Most entries taken in one go, 16 to 5,000.
+    pub batch_rows: u32,
+    /// Most that is kept on the agent's disk, see [`DataQueueSpec::spool_mb`].
+    pub spool_mb: u32,
+}
+
+impl Default for ExitPointSpec {
+    fn default() -> Self {
+        Self {
+            queue: "MUSTER/EXITQ".to_owned(),
+            programs: vec!["MUSTER/*ALL".to_owned()],
+            poll_interval_ms: 1_000,
+            watch_seconds: 60,
+            batch_rows: 500,
+            spool_mb: 256,
         }
     }
 }

@@ -4,20 +4,79 @@
 //! struct is read straight from the parser, so an error in it names its place; turning it into the enum
 //! then refuses fields that the chosen kind does not have.
 
-use super::model::{AuditJournalSpec, ControllerAuditSpec, Framing, SourceSpec, TransportSpec};
+use super::model::{
+    AuditJournalSpec, ControllerAuditSpec, DataQueueSpec, ExitPointSpec, Framing, HistoryLogSpec,
+    MessageQueueSpec, QueueContent, SourceSpec, TransportSpec,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
 
 /// Kinds of source.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum SourceTag {
     /// The security audit journal.
     AuditJournal,
+    /// The history log QHST.
+    HistoryLog,
+    /// A message queue.
+    MessageQueue,
+    /// A data queue that programs write events to.
+    DataQueue,
+    /// What the exit program saw, and which programs are registered at exit points.
+    ExitPoint,
     /// The audit log of the agent's controller.
     ControllerAudit,
 }
+
+impl SourceTag {
+    const ALL: [Self; 6] = [
+        Self::AuditJournal,
+        Self::HistoryLog,
+        Self::MessageQueue,
+        Self::DataQueue,
+        Self::ExitPoint,
+        Self::ControllerAudit,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::AuditJournal => "audit_journal",
+            Self::HistoryLog => "history_log",
+            Self::MessageQueue => "message_queue",
+            Self::DataQueue => "data_queue",
+            Self::ExitPoint => "exit_point",
+            Self::ControllerAudit => "controller_audit",
+        }
+    }
+
+    /// The fields that this kind has, besides `kind` and `poll_interval_ms`, which every kind has.
+    const fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::AuditJournal => &["journal", "start", "entry_types", "batch_rows"],
+            Self::HistoryLog => &["start", "batch_rows"],
+            Self::MessageQueue => &["queue", "start", "batch_rows"],
+            Self::DataQueue => &["queue", "content", "ccsid", "batch_rows", "spool_mb"],
+            Self::ExitPoint => &["queue", "programs", "watch_seconds", "batch_rows", "spool_mb"],
+            Self::ControllerAudit => &["start"],
+        }
+    }
+}
+
+/// Every field that some kind of source has and another has not.
+const SOURCE_FIELDS: [&str; 10] = [
+    "journal",
+    "queue",
+    "start",
+    "entry_types",
+    "content",
+    "ccsid",
+    "programs",
+    "watch_seconds",
+    "batch_rows",
+    "spool_mb",
+];
 
 /// A source to collect.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -26,58 +85,131 @@ enum SourceTag {
 pub(super) struct RawSource {
     /// What is read.
     kind: SourceTag,
-    /// Journal as LIBRARY/NAME; default QSYS/QAUDJRN.
+    /// `audit_journal`: journal as LIBRARY/NAME; default QSYS/QAUDJRN.
     journal: Option<String>,
+    /// `message_queue`: message queue as LIBRARY/NAME, default QSYS/QSYSOPR. `data_queue`: data queue as LIBRARY/NAME.
+    /// `exit_point`: data queue of the exit program, default MUSTER/EXITQ.
+    queue: Option<String>,
     /// Where the very first read starts: `now` (default), `oldest`, or an RFC 3339 time.
     start: Option<String>,
-    /// Entry types to fetch at all (`AF`); empty, the default, fetches every type. (`rules` filter what was
-    /// fetched.)
+    /// `audit_journal`: entry types to fetch at all (`AF`); empty, the default, fetches every type. (`rules` filter
+    /// what was fetched.)
     entry_types: Option<Vec<String>>,
+    /// `data_queue`: how its entries are written; default `auto`.
+    content: Option<QueueContent>,
+    /// `data_queue`: code page of its entries; without one the partition's.
+    ccsid: Option<u16>,
+    /// `exit_point`: exit programs that belong there, as LIBRARY/NAME, parts may be generic; default MUSTER/*ALL. A
+    /// registered one that none of these covers is reported.
+    programs: Option<Vec<String>>,
+    /// `exit_point`: pause between looks at what is registered, in seconds; default 60.
+    #[schemars(range(min = 10, max = 86_400))]
+    watch_seconds: Option<u64>,
     /// Pause between polls when idle, in milliseconds, 1,000 (default) or more.
     #[schemars(range(min = 1_000, max = 3_600_000))]
     poll_interval_ms: Option<u64>,
-    /// Most entries asked for in one call, 16 to 5,000; default 2,000.
+    /// Most entries asked for in one call, 16 to 5,000; the default depends on the kind.
     #[schemars(range(min = 16, max = 5_000))]
     batch_rows: Option<u32>,
+    /// `data_queue`, `exit_point`: most that is kept on the agent's disk of what was taken and not delivered, in MiB;
+    /// default 256. When it is full the queue is left alone.
+    #[schemars(range(min = 1, max = 65_536))]
+    spool_mb: Option<u32>,
+}
+
+impl RawSource {
+    fn has(&self, field: &str) -> bool {
+        match field {
+            "journal" => self.journal.is_some(),
+            "queue" => self.queue.is_some(),
+            "start" => self.start.is_some(),
+            "entry_types" => self.entry_types.is_some(),
+            "content" => self.content.is_some(),
+            "ccsid" => self.ccsid.is_some(),
+            "programs" => self.programs.is_some(),
+            "watch_seconds" => self.watch_seconds.is_some(),
+            "batch_rows" => self.batch_rows.is_some(),
+            "spool_mb" => self.spool_mb.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Refuses what the kind does not have.
+    fn check(&self) -> Result<(), FieldOfOtherKind> {
+        let own = self.kind.fields();
+        let Some(field) = SOURCE_FIELDS.into_iter().find(|field| !own.contains(field) && self.has(field))
+        else {
+            return Ok(());
+        };
+        let kinds = SourceTag::ALL.into_iter().filter(|kind| kind.fields().contains(&field));
+        let belongs_to = kinds.map(|kind| format!("kind: {}", kind.name())).collect::<Vec<_>>().join(" and ");
+        Err(FieldOfOtherKind { kind: self.kind.name(), of: "source", field, belongs_to })
+    }
 }
 
 impl TryFrom<RawSource> for SourceSpec {
     type Error = FieldOfOtherKind;
 
     fn try_from(raw: RawSource) -> Result<Self, Self::Error> {
-        match raw.kind {
+        raw.check()?;
+        Ok(match raw.kind {
             SourceTag::AuditJournal => {
                 let default = AuditJournalSpec::default();
-                Ok(Self::AuditJournal(AuditJournalSpec {
+                Self::AuditJournal(AuditJournalSpec {
                     journal: raw.journal.unwrap_or(default.journal),
                     start: raw.start.unwrap_or(default.start),
                     entry_types: raw.entry_types.unwrap_or(default.entry_types),
                     poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
                     batch_rows: raw.batch_rows.unwrap_or(default.batch_rows),
-                }))
+                })
             }
-            SourceTag::ControllerAudit => {
-                let fields = [
-                    ("journal", raw.journal.is_some()),
-                    ("entry_types", raw.entry_types.is_some()),
-                    ("batch_rows", raw.batch_rows.is_some()),
-                ];
-                if let Some((field, _)) = fields.into_iter().find(|(_, present)| *present) {
-                    let belongs_to = "kind: audit_journal";
-                    return Err(FieldOfOtherKind {
-                        kind: "controller_audit",
-                        of: "source",
-                        field,
-                        belongs_to,
-                    });
-                }
-                let default = ControllerAuditSpec::default();
-                Ok(Self::ControllerAudit(ControllerAuditSpec {
+            SourceTag::HistoryLog => {
+                let default = HistoryLogSpec::default();
+                Self::HistoryLog(HistoryLogSpec {
                     start: raw.start.unwrap_or(default.start),
                     poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
-                }))
+                    batch_rows: raw.batch_rows.unwrap_or(default.batch_rows),
+                })
             }
-        }
+            SourceTag::MessageQueue => {
+                let default = MessageQueueSpec::default();
+                Self::MessageQueue(MessageQueueSpec {
+                    queue: raw.queue.unwrap_or(default.queue),
+                    start: raw.start.unwrap_or(default.start),
+                    poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
+                    batch_rows: raw.batch_rows.unwrap_or(default.batch_rows),
+                })
+            }
+            SourceTag::DataQueue => {
+                let default = DataQueueSpec::default();
+                Self::DataQueue(DataQueueSpec {
+                    queue: raw.queue.unwrap_or(default.queue),
+                    content: raw.content.unwrap_or(default.content),
+                    ccsid: raw.ccsid,
+                    poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
+                    batch_rows: raw.batch_rows.unwrap_or(default.batch_rows),
+                    spool_mb: raw.spool_mb.unwrap_or(default.spool_mb),
+                })
+            }
+            SourceTag::ExitPoint => {
+                let default = ExitPointSpec::default();
+                Self::ExitPoint(ExitPointSpec {
+                    queue: raw.queue.unwrap_or(default.queue),
+                    programs: raw.programs.unwrap_or(default.programs),
+                    poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
+                    watch_seconds: raw.watch_seconds.unwrap_or(default.watch_seconds),
+                    batch_rows: raw.batch_rows.unwrap_or(default.batch_rows),
+                    spool_mb: raw.spool_mb.unwrap_or(default.spool_mb),
+                })
+            }
+            SourceTag::ControllerAudit => {
+                let default = ControllerAuditSpec::default();
+                Self::ControllerAudit(ControllerAuditSpec {
+                    start: raw.start.unwrap_or(default.start),
+                    poll_interval_ms: raw.poll_interval_ms.unwrap_or(default.poll_interval_ms),
+                })
+            }
+        })
     }
 }
 
@@ -136,7 +268,12 @@ fn without(kind: &str, fields: &[&str]) -> serde_json::Value {
 
 /// Which fields a kind of source does not have, for the schema.
 fn fields_of_sources() -> serde_json::Value {
-    json!([without("controller_audit", &["journal", "entry_types", "batch_rows"])])
+    let without = |kind: SourceTag| {
+        let own = kind.fields();
+        let foreign: Vec<&str> = SOURCE_FIELDS.into_iter().filter(|field| !own.contains(field)).collect();
+        without(kind.name(), &foreign)
+    };
+    SourceTag::ALL.into_iter().map(without).collect::<Vec<_>>().into()
 }
 
 /// Which fields a kind of transport does not have, for the schema.
@@ -148,13 +285,13 @@ fn fields_of_kinds() -> serde_json::Value {
 }
 
 /// A field that the chosen kind of transport or source does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {kind} {of} has no `{field}`; it belongs to {belongs_to}")]
 pub(super) struct FieldOfOtherKind {
     kind: &'static str,
     of: &'static str,
     field: &'static str,
-    belongs_to: &'static str,
+    belongs_to: String,
 }
 
 impl TryFrom<RawTransport> for TransportSpec {
@@ -162,7 +299,8 @@ impl TryFrom<RawTransport> for TransportSpec {
 
     fn try_from(raw: RawTransport) -> Result<Self, Self::Error> {
         let kind = raw.kind.name();
-        let refuse = |present: bool, field, belongs_to| {
+        let refuse = |present: bool, field, belongs_to: &str| {
+            let belongs_to = belongs_to.to_owned();
             if present { Err(FieldOfOtherKind { kind, of: "transport", field, belongs_to }) } else { Ok(()) }
         };
         if !matches!(raw.kind, TransportTag::Tls) {

@@ -212,12 +212,7 @@ impl Look {
             // Copied first: the source's thread must not wait for the decoding.
             let entries = watch.ring().snapshot();
             for recorded in entries {
-                event.id_prefix = Arc::clone(&recorded.prefix);
-                let read = recorded.read(|entry| {
-                    // What the decoder counts was counted when the entry came.
-                    let _ = decoder.decode(entry, &mut event);
-                });
-                if read.is_some() {
+                if recorded.restore(&mut decoder, &mut event) {
                     visit(&mut event, &watch.name);
                 }
             }

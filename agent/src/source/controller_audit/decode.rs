@@ -157,7 +157,7 @@ impl RecordBatch for Records {
 
     fn fill(&self, index: usize, event: &mut Event) -> RecordFacts {
         let (record, place) = &self.records[index];
-        let cursor = Cursor::ControllerAudit(place.clone());
+        let cursor = Some(Cursor::ControllerAudit(place.clone()));
         event.push(field::CONTROLLER, &self.controller);
         match record {
             Record::Entry(entry) => RecordFacts {

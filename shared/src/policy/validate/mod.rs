@@ -6,8 +6,8 @@
 
 use super::filter::{EntryType, source_kind};
 use super::model::{
-    API_VERSION, ControllerAuditSpec, DestinationSpec, EffectivePolicy, FormatKind, FormatSpec, Header,
-    Match, PolicyDocument, PolicySpec, SourceSpec, TransportSpec,
+    API_VERSION, DestinationSpec, EffectivePolicy, FormatKind, FormatSpec, Header, Match, PolicyDocument,
+    PolicySpec, TransportSpec,
 };
 use super::pattern::{NamePattern, ObjectPattern};
 use super::route::MAX_DESTINATIONS;
@@ -19,6 +19,7 @@ use std::ops::RangeInclusive;
 mod address;
 mod certificate;
 mod secret;
+mod source;
 
 pub use address::check_address;
 pub(crate) use address::check_host;
@@ -205,16 +206,12 @@ impl Check {
 
     fn spec(&mut self, root: &str, spec: &PolicySpec, unresolved: Level) {
         let at = |tail: String| if root.is_empty() { tail } else { format!("{root}.{tail}") };
-        let mut objects: BTreeMap<String, &str> = BTreeMap::new();
+        let mut objects: BTreeMap<String, (SourceKind, &str)> = BTreeMap::new();
         for (name, source) in &spec.sources {
             let path = at(format!("sources.{name}"));
             self.item_name(&path, name);
             self.read_once(&path, name, source, &mut objects);
-            let kind = match source {
-                SourceSpec::AuditJournal(_) => SourceKind::AuditJournal,
-                SourceSpec::ControllerAudit(_) => SourceKind::ControllerAudit,
-            };
-            if source_kind(name).is_some_and(|named| named != kind) {
+            if source_kind(name).is_some_and(|named| named != source.kind()) {
                 self.error(&path, "has the name of another kind of source".to_owned());
             }
             self.source(&path, source);
@@ -298,87 +295,6 @@ impl Check {
             }
         };
         self.problems.push(Problem { level, path, message });
-    }
-
-    /// Two sources on one object would share its cursors: what one has delivered the other would skip.
-    fn read_once<'n>(
-        &mut self,
-        path: &str,
-        name: &'n str,
-        source: &SourceSpec,
-        objects: &mut BTreeMap<String, &'n str>,
-    ) {
-        let (field, object) = match source {
-            SourceSpec::AuditJournal(journal) => (".journal", journal.journal.to_uppercase()),
-            SourceSpec::ControllerAudit(_) => ("", "the controller's audit log".to_owned()),
-        };
-        match objects.get(&object) {
-            Some(first) => self.error(
-                format!("{path}{field}"),
-                format!("{object} is read by source `{first}` already, and `{name}` would share its cursors; keep one of the two, with the entry types of both"),
-            ),
-            None => {
-                objects.insert(object, name);
-            }
-        }
-    }
-
-    fn controller_audit(&mut self, path: &str, log: &ControllerAuditSpec) {
-        if !matches!(log.start.as_str(), "now" | "oldest") {
-            self.error(
-                format!("{path}.start"),
-                format!("`{}` is no start of the controller's audit log; write now or oldest", log.start),
-            );
-        }
-        if log.poll_interval_ms < 1_000 || log.poll_interval_ms > 3_600_000 {
-            self.error(
-                format!("{path}.poll_interval_ms"),
-                format!("{} is outside 1000 to 3600000", log.poll_interval_ms),
-            );
-        }
-    }
-
-    fn source(&mut self, path: &str, source: &SourceSpec) {
-        let journal = match source {
-            SourceSpec::AuditJournal(journal) => journal,
-            SourceSpec::ControllerAudit(log) => return self.controller_audit(path, log),
-        };
-        let exact = |text: &str| matches!(NamePattern::parse(text), Ok(NamePattern::Exact(_)));
-        if !journal.journal.split_once('/').is_some_and(|(library, name)| exact(library) && exact(name)) {
-            self.error(
-                format!("{path}.journal"),
-                format!("`{}` is no journal; write LIBRARY/NAME, for example QSYS/QAUDJRN", journal.journal),
-            );
-        }
-        let start = journal.start.as_str();
-        if !matches!(start, "now" | "oldest") && start.parse::<jiff::Timestamp>().is_err() {
-            self.error(
-                format!("{path}.start"),
-                format!("`{start}` is no start; write now, oldest, or a time such as 2026-01-31T00:00:00Z"),
-            );
-        }
-        for (position, text) in journal.entry_types.iter().enumerate() {
-            match EntryType::parse(text) {
-                Ok(entry) if entry.subtype.is_some() || entry.code != b'T' => self.error(
-                    format!("{path}.entry_types[{position}]"),
-                    format!("`{text}`: a source fetches whole types of audit entries (AF); leave subtypes and codes to rules"),
-                ),
-                Ok(_) => {}
-                Err(error) => self.error(format!("{path}.entry_types[{position}]"), error.to_string()),
-            }
-        }
-        if journal.poll_interval_ms < 1_000 || journal.poll_interval_ms > 3_600_000 {
-            self.error(
-                format!("{path}.poll_interval_ms"),
-                format!(
-                    "{} is outside 1000 to 3600000; an idle journal is asked once a second at most",
-                    journal.poll_interval_ms
-                ),
-            );
-        }
-        if !(16..=5_000).contains(&journal.batch_rows) {
-            self.error(format!("{path}.batch_rows"), format!("{} is outside 16 to 5000", journal.batch_rows));
-        }
     }
 
     fn conditions(&mut self, path: &str, when: &Match, spec: &PolicySpec, unresolved: Level) {
