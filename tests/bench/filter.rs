@@ -28,12 +28,14 @@ spec:
 pub fn run() -> anyhow::Result<()> {
     let entries = entries::owned(&entries::replies(1, &[], |sql| sql)?)?;
     let events = decoded(&entries);
-    // Each rule asks for its type, for users of whom one acts in the mix, and for an object that nobody has.
+    // Each rule asks for its type, for the users of the mix and one more, and for an object that nobody touches: only
+    // the last of its conditions says no.
+    let users = "ALICE, BOB, CAROL, DAVE, QSECOFR, WEBAPP, BATCHUSR";
     let typed = rules(|n| {
         let entry_type = TYPES[n % TYPES.len()];
-        format!("entry_types: [{entry_type}], users: ['Q*', USER{n}], objects: ['*ALL/X{n}']")
+        format!("entry_types: [{entry_type}], users: [{users}, USER{n}], objects: ['*ALL/X{n}']")
     });
-    let untyped = rules(|n| format!("users: ['Q*', USER{n}], objects: ['*ALL/X{n}'], jobs: [J{n}]"));
+    let untyped = rules(|n| format!("users: [{users}, USER{n}], jobs: ['*ALL/*ALL/*ALL'], objects: ['*ALL/X{n}']"));
     let none = nanoseconds("", &events)?;
     let typed = nanoseconds(&typed, &events)?;
     let untyped = nanoseconds(&untyped, &events)?;

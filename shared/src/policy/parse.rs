@@ -229,8 +229,8 @@ mod tests {
             ),
             ("  sources: {a: {journal: x}}\n", "line 4, column 17: missing field `kind`"),
             (
-                "  sources: {a: {kind: history_log}}\n",
-                "line 4, column 23: unknown variant `history_log`, expected one of audit_journal, controller_audit",
+                "  sources: {a: {kind: weather}}\n",
+                "line 4, column 23: unknown variant `weather`, expected one of audit_journal, history_log, message_queue, data_queue, exit_point, controller_audit",
             ),
             (
                 "  sources: {a: {kind: audit_journal, poll_interval_ms: soon}}\n",

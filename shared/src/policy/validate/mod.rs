@@ -4,12 +4,11 @@
 //! A single document may name a source or a destination that another document defines: there that is a
 //! warning, and an error only in the effective policy.
 
-use super::filter::{EntryType, source_kind};
+use super::filter::source_kind;
 use super::model::{
     API_VERSION, DestinationSpec, EffectivePolicy, FormatKind, FormatSpec, Header, Match, PolicyDocument,
     PolicySpec, TransportSpec,
 };
-use super::pattern::NamePattern;
 use super::route::MAX_DESTINATIONS;
 use crate::event::SourceKind;
 use std::collections::BTreeMap;

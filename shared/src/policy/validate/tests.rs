@@ -52,7 +52,7 @@ fn each_mistake_is_named_with_its_place() {
         ),
         (
             "sources: {a: {kind: audit_journal, poll_interval_ms: 999}}",
-            "error: sources.a.poll_interval_ms: 999 is outside 1000 to 3600000; an idle journal is asked once a second at most",
+            "error: sources.a.poll_interval_ms: 999 is outside 1000 to 3600000; what is idle is asked once a second at most",
         ),
         (
             "sources: {a: {kind: audit_journal, batch_rows: 5001}}",
