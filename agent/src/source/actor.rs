@@ -452,7 +452,7 @@ impl Loop {
                 let health = Arc::clone(&self.task.health);
                 let reading = connected.source.read(&from, until.as_ref(), prefetch);
                 let read = unless(&stop, told_when_slow(&*health, &self.component, reading)).await??;
-                self.take(connected, read, &members, &targets, until.as_ref()).await;
+                self.take(connected, read, &members, &targets, (&from, until.as_ref())).await;
                 self.blocked_since = None;
             }
             Turn::Wait(at) => {
@@ -515,14 +515,14 @@ impl Loop {
         Ok(())
     }
 
-    /// Hands on what was read and moves the lanes.
+    /// Hands on what was read after `from` up to `bound` and moves the lanes.
     async fn take(
         &mut self,
         connected: &mut Connected,
         read: Read,
         members: &[usize],
         targets: &[Target],
-        bound: Option<&Cursor>,
+        (from, bound): (&Cursor, Option<&Cursor>),
     ) {
         let policy = self.task.policy.load_full();
         if !Arc::ptr_eq(&policy, connected.pipeline.policy()) {
@@ -563,6 +563,11 @@ impl Loop {
                 self.deliver(Pipeline::moved(&next, targets), members, &next).await;
             }
             Read::Idle => {
+                // Throttles have to tell what they held back, though nothing follows.
+                let now_us = jiff::Timestamp::now().as_microsecond();
+                if let Some(deliveries) = connected.pipeline.idle(from, targets, now_us) {
+                    self.deliver(deliveries, members, from).await;
+                }
                 self.looked(members, bound, true);
                 self.pause(members, self.task.poll_interval);
                 self.report_healthy();
