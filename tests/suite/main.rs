@@ -5,6 +5,7 @@ mod api_schema;
 mod audit_source;
 mod backup;
 mod bad_input;
+mod code_pages;
 mod controller_audit;
 mod crash;
 mod destinations;

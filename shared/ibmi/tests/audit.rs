@@ -167,8 +167,10 @@ fn file_names_follow_their_length_and_ccsid() {
     let (event, _) = decode(b"KF", &key_ring(8, 1200).0);
     assert_eq!(get(&event, "ifs_name"), Some("Schl"));
     assert_eq!(get(&event, "raw"), Some("83:FC007300730065006C"));
-    // Nor does a CCSID that cannot be read.
-    let (event, _) = decode(b"KF", &key_ring(18, 65_535).0);
+    // 65535 names no CCSID.
+    assert_eq!(get(&decode(b"KF", &key_ring(18, 65_535).0).0, "ifs_name"), Some("Schlüssel"));
+    // Nor does one that cannot be read.
+    let (event, _) = decode(b"KF", &key_ring(18, 819).0);
     assert_eq!(get(&event, "ifs_name"), None);
     assert!(get(&event, "raw").unwrap().starts_with("75:53006300"), "{:?}", get(&event, "raw"));
 }

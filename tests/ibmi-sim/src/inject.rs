@@ -177,7 +177,7 @@ impl InjectSpec {
         }
         let text = self.fields.get("data").map_or("", String::as_str);
         let mut data = Vec::new();
-        page.put(text, text.chars().count(), &mut data);
+        page.put(text, page.length(text), &mut data);
         Ok(body.with_data(data))
     }
 

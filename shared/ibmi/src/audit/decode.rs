@@ -148,16 +148,12 @@ impl AuditDecoder {
     fn user_written(&mut self, data: &[u8], event: &mut Event) -> (u32, u32) {
         self.line.flush(event);
         let data = trimmed(data);
-        let text = &data[..data.len().min(MAX_MESSAGE)];
-        let printable = |byte: &u8| {
-            let character = self.page.char_of(*byte);
-            !character.is_control() && character != char::REPLACEMENT_CHARACTER
-        };
+        let text = self.page.front(data, MAX_MESSAGE);
         let mut masked = 0;
         let mut covered = 0;
-        if text.iter().all(printable) {
+        if self.page.is_printable(text) {
             covered = text.len();
-            event.push_with(field::MESSAGE, None, |out| masked = mask::decode_masked(self.page, text, out));
+            event.push_with(field::MESSAGE, None, |out| masked = mask::decode_masked(self.page, text, out).0);
         }
         let rest = Stretch { start: covered as u32, end: u32::MAX };
         (push_raw(event, self.page, data, std::iter::once(rest)), masked)

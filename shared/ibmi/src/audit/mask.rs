@@ -44,8 +44,11 @@ const HINTS: [[u8; 3]; 6] = [
 /// A letter in upper case: in EBCDIC the bit of 0x40 is all that differs.
 const UPPER: u8 = 0x40;
 
-fn has_hint(bytes: &[u8]) -> bool {
-    bytes.windows(3).any(|three| HINTS.contains(&[three[0] | UPPER, three[1] | UPPER, three[2] | UPPER]))
+fn has_hint(page: &CodePage, bytes: &[u8]) -> bool {
+    !page.has_usual_small_letters()
+        || bytes
+            .windows(3)
+            .any(|three| HINTS.contains(&[three[0] | UPPER, three[1] | UPPER, three[2] | UPPER]))
 }
 
 /// Whether a stretch of undecoded bytes has an opening parenthesis, an equals sign or a quote at all. EBCDIC,
@@ -54,26 +57,47 @@ pub(crate) fn may_hold_secrets(data: &[u8], stretch: Range<usize>) -> bool {
     memchr3(0x4D, 0x7E, 0x7D, &data[stretch]).is_some()
 }
 
-/// Appends the text of a command with its passwords masked; returns how many there were.
-pub(crate) fn decode_masked(page: &CodePage, bytes: &[u8], out: &mut String) -> u32 {
+/// Appends the text of a command with its passwords masked; returns how many there were, and whether the rest
+/// could be read.
+pub(crate) fn decode_masked(page: &CodePage, bytes: &[u8], out: &mut String) -> (u32, bool) {
     let secrets = find(page, bytes);
-    let mut at = 0;
+    let (mut at, mut clean) = (0, true);
     for secret in &secrets {
-        page.decode_into(&bytes[at..secret.start], out);
+        // No place lies between a shift-out and its shift-in, so each part can be read by itself.
+        clean &= page.decode_into(&bytes[at..secret.start], out);
         out.push_str(MASKED);
         at = secret.end;
     }
-    page.decode_into(&bytes[at..], out);
-    secrets.len() as u32
+    clean &= page.decode_into(&bytes[at..], out);
+    (secrets.len() as u32, clean)
 }
 
-/// Places of all passwords in EBCDIC text. One byte is one character, so places are the same in both.
+/// Places of all passwords in EBCDIC text.
 pub(crate) fn find(page: &CodePage, bytes: &[u8]) -> Secrets {
-    if !has_hint(bytes) {
-        return Secrets::new();
+    if has_hint(page, bytes) { scan(page.outline(bytes)) } else { Secrets::new() }
+}
+
+/// Places of all passwords in data that is text in parts only: what looks like a shift-out there must not hide one.
+pub(crate) fn find_in_data(page: &CodePage, bytes: &[u8]) -> Secrets {
+    let mut all = find(page, bytes);
+    if !page.is_mixed() || !has_hint(page, bytes) {
+        return all;
     }
-    let ascii = |byte: &u8| u8::try_from(page.char_of(*byte)).map_or(0xFF, |c| c.to_ascii_uppercase());
-    let text: Vec<u8> = bytes.iter().map(ascii).collect();
+    all.extend(scan(page.single_outline(bytes)));
+    all.sort_by_key(|secret| secret.start);
+    let mut secrets = Secrets::new();
+    for secret in all {
+        match secrets.last_mut().filter(|last| secret.start <= last.end) {
+            Some(last) => last.end = last.end.max(secret.end),
+            None => secrets.push(secret),
+        }
+    }
+    secrets
+}
+
+/// The text has one character a byte, so that places are the same in both.
+fn scan(mut text: Vec<u8>) -> Secrets {
+    text.make_ascii_uppercase();
     Scan { text: &text, at: 0, after_connect: false, secrets: Secrets::new() }.run()
 }
 
@@ -310,7 +334,54 @@ mod tests {
         }
     }
 
+    #[test]
+    fn passwords_beside_double_bytes_are_masked() {
+        let ascii = |ccsid, text: &str| -> Vec<u8> {
+            let page = code_page(ccsid).unwrap();
+            text.chars().map(|c| page.byte_of(c).unwrap()).collect()
+        };
+        // Both bytes of the pair are a quote, of the other one a closing parenthesis.
+        let (quote, parenthesis) = (&b"\x0E\x7D\x7D\x0F"[..], &b"\x0E\x5D\x5D\x0F"[..]);
+        let before = [&ascii(939, "CHGUSRPRF TEXT('")[..], quote, &ascii(939, "') PASSWORD(")].concat();
+        let secret = [&ascii(939, "a")[..], parenthesis, &ascii(939, "b")].concat();
+        let command = [&before, &secret[..], &ascii(939, ") X(Y)")].concat();
+        let mut out = String::new();
+        let page = code_page(939).unwrap();
+        let (count, _) = decode_masked(page, &command, &mut out);
+        assert_eq!(count, 1);
+        assert!(out.starts_with("CHGUSRPRF TEXT('") && out.ends_with("') PASSWORD(********) X(Y)"), "{out}");
+        let places = |data: &[u8]| -> Vec<_> {
+            find_in_data(page, data).into_iter().map(|secret| (secret.start, secret.end)).collect()
+        };
+        assert_eq!(places(&command), [(before.len(), before.len() + secret.len())]);
+        // A number that looks like a shift hides nothing.
+        let data = [&[0, 0x0E][..], &ascii(939, "PASSWORD(abc)")].concat();
+        assert_eq!(places(&data), [(11, 14)]);
+        // Small letters of the Katakana pages are elsewhere.
+        for ccsid in [930, 1390, 5026, 939] {
+            let mut out = String::new();
+            decode_masked(code_page(ccsid).unwrap(), &ascii(ccsid, "chgpwd newpwd(geheim)"), &mut out);
+            assert_eq!(out, "chgpwd newpwd(********)", "{ccsid}");
+        }
+    }
+
     proptest! {
+        /// What is masked in text is masked wherever its bytes travel.
+        #[test]
+        fn data_hides_what_text_hides(bytes in proptest::collection::vec(
+            prop_oneof![Just(0x0E_u8), Just(0x0F), Just(0x4D), Just(0x5D), Just(0x7D), 0x40_u8..=0xFE], 0..60,
+        )) {
+            let page = code_page(939).unwrap();
+            let data = [invariant_bytes("PASSWORD("), bytes].concat();
+            let hidden = find_in_data(page, &data);
+            for secret in find(page, &data).iter().chain(&scan(page.single_outline(&data))) {
+                prop_assert!(hidden.iter().any(|h| h.start <= secret.start && secret.end <= h.end));
+            }
+            for two in hidden.windows(2) {
+                prop_assert!(two[0].end < two[1].start);
+            }
+        }
+
         #[test]
         fn any_text_is_safe(command in "[A-C ()'\"=:;]{0,20}(PASSWORD|CRTUSRPRF|IDENTIFIED|CONNECT|USING|BY)[A ()'\"=:;]{0,20}") {
             let bytes = invariant_bytes(&command);

@@ -144,10 +144,10 @@ impl<'a> Record<'a> {
     /// EBCDIC text behind a two-byte length; `width` counts both.
     pub fn varying(&mut self, name: &str, width: usize) {
         let room = width.saturating_sub(2);
-        let text: String = self.fact(name).chars().take(room).collect();
-        let length = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+        let text = self.fact(name);
+        let length = u16::try_from(self.page.length(text).min(room)).unwrap_or(u16::MAX);
         self.bytes.extend_from_slice(&length.to_be_bytes());
-        let kept = self.page.put(&text, room, &mut self.bytes);
+        let kept = self.page.put(text, room, &mut self.bytes);
         self.note(name, kept);
     }
 
