@@ -22,7 +22,8 @@ pub struct Tally {
     pub bad_rows: u64,
     newest_us: i64,
     by_rule: Vec<u64>,
-    by_type: Vec<([u8; 2], u64)>,
+    /// By journal code and type.
+    by_type: Vec<((u8, [u8; 2]), u64)>,
 }
 
 impl Tally {
@@ -57,9 +58,10 @@ impl Tally {
         self.short += u64::from(decoded.short);
         self.verdict(verdict);
         if let Verdict::Drop { .. } = verdict {
-            match self.by_type.iter_mut().find(|(entry_type, _)| *entry_type == entry.entry_type) {
+            let entry_type = (entry.code, entry.entry_type);
+            match self.by_type.iter_mut().find(|(known, _)| *known == entry_type) {
                 Some((_, count)) => *count += 1,
-                None => self.by_type.push((entry.entry_type, 1)),
+                None => self.by_type.push((entry_type, 1)),
             }
         }
     }
@@ -159,8 +161,8 @@ impl SourceCounters {
             let name = drops.rule_names.get(index).cloned().unwrap_or_else(|| format!("rule {index}"));
             *drops.by_rule.entry(name).or_default() += count;
         }
-        for (entry_type, count) in &tally.by_type {
-            let name = String::from_utf8_lossy(entry_type).into_owned();
+        for ((code, entry_type), count) in &tally.by_type {
+            let name = type_name(*code, *entry_type);
             let known = drops.by_type.contains_key(&name) || drops.by_type.len() < MAX_TYPES;
             let name = if known { name } else { "other".to_owned() };
             *drops.by_type.entry(name).or_default() += count;
@@ -226,9 +228,24 @@ impl SourceCounters {
     }
 }
 
+/// `AF`, or with a journal code other than T `J_NR`: the name that policies use.
+fn type_name(code: u8, entry_type: [u8; 2]) -> String {
+    let name = String::from_utf8_lossy(&entry_type);
+    if code == b'T' { name.into_owned() } else { format!("{}_{name}", char::from(code)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drops_are_counted_under_the_names_that_policies_use() {
+        let counters = SourceCounters::default();
+        let by_type = vec![((b'T', *b"NR"), 2), ((b'J', *b"NR"), 1), ((b'U', *b"NR"), 4)];
+        counters.add(&Tally { dropped: 7, by_type, ..Tally::default() });
+        let seen: Vec<_> = counters.snapshot().by_type.into_iter().collect();
+        assert_eq!(seen, [("J_NR".to_owned(), 1), ("NR".to_owned(), 2), ("U_NR".to_owned(), 4)]);
+    }
 
     #[test]
     fn lag_grows_while_nobody_looks() {

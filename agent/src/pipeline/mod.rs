@@ -315,6 +315,7 @@ impl Step<'_> {
         if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {
             self.tally.entry(entry, &decoded, verdict);
             if entry.entry_type == COMMAND_ENTRY
+                && entry.code == b'T'
                 && let Some(outage) = self.outage
             {
                 outage.look(self.event);
