@@ -59,11 +59,39 @@ fn ebcdic(c: char) -> u8 {
         '0'..='9' => run('0', 0xF0),
         _ => {
             let signs = [
-                (' ', 0x40), ('.', 0x4B), ('<', 0x4C), ('(', 0x4D), ('+', 0x4E), ('|', 0x4F), ('&', 0x50),
-                ('!', 0x5A), ('$', 0x5B), ('*', 0x5C), (')', 0x5D), (';', 0x5E), ('-', 0x60), ('/', 0x61),
-                (',', 0x6B), ('%', 0x6C), ('_', 0x6D), ('>', 0x6E), ('?', 0x6F), (':', 0x7A), ('#', 0x7B),
-                ('@', 0x7C), ('\'', 0x7D), ('=', 0x7E), ('"', 0x7F), ('^', 0xB0), ('[', 0xBA), (']', 0xBB),
-                ('{', 0xC0), ('}', 0xD0), ('\\', 0xE0), ('\t', 0x05), ('\n', 0x25),
+                (' ', 0x40),
+                ('.', 0x4B),
+                ('<', 0x4C),
+                ('(', 0x4D),
+                ('+', 0x4E),
+                ('|', 0x4F),
+                ('&', 0x50),
+                ('!', 0x5A),
+                ('$', 0x5B),
+                ('*', 0x5C),
+                (')', 0x5D),
+                (';', 0x5E),
+                ('-', 0x60),
+                ('/', 0x61),
+                (',', 0x6B),
+                ('%', 0x6C),
+                ('_', 0x6D),
+                ('>', 0x6E),
+                ('?', 0x6F),
+                (':', 0x7A),
+                ('#', 0x7B),
+                ('@', 0x7C),
+                ('\'', 0x7D),
+                ('=', 0x7E),
+                ('"', 0x7F),
+                ('^', 0xB0),
+                ('[', 0xBA),
+                (']', 0xBB),
+                ('{', 0xC0),
+                ('}', 0xD0),
+                ('\\', 0xE0),
+                ('\t', 0x05),
+                ('\n', 0x25),
             ];
             let found = signs.iter().find(|(sign, _)| *sign == c);
             found.unwrap_or_else(|| panic!("page 37 by hand has no {c:?}")).1
@@ -84,7 +112,8 @@ fn bytes(kind: &str, text: &str) -> Vec<u8> {
             .map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).expect("hexadecimal digits"))
             .collect(),
         number => {
-            let width: usize = number.strip_prefix('b').and_then(|w| w.parse().ok()).expect("a kind of bytes");
+            let width: usize =
+                number.strip_prefix('b').and_then(|w| w.parse().ok()).expect("a kind of bytes");
             text.parse::<i64>().expect("a number").to_be_bytes()[8 - width..].to_vec()
         }
     };
@@ -167,7 +196,8 @@ impl Case {
         let mut seen = format!("event {id} {}{short} {}\n", event.severity.get(), event.name);
         let mut fields = event.fields().iter().map(|field| (field, event.text(field)));
         for (keyword, value) in HEADER {
-            let field = fields.next().map(|(field, text)| (dictionary().get(field.id).keyword.as_str(), text));
+            let field =
+                fields.next().map(|(field, text)| (dictionary().get(field.id).keyword.as_str(), text));
             assert_eq!(field, Some((keyword, value)), "{}", self.title);
         }
         for (field, text) in fields {
@@ -223,10 +253,8 @@ const WITHOUT_ROWS: [&str; 6] = ["M0", "M6", "M8", "X1", "X2", "C3"];
 #[test]
 fn every_type_and_every_subtype_code_has_a_case() {
     let cases = cases();
-    let seen: BTreeSet<String> = cases
-        .iter()
-        .map(|case| case.expected.split(' ').nth(1).unwrap_or_default().to_owned())
-        .collect();
+    let seen: BTreeSet<String> =
+        cases.iter().map(|case| case.expected.split(' ').nth(1).unwrap_or_default().to_owned()).collect();
     let fields = csv::Reader::from_reader(include_str!("../data/audit-fields.csv").as_bytes())
         .into_records()
         .map(|row| row.expect("a row"))
@@ -256,6 +284,9 @@ fn every_type_and_every_subtype_code_has_a_case() {
     assert_eq!(missing, Vec::<String>::new());
     assert!(cases.len() > 350, "{}", cases.len());
     for key in WITHOUT_ROWS {
-        assert!(cases.iter().any(|case| case.entry_type == key.as_bytes() && case.expected.contains("raw = 0:")), "{key}");
+        assert!(
+            cases.iter().any(|case| case.entry_type == key.as_bytes() && case.expected.contains("raw = 0:")),
+            "{key}"
+        );
     }
 }

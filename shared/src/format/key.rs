@@ -482,7 +482,11 @@ mod tests {
             ("größe", "appGrE", "app_gr__e"),
             ("", "appField", "app_field"),
             ("№", "appField", "app__"),
-            ("a_name_that_is_far_too_long_to_be_one", "appANameThatIsFarTooLongToBeOn", "app_a_name_that_is_far_too_lon"),
+            (
+                "a_name_that_is_far_too_long_to_be_one",
+                "appANameThatIsFarTooLongToBeOn",
+                "app_a_name_that_is_far_too_lon",
+            ),
         ];
         for (name, camel, snake) in cases {
             let mut key = String::new();

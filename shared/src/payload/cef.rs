@@ -7,7 +7,8 @@ use std::borrow::Cow;
 const FIELDS: usize = 6;
 
 /// Keys whose meaning another key, with `Label` behind it, tells.
-const LABELLED: [&str; 8] = ["cs", "cn", "cfp", "c6a", "flexString", "flexNumber", "flexDate", "deviceCustomDate"];
+const LABELLED: [&str; 8] =
+    ["cs", "cn", "cfp", "c6a", "flexString", "flexNumber", "flexDate", "deviceCustomDate"];
 
 /// Reads what follows `CEF:`; none if the header is not whole.
 pub(super) fn parse<'t>(text: &'t str, rest: &'t str) -> Option<Payload<'t>> {
@@ -28,14 +29,8 @@ pub(super) fn parse<'t>(text: &'t str, rest: &'t str) -> Option<Payload<'t>> {
         };
     }
     let mut payload = Payload::of(PayloadKind::Cef, text);
-    [
-        payload.vendor,
-        payload.product,
-        payload.version,
-        payload.event_id,
-        payload.name,
-        payload.severity,
-    ] = header;
+    [payload.vendor, payload.product, payload.version, payload.event_id, payload.name, payload.severity] =
+        header;
     extension(rest, &mut payload);
     name_custom_fields(&mut payload.pairs);
     Some(payload)

@@ -53,12 +53,12 @@ impl Payload<'_> {
         let ids = &*IDS;
         for (id, text) in [
             (ids.format, self.kind.as_str()),
-            (ids.vendor, &self.vendor),
-            (ids.product, &self.product),
-            (ids.version, &self.version),
-            (ids.event_id, &self.event_id),
-            (ids.name, &self.name),
-            (ids.severity, &self.severity),
+            (ids.vendor, &*self.vendor),
+            (ids.product, &*self.product),
+            (ids.version, &*self.version),
+            (ids.event_id, &*self.event_id),
+            (ids.name, &*self.name),
+            (ids.severity, &*self.severity),
         ] {
             event.push(id, text);
         }
@@ -90,7 +90,9 @@ impl Payload<'_> {
             (PayloadKind::Cef, "filePath") => Some(field::PATH),
             (PayloadKind::Cef, "reason") => Some(field::REASON),
             (PayloadKind::Cef | PayloadKind::Leef, "src") if is_address() => Some(field::REMOTE_ADDRESS),
-            (PayloadKind::Cef, "spt") | (PayloadKind::Leef, "srcPort") if is_port() => Some(field::REMOTE_PORT),
+            (PayloadKind::Cef, "spt") | (PayloadKind::Leef, "srcPort") if is_port() => {
+                Some(field::REMOTE_PORT)
+            }
             (PayloadKind::Json | PayloadKind::KeyValue, key)
                 if ["user", "username", "user_name"].iter().any(|name| key.eq_ignore_ascii_case(name)) =>
             {

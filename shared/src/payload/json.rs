@@ -96,7 +96,7 @@ impl<'t> Visitor<'t> for Member<'_, 't> {
         }
         while let Some(Key(key)) = members.next_key()? {
             let key = if self.depth == 0 { key } else { format!("{}.{key}", self.key).into() };
-            members.next_value_seed(Member { key, depth: self.depth + 1, payload: self.payload })?;
+            members.next_value_seed(Member { key, depth: self.depth + 1, payload: &mut *self.payload })?;
         }
         Ok(())
     }

@@ -121,7 +121,8 @@ impl<'t> Payload<'t> {
             let at = self.pairs.iter().position(is_one);
             at.map_or(Cow::Borrowed(""), |at| self.pairs.remove(at).value)
         };
-        let (vendor, product, version) = (take(&["app_vendor"]), take(&["app_product"]), take(&["app_version"]));
+        let (vendor, product, version) =
+            (take(&["app_vendor"]), take(&["app_product"]), take(&["app_version"]));
         let event_id = take(&["app_event_id", "event_id", "eventid"]);
         let name = take(&["app_name", "event_name", "eventname"]);
         let severity = take(&["app_severity", "severity", "sev"]);

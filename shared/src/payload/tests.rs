@@ -94,7 +94,10 @@ fn json() {
             r#"{"app_vendor":"Acme","event_id":"SAL-7","severity":"high","user":"bob","amount":12,"ok":true,"no":null}"#,
             "json [Acme|||SAL-7||high] user=bob, amount=12, ok=true",
         ),
-        (r#" {"a":{"b":{"c":1},"d":[1,"x"]},"e":"\"q\"\n"} "#, "json [|||||] a.b.c=1, a.d=[1,\"x\"], e=\"q\"\n"),
+        (
+            r#" {"a":{"b":{"c":1},"d":[1,"x"]},"e":"\"q\"\n"} "#,
+            "json [|||||] a.b.c=1, a.d=[1,\"x\"], e=\"q\"\n",
+        ),
         (r#"{"a":{"b":{"c":{"d":{"e":1}}}}}"#, r#"json [|||||] a.b.c.d={"e":1}"#),
         ("{}", "json [|||||] "),
         ("{\"a\":1} x", "text [|||||] "),
@@ -194,7 +197,8 @@ fn what_a_text_says_becomes_fields() {
     let mut event = Event::new();
     event.push(field::REMOTE_ADDRESS, "192.0.2.1");
     detect("LEEF:1.0|A|B|1|7|src=10.1.1.1\tsrcPort=9").push_into(&mut event);
-    let told: Vec<_> = fields(&event).into_iter().filter(|(keyword, _)| !keyword.starts_with("app_v")).collect();
+    let told: Vec<_> =
+        fields(&event).into_iter().filter(|(keyword, _)| !keyword.starts_with("app_v")).collect();
     assert_eq!(told[0], ("remote_address", "192.0.2.1"));
     assert_eq!(told[told.len() - 2..], [("app_field", "src=10.1.1.1"), ("app_field", "srcPort=9")]);
     // Plain text is a message and nothing else.

@@ -344,7 +344,8 @@ mod tests {
             .with("Object name (IFS)", "größe.txt")
             .with("Path name", "/home/größe.txt");
         let body = spec.body(Page::of(37).expect("known")).expect("good");
-        let field = |name: &str| body.fields.iter().find(|f| f.name == name).map(|f| f.text.clone()).expect("there");
+        let field =
+            |name: &str| body.fields.iter().find(|f| f.name == name).map(|f| f.text.clone()).expect("there");
         assert_eq!((field("Object name CCSID"), field("Object name length")), ("1200".into(), "18".into()));
         assert_eq!((field("Path name CCSID"), field("Path name length")), ("1200".into(), "30".into()));
         // What the spec says stands, true or not.
@@ -358,7 +359,11 @@ mod tests {
     fn entries_of_other_codes_carry_text_in_any_ccsid_or_bytes() {
         let page = Page::of(273).expect("known");
         let cases = [
-            ("PY, code U, data=\"CEF:0|A|B|1|7|x, y|3|ä=1\"", vec![0xC3, 0xC5, 0xC6], "CEF:0|A|B|1|7|x, y|3|ä=1"),
+            (
+                "PY, code U, data=\"CEF:0|A|B|1|7|x, y|3|ä=1\"",
+                vec![0xC3, 0xC5, 0xC6],
+                "CEF:0|A|B|1|7|x, y|3|ä=1",
+            ),
             ("PY, code U, data=aä, ccsid=1208", vec![0x61, 0xC3, 0xA4], "aä"),
             ("PY, code U, hex=0AFF00", vec![0x0A, 0xFF, 0x00], ""),
             ("IA, code J", vec![], ""),

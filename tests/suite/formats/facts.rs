@@ -44,7 +44,9 @@ pub(super) fn facts(tables: &Tables, entry: &PutEntry, written: Option<&Written>
         let Some(value) = value(row, &put.text) else { continue };
         let meaning = match row.format.as_str() {
             "char" if row.field == "command" || row.is_number() => None,
-            "char" | "packed" => tables.meaning(&entry.entry_type, &row.name, &value).map(str::to_owned),
+            "char" | "packed" | "varchar" => {
+                tables.meaning(&entry.entry_type, &row.name, &value).map(str::to_owned)
+            }
             _ => None,
         };
         facts.push(Fact { keyword: keyword.to_owned(), value, meaning });

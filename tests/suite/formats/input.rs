@@ -154,7 +154,8 @@ fn command(tongue: &Tongue, turn: usize) -> String {
 }
 
 fn user_written(tongue: &Tongue) -> Vec<(InjectSpec, Written)> {
-    let plain = ["PAYROLL CLOSED".to_owned(), format!("{} user=BOB ^ | \" ]", tongue.national), "W".repeat(1_100)];
+    let plain =
+        ["PAYROLL CLOSED".to_owned(), format!("{} user=BOB ^ | \" ]", tongue.national), "W".repeat(1_100)];
     let plain = plain.map(|text| Written { text, says: Vec::new(), severity: None });
     let specs = plain.into_iter().chain(formatted()).enumerate().map(|(variant, written)| {
         let mut spec = head(tongue, "00", variant).with("data", &written.text);

@@ -418,7 +418,9 @@ mod tests {
         assert_eq!(seen[1].6, [0xD9, 0xF2]);
         let rows = Rows::from_json(json.into_bytes()).expect("rows");
         let mut left = Vec::new();
-        EntryBatch::new(rows, 0, Vec::new(), 6).without_end(true).visit(&mut |entry| left.push(entry.sequence));
+        EntryBatch::new(rows, 0, Vec::new(), 6)
+            .without_end(true)
+            .visit(&mut |entry| left.push(entry.sequence));
         assert_eq!(left, [7, 9]);
         assert!(ends_receiver(end.as_bytes()) && !ends_receiver(begin.as_bytes()));
         assert!(!ends_receiver(GOOD.as_bytes()));

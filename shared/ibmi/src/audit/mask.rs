@@ -224,7 +224,8 @@ impl Scan<'_> {
             Some(quote @ b'\'') => self.end_of_quoted(from, *quote),
             _ => {
                 let rest = self.text.get(from..).unwrap_or_default();
-                let plain = rest.iter().take_while(|c| !matches!(c, b' ' | b')' | b';' | b'\'' | b'\t')).count();
+                let plain =
+                    rest.iter().take_while(|c| !matches!(c, b' ' | b')' | b';' | b'\'' | b'\t')).count();
                 // In JSON the next name may follow without a blank.
                 from + rest[..plain].windows(2).position(|two| two == b",\"").unwrap_or(plain)
             }
@@ -344,7 +345,11 @@ mod tests {
     #[test]
     fn passwords_in_texts_of_applications_are_masked() {
         let cases = [
-            ("CEF:0|A|B|1|7|x|3|suser=bob password=geheim act=x", "CEF:0|A|B|1|7|x|3|suser=bob password=******** act=x", 1),
+            (
+                "CEF:0|A|B|1|7|x|3|suser=bob password=geheim act=x",
+                "CEF:0|A|B|1|7|x|3|suser=bob password=******** act=x",
+                1,
+            ),
             ("LEEF:1.0|A|B|1|7|pwd=geheim\tusrName=bob", "LEEF:1.0|A|B|1|7|pwd=********\tusrName=bob", 1),
             (r#"{"password" : "geheim","user":"bob"}"#, r#"{"password" : "********","user":"bob"}"#, 1),
             (r#"{"newPassword":"ge\"heim","user":"bob"}"#, r#"{"newPassword":"********","user":"bob"}"#, 1),

@@ -58,5 +58,6 @@ fn utf8(bytes: &[u8], whole: usize) -> Option<(usize, String)> {
 /// Whether there is nothing but characters for people, tabs and line ends.
 fn is_text(text: &str) -> bool {
     let is_space = |c: char| matches!(c, '\t' | '\n' | '\r' | NEXT_LINE);
-    !text.is_empty() && text.chars().all(|c| is_space(c) || !(c.is_control() || c == char::REPLACEMENT_CHARACTER))
+    !text.is_empty()
+        && text.chars().all(|c| is_space(c) || !(c.is_control() || c == char::REPLACEMENT_CHARACTER))
 }
