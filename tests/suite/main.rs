@@ -15,6 +15,7 @@ mod foreign_opamp;
 mod formats;
 mod identity;
 mod inspect;
+mod journal_codes;
 mod layering;
 mod lease;
 mod licence;

@@ -46,7 +46,8 @@ pub struct Tally {
     pub bad_rows: u64,
     newest_us: i64,
     by_rule: Vec<RuleTally>,
-    by_type: Vec<([u8; 2], u64)>,
+    /// By journal code and type.
+    by_type: Vec<((u8, [u8; 2]), u64)>,
     faults: Vec<(Place, FaultCount)>,
 }
 
@@ -97,9 +98,10 @@ impl Tally {
         match fate {
             Fate::Kept { .. } => {}
             Fate::Dropped { .. } | Fate::HeldBack { .. } => {
-                match self.by_type.iter_mut().find(|(entry_type, _)| *entry_type == entry.entry_type) {
+                let entry_type = (entry.code, entry.entry_type);
+                match self.by_type.iter_mut().find(|(known, _)| *known == entry_type) {
                     Some((_, count)) => *count += 1,
-                    None => self.by_type.push((entry.entry_type, 1)),
+                    None => self.by_type.push((entry_type, 1)),
                 }
             }
         }
@@ -243,8 +245,8 @@ impl SourceCounters {
             counted.count += fault.count;
             counted.last.clone_from(&fault.last);
         }
-        for (entry_type, count) in &tally.by_type {
-            let name = String::from_utf8_lossy(entry_type).into_owned();
+        for ((code, entry_type), count) in &tally.by_type {
+            let name = type_name(*code, *entry_type);
             let known = drops.by_type.contains_key(&name) || drops.by_type.len() < MAX_TYPES;
             let name = if known { name } else { "other".to_owned() };
             *drops.by_type.entry(name).or_default() += count;
@@ -310,6 +312,12 @@ impl SourceCounters {
     }
 }
 
+/// `AF`, or with a journal code other than T `J_NR`: the name that policies use.
+fn type_name(code: u8, entry_type: [u8; 2]) -> String {
+    let name = String::from_utf8_lossy(&entry_type);
+    if code == b'T' { name.into_owned() } else { format!("{}_{name}", char::from(code)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,10 +327,12 @@ mod tests {
     #[test]
     fn rules_are_counted_by_name_over_policies() {
         let policy = |rules: &str| {
-            CompiledPolicy::compile(&parse_effective(&format!("{{spec: {{rules: [{rules}]}}}}")).unwrap()).unwrap()
+            CompiledPolicy::compile(&parse_effective(&format!("{{spec: {{rules: [{rules}]}}}}")).unwrap())
+                .unwrap()
         };
         let counters = SourceCounters::default();
-        let first = policy("{name: k, action: keep}, {name: t, action: throttle, limit: 1}, {name: d, action: drop}");
+        let first =
+            policy("{name: k, action: keep}, {name: t, action: throttle, limit: 1}, {name: d, action: drop}");
         counters.set_rules(first.rule_names());
         let mut tally = counters.tally();
         let rule = RuleIndex;
@@ -354,6 +364,15 @@ mod tests {
         assert_eq!(seen.rules.dropped, of(&[("d", 2)]));
         let last = "the event has no remote_port; ask has(event.remote_port) first".to_owned();
         assert_eq!(seen.rules.faults, [("d".to_owned(), FaultCount { count: 3, last })].into());
+    }
+
+    #[test]
+    fn drops_are_counted_under_the_names_that_policies_use() {
+        let counters = SourceCounters::default();
+        let by_type = vec![((b'T', *b"NR"), 2), ((b'J', *b"NR"), 1), ((b'U', *b"NR"), 4)];
+        counters.add(&Tally { dropped: 7, by_type, ..Tally::default() });
+        let seen: Vec<_> = counters.snapshot().by_type.into_iter().collect();
+        assert_eq!(seen, [("J_NR".to_owned(), 1), ("NR".to_owned(), 2), ("U_NR".to_owned(), 4)]);
     }
 
     #[test]

@@ -383,6 +383,7 @@ impl Step<'_> {
             self.tally.entry(entry, &decoded, fate);
             self.tally.faults(&self.faults);
             if entry.entry_type == COMMAND_ENTRY
+                && entry.code == b'T'
                 && let Some(outage) = self.outage
             {
                 outage.look(self.event);

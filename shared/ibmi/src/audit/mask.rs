@@ -1,7 +1,7 @@
 //! Finds passwords in command text, so that they never leave the partition in an event.
 //!
 //! Looked for are values of parameters whose name speaks of a password (`PASSWORD(…)`, `NEWPWD(…)`,
-//! `PASSWORD = '…'`), the password that is the second positional parameter of the user profile commands, and
+//! `PASSWORD = '…'`, `"password": "…"`), the password that is the second positional parameter of the user profile commands, and
 //! `IDENTIFIED BY` and `CONNECT … USING` of SQL. Special values such as `*NONE` stay, since they say much and
 //! give away nothing.
 
@@ -101,6 +101,25 @@ fn scan(mut text: Vec<u8>) -> Secrets {
     Scan { text: &text, at: 0, after_connect: false, secrets: Secrets::new() }.run()
 }
 
+/// A text with its passwords masked, and how many there were.
+pub(crate) fn masked(text: String) -> (String, u32) {
+    let upper = text.to_ascii_uppercase();
+    let secrets = Scan { text: upper.as_bytes(), at: 0, after_connect: false, secrets: Secrets::new() }.run();
+    if secrets.is_empty() {
+        return (text, 0);
+    }
+    let mut out = String::with_capacity(text.len() + secrets.len() * MASKED.len());
+    let mut at = 0;
+    for secret in &secrets {
+        // They begin and end beside ASCII characters, so never within one.
+        out.push_str(text.get(at..secret.start).unwrap_or_default());
+        out.push_str(MASKED);
+        at = secret.end;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    (out, secrets.len() as u32)
+}
+
 struct Scan<'a> {
     /// Upper case.
     text: &'a [u8],
@@ -140,9 +159,16 @@ impl Scan<'_> {
         }
     }
 
-    /// `NAME(value)`, `NAME = value`, `NAME: value` or `NAME 'value'`.
+    /// `NAME(value)`, `NAME = value`, `NAME: value`, `"NAME": value` or `NAME 'value'`.
     fn value_of_parameter(&mut self) {
-        let next = self.skip_blanks(self.at);
+        let mut next = self.skip_blanks(self.at);
+        if let Some(b'\'' | b'"') = self.text.get(next) {
+            // The quote that ends a name, as JSON has it.
+            let behind = self.skip_blanks(next + 1);
+            if let Some(b':' | b'=') = self.text.get(behind) {
+                next = behind;
+            }
+        }
         match self.text.get(next) {
             Some(b'(') => {
                 let end = self.end_of_parenthesis(next + 1);
@@ -187,7 +213,14 @@ impl Scan<'_> {
     fn secret_token(&mut self) {
         let start = self.skip_blanks(self.at);
         let end = self.end_of_token(start);
-        self.add(start..end);
+        let quoted = end > start + 1 && self.text[start] == b'"' && self.text[end - 1] == b'"';
+        if quoted {
+            // JSON stays JSON.
+            self.add(start + 1..end - 1);
+            self.at = end;
+        } else {
+            self.add(start..end);
+        }
     }
 
     fn add(&mut self, range: Range<usize>) {
@@ -211,10 +244,14 @@ impl Scan<'_> {
     /// A quoted text with its quotes, or everything up to a blank or a closing parenthesis.
     fn end_of_token(&self, from: usize) -> usize {
         match self.text.get(from) {
-            Some(quote @ (b'\'' | b'"')) => self.end_of_quoted(from, *quote),
+            Some(b'"') => self.end_of_double_quoted(from),
+            Some(quote @ b'\'') => self.end_of_quoted(from, *quote),
             _ => {
                 let rest = self.text.get(from..).unwrap_or_default();
-                from + rest.iter().take_while(|c| !matches!(c, b' ' | b')' | b';' | b'\'')).count()
+                let plain =
+                    rest.iter().take_while(|c| !matches!(c, b' ' | b')' | b';' | b'\'' | b'\t')).count();
+                // In JSON the next name may follow without a blank.
+                from + rest[..plain].windows(2).position(|two| two == b",\"").unwrap_or(plain)
             }
         }
     }
@@ -234,6 +271,20 @@ impl Scan<'_> {
                 return at + opened;
             }
             at += closed.max(1);
+        }
+        self.text.len()
+    }
+
+    /// Behind the closing quote, as JSON and SQL have it: a backslash escapes one, and so does another quote.
+    fn end_of_double_quoted(&self, from: usize) -> usize {
+        let mut at = from + 1;
+        while let Some(character) = self.text.get(at) {
+            match character {
+                b'\\' => at += 2,
+                b'"' if at > from + 1 && self.text.get(at + 1) == Some(&b'"') => at += 2,
+                b'"' => return at + 1,
+                _ => at += 1,
+            }
         }
         self.text.len()
     }
@@ -312,6 +363,28 @@ mod tests {
         ];
         for (command, expected) in cases {
             assert_eq!(masked(command), expected);
+        }
+    }
+
+    #[test]
+    fn passwords_in_texts_of_applications_are_masked() {
+        let cases = [
+            (
+                "CEF:0|A|B|1|7|x|3|suser=bob password=geheim act=x",
+                "CEF:0|A|B|1|7|x|3|suser=bob password=******** act=x",
+                1,
+            ),
+            ("LEEF:1.0|A|B|1|7|pwd=geheim\tusrName=bob", "LEEF:1.0|A|B|1|7|pwd=********\tusrName=bob", 1),
+            (r#"{"password" : "geheim","user":"bob"}"#, r#"{"password" : "********","user":"bob"}"#, 1),
+            (r#"{"newPassword":"ge\"heim","user":"bob"}"#, r#"{"newPassword":"********","user":"bob"}"#, 1),
+            (r#"{"password":"","user":"bob"}"#, r#"{"password":"","user":"bob"}"#, 0),
+            (r#"{"password":null,"user":"bob"}"#, r#"{"password":********,"user":"bob"}"#, 1),
+            (r#"password="never closed"#, "password=********", 1),
+            ("Größe ä PASSWORD(geheim) ö", "Größe ä PASSWORD(********) ö", 1),
+            ("user=bob text=übrig", "user=bob text=übrig", 0),
+        ];
+        for (text, expected, count) in cases {
+            assert_eq!(super::masked(text.to_owned()), (expected.to_owned(), count));
         }
     }
 

@@ -10,6 +10,9 @@ use muster_shared::event::{Event, FieldId, field};
 use smallvec::SmallVec;
 use std::ops::Range;
 
+/// Bytes of the longest ID: that of a file.
+const LONGEST_ID: usize = 16;
+
 /// Bytes from `start` up to before `end`, counted from the start of the entry data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
@@ -220,11 +223,13 @@ impl Run<'_> {
                 clean
             }
             Kind::Hex => {
-                let empty = is_empty(bytes);
-                if whole && !empty {
-                    event.push_with(field, None, |text| super::raw::push_hex(bytes, text));
+                let filled = trimmed(bytes);
+                if whole && !filled.is_empty() {
+                    // IDs have a fixed length and may end with zeros; what is longer is data in a larger area.
+                    let shown = if bytes.len() > LONGEST_ID { filled } else { bytes };
+                    event.push_with(field, None, |text| super::raw::push_hex(shown, text));
                 }
-                whole || empty
+                whole || filled.is_empty()
             }
             Kind::Digits | Kind::Binary | Kind::Zoned | Kind::ZonedText | Kind::Packed => {
                 if is_empty(bytes) {
@@ -244,8 +249,12 @@ impl Run<'_> {
         let default = if named.utf16 { Encoding::Utf16 } else { Encoding::Ebcdic(self.page) };
         let ccsid = named.ccsid_at.and_then(|at| self.binary_at(at, 4));
         let Some(encoding) = Encoding::named(ccsid, default) else { return is_empty(bytes) };
+        // Coded values are the same bytes in every EBCDIC page.
+        let is_ebcdic = matches!(encoding, Encoding::Ebcdic(_));
+        let meanings = step.meanings.as_ref().filter(|_| is_ebcdic);
+        let meaning = meanings.and_then(|meanings| meanings.of_text(trimmed(bytes)));
         let mut clean = true;
-        event.push_with(field, None, |text| clean = encoding.decode_trimmed_into(bytes, text));
+        event.push_with(field, meaning, |text| clean = encoding.decode_trimmed_into(bytes, text));
         if clean && step.trusted && !is_empty(&area[rest..]) {
             self.unread.push(Stretch { start: step.stretch.start + rest as u32, end: step.stretch.end });
         }

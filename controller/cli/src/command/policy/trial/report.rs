@@ -273,7 +273,13 @@ impl Report {
             print_table(out, &self.table(style))?;
         }
         for (place, Failed { count: times, last }) in &self.expression_faults {
-            writeln!(out, "the expression of {} failed {} time(s): {}", clean(place), count(*times), clean(last))?;
+            writeln!(
+                out,
+                "the expression of {} failed {} time(s): {}",
+                clean(place),
+                count(*times),
+                clean(last)
+            )?;
         }
         Ok(())
     }
