@@ -11,8 +11,8 @@ use std::hint::black_box;
 
 /// Types that the rules name: those of the mix, and as many others.
 const TYPES: [&str; 22] = [
-    "AF", "CA", "CD", "CO", "CP", "DO", "JS", "PW", "SV", "ZC", "ZR", "AD", "DS", "GR", "NA", "OM", "OR", "OW", "PA",
-    "PG", "RA", "ST",
+    "AF", "CA", "CD", "CO", "CP", "DO", "JS", "PW", "SV", "ZC", "ZR", "AD", "DS", "GR", "NA", "OM", "OR",
+    "OW", "PA", "PG", "RA", "ST",
 ];
 
 const RULES: usize = 200;
@@ -35,7 +35,8 @@ pub fn run() -> anyhow::Result<()> {
         let entry_type = TYPES[n % TYPES.len()];
         format!("entry_types: [{entry_type}], users: [{users}, USER{n}], objects: ['*ALL/X{n}']")
     });
-    let untyped = rules(|n| format!("users: [{users}, USER{n}], jobs: ['*ALL/*ALL/*ALL'], objects: ['*ALL/X{n}']"));
+    let untyped =
+        rules(|n| format!("users: [{users}, USER{n}], jobs: ['*ALL/*ALL/*ALL'], objects: ['*ALL/X{n}']"));
     let none = nanoseconds("", &events)?;
     let typed = nanoseconds(&typed, &events)?;
     let untyped = nanoseconds(&untyped, &events)?;
@@ -50,7 +51,9 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 fn rules(conditions: impl Fn(usize) -> String) -> String {
-    (0..RULES).map(|n| format!("    - {{name: r{n}, match: {{{}}}, action: drop}}\n", conditions(n))).collect()
+    (0..RULES)
+        .map(|n| format!("    - {{name: r{n}, match: {{{}}}, action: drop}}\n", conditions(n)))
+        .collect()
 }
 
 fn decoded(entries: &[OwnedEntry]) -> Vec<Event> {

@@ -100,12 +100,14 @@ mod tests {
         event.push(field::USER, "BOB");
         event.push(field::RAW, &"é".repeat(2_000));
         let mut replay = Replay::default();
-        let mut fate = |event: &mut Event| {
-            replay.take(&policy, event, EventSource::new("audit", 0), &mut Vec::new())
-        };
+        let mut fate =
+            |event: &mut Event| replay.take(&policy, event, EventSource::new("audit", 0), &mut Vec::new());
         let kept = fate(&mut event);
         let shown = view(&event, "PROD", "audit", Severity::clamped(5), kept, &policy);
-        assert_eq!((shown.severity, shown.decoded_severity, shown.source_kind.as_str()), (7, Some(5), "audit_journal"));
+        assert_eq!(
+            (shown.severity, shown.decoded_severity, shown.source_kind.as_str()),
+            (7, Some(5), "audit_journal")
+        );
         assert_eq!((shown.id.as_str(), shown.event.as_str()), ("P/9", "AF_A"));
         assert_eq!(shown.time.to_string(), "1970-01-01T00:00:01.5Z");
         assert_eq!((shown.fields["user"].as_str(), shown.destinations.len()), ("BOB", 2));

@@ -319,10 +319,12 @@ mod tests {
     #[test]
     fn rules_are_counted_by_name_over_policies() {
         let policy = |rules: &str| {
-            CompiledPolicy::compile(&parse_effective(&format!("{{spec: {{rules: [{rules}]}}}}")).unwrap()).unwrap()
+            CompiledPolicy::compile(&parse_effective(&format!("{{spec: {{rules: [{rules}]}}}}")).unwrap())
+                .unwrap()
         };
         let counters = SourceCounters::default();
-        let first = policy("{name: k, action: keep}, {name: t, action: throttle, limit: 1}, {name: d, action: drop}");
+        let first =
+            policy("{name: k, action: keep}, {name: t, action: throttle, limit: 1}, {name: d, action: drop}");
         counters.set_rules(first.rule_names());
         let mut tally = counters.tally();
         let rule = RuleIndex;

@@ -73,15 +73,24 @@ impl Site {
 
     /// A pipeline, as each connection gets a new one.
     fn connect(&self) -> Pipeline {
-        let partition = Partition { serial_number: "78A1B2C".to_owned(), partition_id: 3, ..Partition::default() };
-        let context =
-            FormatContext { partition: Arc::new(partition), product_version: "0.1.0".to_owned() };
-        let outputs = policy("").spec.destinations.iter().map(|(name, spec)| {
-            Output::new(&DestinationConfig::build(name, spec, Path::new("/nonexistent")).unwrap(), &context).unwrap()
+        let partition =
+            Partition { serial_number: "78A1B2C".to_owned(), partition_id: 3, ..Partition::default() };
+        let context = FormatContext { partition: Arc::new(partition), product_version: "0.1.0".to_owned() };
+        let spec = policy("").spec;
+        let outputs = spec.destinations.iter().map(|(name, spec)| {
+            let config = DestinationConfig::build(name, spec, Path::new("/nonexistent")).unwrap();
+            Output::new(&config, &context).unwrap()
         });
         let outputs = outputs.collect();
         let counters = Arc::clone(&self.counters);
-        Pipeline::new("log", "controller_audit:log", context.partition, Arc::clone(&self.compiled), outputs, counters)
+        Pipeline::new(
+            "log",
+            "controller_audit:log",
+            context.partition,
+            Arc::clone(&self.compiled),
+            outputs,
+            counters,
+        )
     }
 
     fn targets(&self, of: &[usize]) -> Vec<Target> {
@@ -104,7 +113,12 @@ fn said(deliveries: &[Delivery]) -> Vec<Vec<String>> {
     deliveries.iter().map(lines).collect()
 }
 
-fn run(pipeline: &mut Pipeline, site: &Site, of: &[usize], log: &[(u64, i64, &'static str)]) -> Vec<Vec<String>> {
+fn run(
+    pipeline: &mut Pipeline,
+    site: &Site,
+    of: &[usize],
+    log: &[(u64, i64, &'static str)],
+) -> Vec<Vec<String>> {
     let last = at(log.last().map_or(0, |(sequence, ..)| *sequence));
     let deliveries = pipeline.process_records(&Log(log.to_vec()), &last, &site.targets(of));
     for delivery in &deliveries {
@@ -143,7 +157,10 @@ fn the_summary_comes_out_of_a_quiet_source_too() {
     assert_eq!(deliveries[0].marks.last().map(|mark| &mark.cursor), Some(&at(2)));
     let text = String::from_utf8(deliveries[0].bytes.clone()).unwrap();
     assert!(text.contains("MUSTER_THROTTLED"), "{text}");
-    assert!(text.contains("eventId=78A1B2C-3/controller_audit:log/throttle/storm/CONTROLLER_LOGIN,BOB/0"), "{text}");
+    assert!(
+        text.contains("eventId=78A1B2C-3/controller_audit:log/throttle/storm/CONTROLLER_LOGIN,BOB/0"),
+        "{text}"
+    );
     assert!(pipeline.idle(&at(2), &targets, start + 500 * SECOND).is_none(), "told once");
 }
 
@@ -169,19 +186,28 @@ fn a_lane_that_is_read_for_again_gets_the_first_ones_again() {
     let summary = |number| format!("{number} more CONTROLLER_LOGIN by BOB in 60 s");
     assert_eq!(later, [["EVE".to_owned(), summary(3)], ["EVE".to_owned(), summary(3)]]);
     let seen = site.counters.snapshot();
-    assert_eq!((seen.received, seen.rules.held_back["storm"]), (5, 3), "what is read again is not counted again");
+    assert_eq!(
+        (seen.received, seen.rules.held_back["storm"]),
+        (5, 3),
+        "what is read again is not counted again"
+    );
 }
 
 #[test]
 fn each_destination_is_told_what_was_held_back_from_it() {
-    let routes = format!("{RULES}\n  routes: {{a: {{destinations: [a]}}, b: {{match: {{users: [EVE]}}, destinations: [b]}}}}");
+    let routes = format!(
+        "{RULES}\n  routes: {{a: {{destinations: [a]}}, b: {{match: {{users: [EVE]}}, destinations: [b]}}}}"
+    );
     let site = Site::new(&routes);
     let mut pipeline = site.connect();
     let log = [(1, 10, "BOB"), (2, 11, "BOB"), (3, 12, "EVE"), (4, 13, "EVE"), (5, 70, "X")];
     let summary = |user| format!("1 more CONTROLLER_LOGIN by {user} in 60 s");
     assert_eq!(
         run(&mut pipeline, &site, &[0, 1], &log),
-        [vec!["BOB".to_owned(), "EVE".to_owned(), "X".to_owned(), summary("BOB"), summary("EVE")], vec!["EVE".to_owned(), summary("EVE")]]
+        [
+            vec!["BOB".to_owned(), "EVE".to_owned(), "X".to_owned(), summary("BOB"), summary("EVE")],
+            vec!["EVE".to_owned(), summary("EVE")]
+        ]
     );
 }
 

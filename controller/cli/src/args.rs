@@ -597,7 +597,8 @@ pub struct DiagnosticsArgs {
 
 /// `+01:00`, `-05:30`, `Z`; in seconds.
 fn parse_utc_offset(text: &str) -> Result<i32, String> {
-    let wrong = || format!("`{text}` is no offset; write hours and minutes with their sign, such as +01:00, or Z");
+    let wrong =
+        || format!("`{text}` is no offset; write hours and minutes with their sign, such as +01:00, or Z");
     if text.eq_ignore_ascii_case("z") {
         return Ok(0);
     }
@@ -680,9 +681,20 @@ mod tests {
             assert!(parse_utc_offset(bad).is_err(), "{bad}");
         }
         let cli = Cli::try_parse_from([
-            "muster", "policy", "test", "--events", "-", "-f", "a.yaml", "b.yaml", "--utc-offset", "-05:00",
+            "muster",
+            "policy",
+            "test",
+            "--events",
+            "-",
+            "-f",
+            "a.yaml",
+            "b.yaml",
+            "--utc-offset",
+            "-05:00",
         ]);
-        let Ok(Cli { command: Command::Policy(PolicyCommand::Test(args)), .. }) = cli else { panic!("{cli:?}") };
+        let Ok(Cli { command: Command::Policy(PolicyCommand::Test(args)), .. }) = cli else {
+            panic!("{cli:?}")
+        };
         assert_eq!((args.policy.len(), args.utc_offset), (2, Some(-18_000)));
         assert!(Cli::try_parse_from(["muster", "policy", "test", "--events", "e"]).is_err());
     }

@@ -156,8 +156,7 @@ pub enum QueuedFormat {
 
 impl QueuedFormat {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Text, Self::Leef, Self::Cef, Self::Json, Self::KeyValue, Self::Binary];
+    pub const ALL: [Self; 6] = [Self::Text, Self::Leef, Self::Cef, Self::Json, Self::KeyValue, Self::Binary];
 
     const fn id(self) -> &'static str {
         match self {
@@ -301,7 +300,8 @@ mod tests {
                 assert_eq!(EventKind::recorded(kind.source(), expected), Some(kind), "{expected}");
             }
         }
-        let of_history = EventKind::Message { origin: MessageOrigin::HistoryLog, id: MessageId::parse("CPF1124") };
+        let of_history =
+            EventKind::Message { origin: MessageOrigin::HistoryLog, id: MessageId::parse("CPF1124") };
         assert_eq!(EventKind::recorded(SourceKind::HistoryLog, "CPF1124"), Some(of_history));
         for source in SourceKind::OF_POLICY {
             assert_eq!(EventKind::recorded(source, "MUSTER_GAP"), None, "{source:?}");

@@ -246,7 +246,13 @@ mod tests {
     #[test]
     fn ports_are_numbers_or_ranges() {
         let read = |json: &str| serde_json::from_str::<PortRange>(json);
-        for (json, first, last) in [("22", 22, 22), ("\"22\"", 22, 22), ("\"1024-65535\"", 1024, 65_535), ("\" 8470 - 8476 \"", 8470, 8476), ("0", 0, 0)] {
+        for (json, first, last) in [
+            ("22", 22, 22),
+            ("\"22\"", 22, 22),
+            ("\"1024-65535\"", 1024, 65_535),
+            ("\" 8470 - 8476 \"", 8470, 8476),
+            ("0", 0, 0),
+        ] {
             assert_eq!(read(json).unwrap(), PortRange { first, last }, "{json}");
         }
         for (json, part) in [

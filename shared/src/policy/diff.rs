@@ -243,7 +243,9 @@ fn narrowed_filters(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String
     // Taking a drop rule away or putting a keep rule in can only keep more. Whatever else differs might not: a
     // throttle both keeps from the rules below it and holds back.
     let same = |a: &Rule, b: &Rule| {
-        a.when == b.when && a.action == b.action && (a.limit, a.seconds, &a.key) == (b.limit, b.seconds, &b.key)
+        a.when == b.when
+            && a.action == b.action
+            && (a.limit, a.seconds, &a.key) == (b.limit, b.seconds, &b.key)
     };
     let without = |rules: &[Rule], action: Action, others: &[Rule]| -> Vec<Rule> {
         rules.iter().filter(|r| r.action != action || others.iter().any(|o| same(r, o))).cloned().collect()

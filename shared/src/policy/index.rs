@@ -242,7 +242,8 @@ mod tests {
     fn memory_follows_the_policy() {
         let untyped: Match = serde_json::from_value(serde_json::json!({"users": ["A"]})).unwrap();
         let typed: Match = serde_json::from_value(serde_json::json!({"entry_types": ["AF"]})).unwrap();
-        let index = TypeIndex::new(std::iter::repeat_n(&untyped, 5_000).chain(std::iter::repeat_n(&typed, 5_000)));
+        let index =
+            TypeIndex::new(std::iter::repeat_n(&untyped, 5_000).chain(std::iter::repeat_n(&typed, 5_000)));
         assert_eq!(index.by_type.numbers.len(), 5_000);
         assert_eq!(index.any_type.len(), 5_000);
     }

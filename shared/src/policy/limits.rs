@@ -339,9 +339,7 @@ fn may_have_id(text: &str, entry: EntryType) -> bool {
             && match &pattern {
                 NamePattern::All => true,
                 NamePattern::Exact(stem) => subtype(stem),
-                NamePattern::Prefix(stem) => {
-                    with_subtype.starts_with(stem.as_str()) || subtype(stem)
-                }
+                NamePattern::Prefix(stem) => with_subtype.starts_with(stem.as_str()) || subtype(stem),
             }
 }
 
@@ -576,10 +574,19 @@ mod tests {
         let with = |more: &str| format!("{GOOD}, {more}");
         let cases: [(String, &[&str]); 42] = [
             (GOOD.into(), &[]),
-            (with("rules: [{name: r, match: {events: [ZR, 'CPF*', 'A*']}, action: drop}]"), &["spec.rules[r]: may drop AF"]),
-            (with("rules: [{name: r, match: {events: [af_b]}, action: drop}]"), &["spec.rules[r]: may drop AF"]),
+            (
+                with("rules: [{name: r, match: {events: [ZR, 'CPF*', 'A*']}, action: drop}]"),
+                &["spec.rules[r]: may drop AF"],
+            ),
+            (
+                with("rules: [{name: r, match: {events: [af_b]}, action: drop}]"),
+                &["spec.rules[r]: may drop AF"],
+            ),
             (with("rules: [{name: r, match: {events: [AF_BC, PW_A]}, action: drop}]"), &[]),
-            (with("rules: [{name: r, match: {events: ['PW_*']}, action: drop}]"), &["spec.rules[r]: may drop PW_P"]),
+            (
+                with("rules: [{name: r, match: {events: ['PW_*']}, action: drop}]"),
+                &["spec.rules[r]: may drop PW_P"],
+            ),
             (with("exclude: [{events: ['AF*']}]"), &["spec.exclude[0]: drops AF"]),
             (with("rules: [{name: r, match: {not: {entry_types: [AF, PW]}}, action: drop}]"), &[]),
             (with("rules: [{name: r, match: {not: {events: ['AF*', 'PW*']}}, action: drop}]"), &[]),
@@ -600,11 +607,15 @@ mod tests {
                 &["spec.rules[r]: may drop AF", "spec.rules[r]: may drop PW_P"],
             ),
             (
-                with("rules: [{name: k, match: {when: [{days: [mon]}]}, action: keep}, {name: r, action: drop}]"),
+                with(
+                    "rules: [{name: k, match: {when: [{days: [mon]}]}, action: keep}, {name: r, action: drop}]",
+                ),
                 &["spec.rules[r]: may drop AF", "spec.rules[r]: may drop PW_P"],
             ),
             (
-                with("rules: [{name: k, match: {events: ['AF*', 'PW_P']}, action: keep}, {name: r, action: drop}]"),
+                with(
+                    "rules: [{name: k, match: {events: ['AF*', 'PW_P']}, action: keep}, {name: r, action: drop}]",
+                ),
                 &[],
             ),
             (
@@ -612,13 +623,12 @@ mod tests {
                 &["spec.rules[t]: may hold back AF"],
             ),
             (
-                with("rules: [{name: k, match: {entry_types: [AF]}, action: keep}, {name: t, action: throttle, limit: 5}]"),
+                with(
+                    "rules: [{name: k, match: {entry_types: [AF]}, action: keep}, {name: t, action: throttle, limit: 5}]",
+                ),
                 &["spec.rules[t]: may hold back PW_P"],
             ),
-            (
-                with("routes: {r: {match: {not: {entry_types: [ZR]}}, destinations: [siem]}}"),
-                &[],
-            ),
+            (with("routes: {r: {match: {not: {entry_types: [ZR]}}, destinations: [siem]}}"), &[]),
             (with("rules: [{name: r, match: {entry_types: [ZR]}, action: drop}]"), &[]),
             (with("rules: [{name: r, match: {entry_types: [PW_A]}, action: drop}]"), &[]),
             (

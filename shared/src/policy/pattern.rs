@@ -206,9 +206,7 @@ impl JobPattern {
         match text.split('/').collect::<Vec<_>>()[..] {
             [name] => Ok(Self { number: all(), user: all(), name: part(name)? }),
             [user, name] => Ok(Self { number: all(), user: part(user)?, name: part(name)? }),
-            [number, user, name] => {
-                Ok(Self { number: part(number)?, user: part(user)?, name: part(name)? })
-            }
+            [number, user, name] => Ok(Self { number: part(number)?, user: part(user)?, name: part(name)? }),
             _ => Err(PatternError::Parts {
                 name: text.trim().to_owned(),
                 expected: "NAME, USER/NAME or NUMBER/USER/NAME, for example QZDASOINIT or *ALL/QUSER/*ALL",

@@ -95,7 +95,11 @@ impl RouteTable {
 
     /// Where an event goes. Empty where routes exist and none matches. A route whose expression failed is taken: an
     /// event too many is better than one too few; `failed` is told its number.
-    pub(super) fn destinations(&self, subject: &Subject<'_>, mut failed: impl FnMut(usize)) -> DestinationSet {
+    pub(super) fn destinations(
+        &self,
+        subject: &Subject<'_>,
+        mut failed: impl FnMut(usize),
+    ) -> DestinationSet {
         if self.routes.is_empty() {
             return self.every;
         }
@@ -120,7 +124,8 @@ impl RouteTable {
 
     /// Names of the routes that an event meets, those among them that add no destination.
     pub(super) fn met(&self, subject: &Subject<'_>) -> Vec<&str> {
-        let met = self.routes.iter().zip(&self.names).filter(|((when, _), _)| when.matches(subject) != Holds::No);
+        let met =
+            self.routes.iter().zip(&self.names).filter(|((when, _), _)| when.matches(subject) != Holds::No);
         met.map(|(_, name)| name.as_str()).collect()
     }
 }

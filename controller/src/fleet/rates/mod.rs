@@ -234,7 +234,8 @@ impl Tracked {
     fn is_named_as(&self, report: &RatesReport) -> bool {
         let rules = |source: &Source, told: &wire::SourceRates| {
             source.by_rule.iter().zip(by_rule(told)).all(|(counts, told)| {
-                counts.len() == told.len() && counts.iter().zip(told.keys()).all(|((r, _), t)| **r == *t.as_str())
+                counts.len() == told.len()
+                    && counts.iter().zip(told.keys()).all(|((r, _), t)| **r == *t.as_str())
             })
         };
         self.sources.len() == report.sources.len()

@@ -3,8 +3,8 @@
 //! Where an expression fails, its conditions neither hold nor do not. What happens then never hides an event: an
 //! exclude, a rule that drops or throttles and a severity pass it by, a rule that keeps and a route take it.
 
-use super::filter::{Asked, CompiledMatch, EventSource, Holds, MatchError, Subject};
 use super::expression::ExpressionFault;
+use super::filter::{Asked, CompiledMatch, EventSource, Holds, MatchError, Subject};
 use super::index::TypeIndex;
 use super::model::{Action, EffectivePolicy, Match, PolicySpec};
 use super::route::{DestinationSet, RouteError, RouteTable};
@@ -219,9 +219,9 @@ impl CompiledPolicy {
     /// Every rule that throttles.
     pub fn throttles(&self) -> impl Iterator<Item = (RuleIndex, &ThrottleRule)> {
         // `compile` allows at most `MAX_RULES`, so the number fits.
-        (0..self.rules.len()).map(|number| RuleIndex(number as u16)).filter_map(|rule| {
-            self.throttle(rule).map(|throttle| (rule, throttle))
-        })
+        (0..self.rules.len())
+            .map(|number| RuleIndex(number as u16))
+            .filter_map(|rule| self.throttle(rule).map(|throttle| (rule, throttle)))
     }
 
     /// Sets the event's severity and says what happens to it.
@@ -238,7 +238,8 @@ impl CompiledPolicy {
         if matches!(event.kind, EventKind::Agent(_)) {
             return Verdict::Keep { destinations: self.routes.every(), rule: None };
         }
-        let Decision { severity, verdict } = self.decide(&mut Subject::new(event, source, self.asked), faults);
+        let Decision { severity, verdict } =
+            self.decide(&mut Subject::new(event, source, self.asked), faults);
         if let Some((_, severity)) = severity {
             event.severity = severity;
         }
@@ -301,9 +302,8 @@ impl CompiledPolicy {
                 (Then::Drop | Then::Throttle(_), Holds::No | Holds::Unknown) => ControlFlow::Continue(()),
             }
         });
-        let mut routed = || {
-            self.routes.destinations(subject, |number| failed(Place::Route(number as u16), subject))
-        };
+        let mut routed =
+            || self.routes.destinations(subject, |number| failed(Place::Route(number as u16), subject));
         let verdict = match decided.break_value() {
             Some((rule, Then::Drop)) => Verdict::Drop { rule },
             Some((rule, Then::Throttle(_))) => Verdict::Throttle { destinations: routed(), rule },

@@ -116,8 +116,7 @@ fn excludes_come_first_and_the_first_rule_wins() {
     assert_eq!(policy.rule_names(), ["exclude[0]", "keep-af", "drop-bob"]);
     let keep = Verdict::Keep { destinations: 1, rule: Some(RuleIndex(1)) };
     assert_eq!(policy.evaluate(&mut event(|_| ()), AUDIT), keep);
-    let mut other =
-        event(|e| e.kind = EventKind::Audit { code: b'T', entry_type: *b"PW", subtype: b'P' });
+    let mut other = event(|e| e.kind = EventKind::Audit { code: b'T', entry_type: *b"PW", subtype: b'P' });
     assert_eq!(policy.evaluate(&mut other, AUDIT), Verdict::Drop { rule: RuleIndex(2) });
     let mut noise = event(|e| {
         e.clear();
@@ -207,7 +206,10 @@ fn sixty_four_destinations_fit_and_one_more_does_not() {
         format!("  destinations:\n{lines}")
     };
     let full = policy(&spec(64)).unwrap();
-    assert_eq!(full.evaluate(&mut event(|_| ()), AUDIT), Verdict::Keep { destinations: u64::MAX, rule: None });
+    assert_eq!(
+        full.evaluate(&mut event(|_| ()), AUDIT),
+        Verdict::Keep { destinations: u64::MAX, rule: None }
+    );
     assert_eq!(
         policy(&spec(65)).unwrap_err().to_string(),
         "the policy has 65 destinations, at most 64 are possible"
@@ -266,7 +268,10 @@ fn a_rule_that_throttles_decides_like_any_other() {
     )
     .unwrap();
     let storm = RuleIndex(1);
-    assert_eq!(policy.evaluate(&mut event(|_| ()), AUDIT), Verdict::Throttle { destinations: 1, rule: storm });
+    assert_eq!(
+        policy.evaluate(&mut event(|_| ()), AUDIT),
+        Verdict::Throttle { destinations: 1, rule: storm }
+    );
     let mut mild = event(|e| e.severity = Severity::clamped(4));
     assert_eq!(policy.evaluate(&mut mild, AUDIT), Verdict::Throttle { destinations: 0, rule: storm });
     assert_eq!(policy.throttles().map(|(rule, _)| rule).collect::<Vec<_>>(), [storm]);
@@ -378,16 +383,17 @@ fn conditions() -> impl Strategy<Value = Match> {
         few(&["audit_journal", "controller_audit", "history_log", "audit"], 1),
         (severity(), severity()),
     );
-    let flat = flat.prop_map(|(entry_types, events, users, objects, sources, (min_severity, max_severity))| Match {
-        entry_types,
-        events,
-        users,
-        objects,
-        sources,
-        min_severity,
-        max_severity,
-        ..Match::default()
-    });
+    let flat =
+        flat.prop_map(|(entry_types, events, users, objects, sources, (min_severity, max_severity))| Match {
+            entry_types,
+            events,
+            users,
+            objects,
+            sources,
+            min_severity,
+            max_severity,
+            ..Match::default()
+        });
     (flat.clone(), proptest::option::weighted(0.2, flat))
         .prop_map(|(when, not)| Match { not: not.map(Box::new), ..when })
 }
@@ -401,15 +407,17 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(EventKind::Controller(crate::event::controller_action("login"))),
         1 => Just(EventKind::Message { origin: MessageOrigin::HistoryLog, id: MessageId::parse("CPF1124") }),
     ];
-    (kind, "[AB]{0,2}", "[LM]{0,1}", "[NO]{0,1}", 1_u8..=10).prop_map(|(kind, user, library, name, severity)| {
-        let mut event = Event::new();
-        event.kind = kind;
-        event.severity = Severity::clamped(severity);
-        event.push(field::OBJECT_LIBRARY, &library);
-        event.push(field::USER, &user);
-        event.push(field::OBJECT_NAME, &name);
-        event
-    })
+    (kind, "[AB]{0,2}", "[LM]{0,1}", "[NO]{0,1}", 1_u8..=10).prop_map(
+        |(kind, user, library, name, severity)| {
+            let mut event = Event::new();
+            event.kind = kind;
+            event.severity = Severity::clamped(severity);
+            event.push(field::OBJECT_LIBRARY, &library);
+            event.push(field::USER, &user);
+            event.push(field::OBJECT_NAME, &name);
+            event
+        },
+    )
 }
 
 proptest! {

@@ -358,12 +358,16 @@ impl<'s> Checker<'s> {
             (_, Some(time), []) => {
                 let part = TimePart::named(name)?;
                 let Expr::Select(select) = &time.expr else {
-                    return Some(Err(self.wrong(id, format!("{name}() is asked of event.time or event.local_time"))));
+                    return Some(Err(
+                        self.wrong(id, format!("{name}() is asked of event.time or event.local_time"))
+                    ));
                 };
                 let clock = if is_event(&select.operand.expr) { Clock::named(&select.field) } else { None };
                 Some(match clock {
                     Some(clock) => self.variable(id, Variable::Part(clock, part), Kind::Int, 10),
-                    None => Err(self.wrong(id, format!("{name}() is asked of event.time or event.local_time"))),
+                    None => {
+                        Err(self.wrong(id, format!("{name}() is asked of event.time or event.local_time")))
+                    }
                 })
             }
             _ => None,
@@ -474,7 +478,8 @@ fn unfit(name: &str, member: bool, kinds: &[Kind]) -> String {
         return format!("`{shown}` does not take {told}");
     }
     let known = if member {
-        ["contains", "startsWith", "endsWith", "matches", "lowerAscii", "upperAscii", "trim", "size"].as_slice()
+        ["contains", "startsWith", "endsWith", "matches", "lowerAscii", "upperAscii", "trim", "size"]
+            .as_slice()
     } else {
         &["size", "int", "double", "string", "timestamp", "has"]
     };

@@ -314,7 +314,9 @@ impl Container for Pattern {
     fn contains(&self, value: &dyn Val) -> Result<bool, ExecutionError> {
         match value.downcast_ref::<CelString<'_>>() {
             Some(text) => Ok(self.0.is_match(text.inner())),
-            None => Err(ExecutionError::no_such_overload("matches", vec![value.get_type().name().to_owned()])),
+            None => {
+                Err(ExecutionError::no_such_overload("matches", vec![value.get_type().name().to_owned()]))
+            }
         }
     }
 }

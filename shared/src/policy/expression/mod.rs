@@ -125,8 +125,7 @@ impl Expression {
         source: EventSource<'_>,
         severity: Severity,
     ) -> Result<bool, ExpressionFault> {
-        let facts =
-            Facts { variables: &self.variables, patterns: &self.patterns, event, source, severity };
+        let facts = Facts { variables: &self.variables, patterns: &self.patterns, event, source, severity };
         // Nothing that is checked can make the evaluator panic, as far as we know; were it so, collection goes on.
         let result = catch_unwind(AssertUnwindSafe(|| {
             let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
@@ -175,7 +174,8 @@ fn complaint(text: &str, errors: &cel::ParseErrors) -> ExpressionError {
     let message: String = first.msg.chars().take(MAX_COMPLAINT).collect();
     // Lines count from 1, columns too, in characters.
     let (line, column) = first.pos;
-    let before = |lines: usize| text.split_inclusive('\n').take(lines).map(|l| l.chars().count()).sum::<usize>();
+    let before =
+        |lines: usize| text.split_inclusive('\n').take(lines).map(|l| l.chars().count()).sum::<usize>();
     let at = match (usize::try_from(line), usize::try_from(column)) {
         (Ok(line @ 1..), Ok(column)) => before(line - 1) + column,
         _ => 0,

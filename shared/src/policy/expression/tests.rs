@@ -36,7 +36,10 @@ fn what_is_true_of_an_event() {
         ("event.user == event.target_user && event.severity >= 7", true),
         ("event.severity > 7 || event.type == \"CP\"", true),
         ("!(event.severity > 7)", true),
-        ("event.id == \"CP_A\" && event.type == \"CP\" && event.subtype == \"A\" && event.code == \"T\"", true),
+        (
+            "event.id == \"CP_A\" && event.type == \"CP\" && event.subtype == \"A\" && event.code == \"T\"",
+            true,
+        ),
         ("event.source == \"audit\" && event.kind == \"audit_journal\"", true),
         ("event.name.contains(\"profile\")", true),
         ("event.command.contains(\"*ALLOBJ\")", true),
@@ -79,9 +82,15 @@ fn what_is_true_of_an_event() {
         ("int(\"12\") == 12 && int(3.9) == 3 && double(\"1.5\") == 1.5", true),
         ("event.time > timestamp(\"2026-11-25T00:00:00Z\")", true),
         ("event.time < timestamp(\"2026-11-26T00:00:00+01:00\")", false),
-        ("event.time.getFullYear() == 2026 && event.time.getMonth() == 10 && event.time.getDate() == 25", true),
+        (
+            "event.time.getFullYear() == 2026 && event.time.getMonth() == 10 && event.time.getDate() == 25",
+            true,
+        ),
         ("event.time.getDayOfMonth() == 24 && event.time.getDayOfWeek() == 3", true),
-        ("event.time.getHours() == 23 && event.time.getMinutes() == 30 && event.time.getSeconds() == 5", true),
+        (
+            "event.time.getHours() == 23 && event.time.getMinutes() == 30 && event.time.getSeconds() == 5",
+            true,
+        ),
         ("event.local_time.getHours() == 0 && event.local_time.getDayOfWeek() == 4", true),
         ("event.time.getDayOfYear() == 328", true),
         ("event.local_time > event.time", true),
@@ -193,18 +202,26 @@ fn a_place_is_the_character_that_is_wrong() {
 #[test]
 fn nothing_is_without_bounds() {
     let refused = |text: &str| Expression::compile(text).unwrap_err().to_string();
-    assert!(refused(&format!("event.user == \"{}\"", "a".repeat(MAX_BYTES))).contains("longer than 2048 bytes"));
+    assert!(
+        refused(&format!("event.user == \"{}\"", "a".repeat(MAX_BYTES))).contains("longer than 2048 bytes")
+    );
     assert!(refused(&format!("{}true{}", "(".repeat(65), ")".repeat(65))).contains("brackets"));
     assert!(refused(&vec!["true"; 200].join(" && ")).contains("operators"));
     assert!(refused("true\0").contains("NUL"));
     // A deep one is refused and costs no stack, whether its brackets are closed or not.
-    for text in [format!("{}true{}", "(".repeat(60), ")".repeat(60)), "(".repeat(60), "[".repeat(60), "!".repeat(250)] {
+    for text in
+        [format!("{}true{}", "(".repeat(60), ")".repeat(60)), "(".repeat(60), "[".repeat(60), "!".repeat(250)]
+    {
         assert!(Expression::compile(&text).is_err(), "{text}");
     }
     let sums = format!("{} > 0", vec!["1"; 60].join("+"));
     assert!(refused(&sums).contains("nested too deep"), "{}", refused(&sums));
-    let fields: Vec<String> =
-        crate::event::dictionary().rows().iter().take(33).map(|row| format!("has(event.{})", row.keyword)).collect();
+    let fields: Vec<String> = crate::event::dictionary()
+        .rows()
+        .iter()
+        .take(33)
+        .map(|row| format!("has(event.{})", row.keyword))
+        .collect();
     assert!(refused(&fields.join("||")).contains("more than 32 different values"));
     let patterns = vec!["event.user.matches('a')"; 9].join("||");
     assert!(refused(&patterns).contains("more than 8 regular expressions"));
@@ -219,10 +236,7 @@ fn nothing_is_without_bounds() {
 #[test]
 fn only_what_is_mentioned_is_asked_for() {
     let expression = Expression::compile("event.user == event.user && event.severity > 3").unwrap();
-    assert_eq!(
-        expression.variables(),
-        [Variable::Text(field::USER), Variable::Fact(facts::Fact::Severity)]
-    );
+    assert_eq!(expression.variables(), [Variable::Text(field::USER), Variable::Fact(facts::Fact::Severity)]);
 }
 
 proptest! {

@@ -6,9 +6,7 @@ use crate::event::field;
 use crate::policy::conditions::{Match, Outcome, PortRange};
 use crate::policy::expression::Expression;
 use crate::policy::path::{PathPattern, WordPattern, contains_ignoring_case};
-use crate::policy::pattern::{
-    JobPattern, NamePattern, NameSet, NameTest, ObjectPattern, PatternError,
-};
+use crate::policy::pattern::{JobPattern, NamePattern, NameSet, NameTest, ObjectPattern, PatternError};
 use crate::policy::time::Windows;
 use ipnet::IpNet;
 use std::net::IpAddr;

@@ -169,7 +169,11 @@ fn not_and_all_together() {
         ("{users: ['B*'], not: {users: [BOB]}}", &[("user", "BOB")], false),
         ("{not: {entry_types: [AF]}}", &[], false),
         ("{not: {min_severity: 8}}", &[], true),
-        ("{entry_types: [AF], users: [BOB], not: {remote_addresses: [10.0.0.0/8]}}", &[("user", "BOB")], true),
+        (
+            "{entry_types: [AF], users: [BOB], not: {remote_addresses: [10.0.0.0/8]}}",
+            &[("user", "BOB")],
+            true,
+        ),
     ]);
 }
 
@@ -191,7 +195,10 @@ fn an_expression_that_fails_leaves_the_answer_open() {
     assert_eq!(when.matches(&subject), Holds::Unknown);
     let fault: ExpressionFault = subject.take_fault().unwrap();
     assert_eq!(fault.to_string(), "the event has no remote_port; ask has(event.remote_port) first");
-    assert_eq!(holds(&format!("{{expression: '{failing}'}}"), &event(&[("remote_port", "8471")])), Holds::Yes);
+    assert_eq!(
+        holds(&format!("{{expression: '{failing}'}}"), &event(&[("remote_port", "8471")])),
+        Holds::Yes
+    );
 }
 
 #[test]

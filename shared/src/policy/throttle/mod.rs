@@ -209,7 +209,12 @@ impl Throttle {
         for (index, rule) in policy.throttles() {
             let same = before.iter().position(|window| window.rule == *rule);
             let window = same.map_or_else(
-                || Window { rule: rule.clone(), start_us: i64::MIN, keys: HashMap::new(), idle_since_us: None },
+                || Window {
+                    rule: rule.clone(),
+                    start_us: i64::MIN,
+                    keys: HashMap::new(),
+                    idle_since_us: None,
+                },
                 |position| before.swap_remove(position),
             );
             self.by_rule.insert(index, self.windows.len());
@@ -238,7 +243,8 @@ impl Throttle {
         let Some(window) = self.windows.get_mut(*position) else { return true };
         let start_us = window.rule.start_of_window(time_us);
         // A little late is late; much earlier is a clock that was set back.
-        let late = start_us < window.start_us && start_us >= window.start_us.saturating_sub(window.rule.width_us());
+        let late =
+            start_us < window.start_us && start_us >= window.start_us.saturating_sub(window.rule.width_us());
         if start_us != window.start_us && !late {
             end(window, &mut self.bytes, &mut self.due);
             window.start_us = start_us;

@@ -198,7 +198,9 @@ fn a_long_key_is_shortened_in_the_id_and_stays_its_own() {
 
 #[test]
 fn numbers_are_readable() {
-    for (number, text) in [(0, "0"), (999, "999"), (1_000, "1,000"), (4_211, "4,211"), (1_234_567, "1,234,567")] {
+    for (number, text) in
+        [(0, "0"), (999, "999"), (1_000, "1,000"), (4_211, "4,211"), (1_234_567, "1,234,567")]
+    {
         assert_eq!(thousands(number), text);
     }
 }

@@ -94,7 +94,10 @@ impl Check {
     pub(super) fn counts(&mut self, path: &str, spec: &PolicySpec) {
         let throttles = spec.rules.iter().filter(|rule| rule.action == Action::Throttle).count();
         if throttles > MAX_THROTTLES {
-            self.error(path, format!("has {throttles} rules that throttle, at most {MAX_THROTTLES} are possible"));
+            self.error(
+                path,
+                format!("has {throttles} rules that throttle, at most {MAX_THROTTLES} are possible"),
+            );
         }
         let expressions: usize = spec.conditions().map(|when| when.expressions().count()).sum();
         if expressions > MAX_EXPRESSIONS {

@@ -14,9 +14,7 @@ use muster_proto::api::AgentPolicyView;
 use muster_shared::policy::merge::merge_documents;
 use muster_shared::policy::model::{EffectivePolicy, PolicyDocument};
 use muster_shared::policy::replay::{Fate, Replay};
-use muster_shared::policy::{
-    CompiledPolicy, EventSource, parse_document, parse_spec, validate_effective,
-};
+use muster_shared::policy::{CompiledPolicy, EventSource, parse_document, parse_spec, validate_effective};
 use recorded::Recording;
 use report::{Report, Told};
 use std::path::PathBuf;
@@ -74,7 +72,9 @@ fn test(
         report.note(compiled, &faults);
         let set_by = severity.map(|(position, _)| format!("severities[{position}]"));
         let goes = match fate {
-            Fate::Kept { destinations, .. } => compiled.destination_names(destinations).map(str::to_owned).collect(),
+            Fate::Kept { destinations, .. } => {
+                compiled.destination_names(destinations).map(str::to_owned).collect()
+            }
             Fate::Dropped { .. } | Fate::HeldBack { .. } => Vec::new(),
         };
         report.add(&view, Told::new(compiled, fate, (before, event.severity), set_by, goes, routes));

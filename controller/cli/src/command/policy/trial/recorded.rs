@@ -91,10 +91,15 @@ impl Recording {
             notes.push("the recording holds no event".to_owned());
         }
         for (keyword, values) in &self.unknown {
-            notes.push(format!("{values} value(s) of `{keyword}`, a field that this release does not know, are left out"));
+            notes.push(format!(
+                "{values} value(s) of `{keyword}`, a field that this release does not know, are left out"
+            ));
         }
         if self.cut > 0 {
-            notes.push(format!("{} value(s) were cut when they were recorded; conditions see what is left", self.cut));
+            notes.push(format!(
+                "{} value(s) were cut when they were recorded; conditions see what is left",
+                self.cut
+            ));
         }
         if self.judged > 0 {
             notes.push(format!(

@@ -31,7 +31,12 @@ fn view(second: u32, event: &str, fields: &str) -> String {
 fn report(policy: &str, recording: &str) -> Report {
     let policy = EffectivePolicy { spec: parse_spec(policy).unwrap(), ..EffectivePolicy::default() };
     let compiled = CompiledPolicy::compile(&policy).unwrap();
-    test(&policy, &compiled, Recording::parse(recording.as_bytes(), "file").unwrap_or_else(|e| panic!("{e}")), 0)
+    test(
+        &policy,
+        &compiled,
+        Recording::parse(recording.as_bytes(), "file").unwrap_or_else(|e| panic!("{e}")),
+        0,
+    )
 }
 
 fn json(report: &Report) -> serde_json::Value {
@@ -51,12 +56,23 @@ fn each_event_is_told_with_its_rule_and_where_it_goes() {
     let found = report(POLICY, &lines.join("\n"));
     let told = json(&found);
     let of = |number: usize, key: &str| told["events"][number][key].clone();
-    let became: Vec<_> = (0..6).map(|n| format!("{} {}", of(n, "became"), of(n, "rule")).replace('"', "")).collect();
+    let became: Vec<_> =
+        (0..6).map(|n| format!("{} {}", of(n, "became"), of(n, "rule")).replace('"', "")).collect();
     assert_eq!(
         became,
-        ["kept storm", "held_back storm", "kept keep-payroll", "dropped quiet", "dropped exclude[0]", "kept null"]
+        [
+            "kept storm",
+            "held_back storm",
+            "kept keep-payroll",
+            "dropped quiet",
+            "dropped exclude[0]",
+            "kept null"
+        ]
     );
-    assert_eq!((of(0, "severity_before"), of(0, "severity"), of(0, "severity_by")), (5.into(), 9.into(), "severities[0]".into()));
+    assert_eq!(
+        (of(0, "severity_before"), of(0, "severity"), of(0, "severity_by")),
+        (5.into(), 9.into(), "severities[0]".into())
+    );
     assert_eq!(of(0, "destinations"), serde_json::json!(["archive", "siem"]));
     assert_eq!(of(0, "routes"), serde_json::json!(["all", "grave"]));
     assert_eq!((of(5, "destinations"), of(5, "severity")), (serde_json::json!(["archive"]), 5.into()));
@@ -103,7 +119,11 @@ fn what_our_tools_print_is_read() {
     let older = one.replace(",\"source_kind\":\"audit_journal\"", "").replace(",\"decoded_severity\":5", "");
     let recording = Recording::parse(older.as_bytes(), "file").unwrap();
     assert_eq!(recording.events[0].1.severity.get(), 9);
-    assert!(recording.notes()[0].starts_with("1 event(s) were recorded without the severity"), "{:?}", recording.notes());
+    assert!(
+        recording.notes()[0].starts_with("1 event(s) were recorded without the severity"),
+        "{:?}",
+        recording.notes()
+    );
     let own = view(1, "MUSTER_GAP", "").replace("audit_journal", "agent").replace("\"audit\"", "\"agent\"");
     assert_eq!(json(&report(POLICY, &own))["destinations"], serde_json::json!({"archive": 1, "siem": 1}));
 }
@@ -147,6 +167,12 @@ fn expressions_that_fail_are_counted() {
     let found = report(policy, &lines.join("\n"));
     assert_eq!(found.faults(), 1);
     let told = json(&found);
-    assert_eq!(told["expression_faults"]["ports"]["last"], "the event has no remote_port; ask has(event.remote_port) first");
-    assert_eq!((&told["events"][0]["became"], &told["events"][1]["became"]), (&"kept".into(), &"dropped".into()));
+    assert_eq!(
+        told["expression_faults"]["ports"]["last"],
+        "the event has no remote_port; ask has(event.remote_port) first"
+    );
+    assert_eq!(
+        (&told["events"][0]["became"], &told["events"][1]["became"]),
+        (&"kept".into(), &"dropped".into())
+    );
 }
