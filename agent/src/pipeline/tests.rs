@@ -76,9 +76,10 @@ impl Site {
         let partition =
             Partition { serial_number: "78A1B2C".to_owned(), partition_id: 3, ..Partition::default() };
         let context = FormatContext { partition: Arc::new(partition), product_version: "0.1.0".to_owned() };
-        let outputs = policy("").spec.destinations.iter().map(|(name, spec)| {
-            Output::new(&DestinationConfig::build(name, spec, Path::new("/nonexistent")).unwrap(), &context)
-                .unwrap()
+        let spec = policy("").spec;
+        let outputs = spec.destinations.iter().map(|(name, spec)| {
+            let config = DestinationConfig::build(name, spec, Path::new("/nonexistent")).unwrap();
+            Output::new(&config, &context).unwrap()
         });
         let outputs = outputs.collect();
         let counters = Arc::clone(&self.counters);

@@ -543,6 +543,9 @@ impl Loop {
                 let deliveries = connected.pipeline.process_records(&*records, &last, targets);
                 drop(records);
                 self.deliver(deliveries, members, &last).await;
+                if count == 0 && !full {
+                    self.tell_held_back(connected, &last, members, targets).await;
+                }
                 self.looked(members, bound, !full);
                 self.pause(members, turn::pause(count, self.task.batch_rows, full, self.task.poll_interval));
                 if let Some(trouble) = trouble {
@@ -563,15 +566,25 @@ impl Loop {
                 self.deliver(Pipeline::moved(&next, targets), members, &next).await;
             }
             Read::Idle => {
-                // Throttles have to tell what they held back, though nothing follows.
-                let now_us = jiff::Timestamp::now().as_microsecond();
-                if let Some(deliveries) = connected.pipeline.idle(from, targets, now_us) {
-                    self.deliver(deliveries, members, from).await;
-                }
+                self.tell_held_back(connected, from, members, targets).await;
                 self.looked(members, bound, true);
                 self.pause(members, self.task.poll_interval);
                 self.report_healthy();
             }
+        }
+    }
+
+    /// Nothing follows `at`: throttles have to tell what they held back all the same.
+    async fn tell_held_back(
+        &mut self,
+        connected: &mut Connected,
+        at: &Cursor,
+        members: &[usize],
+        targets: &[Target],
+    ) {
+        let now_us = jiff::Timestamp::now().as_microsecond();
+        if let Some(deliveries) = connected.pipeline.idle(at, targets, now_us) {
+            self.deliver(deliveries, members, at).await;
         }
     }
 

@@ -105,7 +105,13 @@ fn a_preview_counts_what_changes() {
 
 #[test]
 fn an_agent_without_a_policy_says_so() {
-    let look = Look { watches: Arc::default(), policy: None, system: String::new(), ccsid: 37 };
+    let look = Look {
+        watches: Arc::default(),
+        policy: None,
+        system: String::new(),
+        ccsid: 37,
+        utc_offset_seconds: 0,
+    };
     let answer = recent(&look, &AskRecent::default());
     assert!(matches!(answer, Err(Refused(Reason::Failed, text)) if text.contains("no policy yet")));
 }

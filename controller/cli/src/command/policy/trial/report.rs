@@ -128,8 +128,8 @@ struct Failed {
 
 /// How many events became what.
 #[derive(Debug, Default, Serialize)]
-struct Totals {
-    events: u64,
+pub(super) struct Totals {
+    pub(super) events: u64,
     kept: u64,
     dropped: u64,
     held_back: u64,
@@ -142,7 +142,7 @@ struct Totals {
 /// See the module.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    totals: Totals,
+    pub(super) totals: Totals,
     /// In the order in which they are asked.
     rules: Vec<RuleCounts>,
     never_matched: Vec<String>,
@@ -239,7 +239,7 @@ impl Report {
         Ok(self.print_counts(context.style, context.out)?)
     }
 
-    fn print_counts(&self, style: Style, out: &mut dyn Write) -> io::Result<()> {
+    pub(super) fn print_counts(&self, style: Style, out: &mut dyn Write) -> io::Result<()> {
         let Totals { events, kept, dropped, held_back, not_collected, nowhere } = &self.totals;
         write!(
             out,
