@@ -16,6 +16,7 @@ use muster_proto::api::{
 use muster_proto::session::rates::{self as wire, RatesReport};
 use muster_shared::id::AgentId;
 use samples::Samples;
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
