@@ -370,7 +370,8 @@ mod tests {
     fn drops_are_counted_under_the_names_that_policies_use() {
         let counters = SourceCounters::default();
         let by_type = vec![((b'T', *b"NR"), 2), ((b'J', *b"NR"), 1), ((b'U', *b"NR"), 4)];
-        counters.add(&Tally { dropped: 7, by_type, ..Tally::default() });
+        let policy = CompiledPolicy::compile(&EffectivePolicy::default()).unwrap();
+        counters.add(&Tally { dropped: 7, by_type, ..Tally::default() }, &policy);
         let seen: Vec<_> = counters.snapshot().by_type.into_iter().collect();
         assert_eq!(seen, [("J_NR".to_owned(), 1), ("NR".to_owned(), 2), ("U_NR".to_owned(), 4)]);
     }
