@@ -222,7 +222,7 @@ impl SourceCounters {
         self.short.fetch_add(tally.short, Ordering::Relaxed);
         self.bad_rows.fetch_add(tally.bad_rows, Ordering::Relaxed);
         self.newest_us.fetch_max(tally.newest_us, Ordering::Relaxed);
-        if tally.by_rule.is_empty() && tally.faults.is_empty() {
+        if tally.by_rule.is_empty() && tally.faults.is_empty() && tally.by_type.is_empty() {
             return;
         }
         let mut drops = self.drops();

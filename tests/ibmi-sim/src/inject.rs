@@ -352,7 +352,7 @@ mod tests {
         let body = spec.with("Object name CCSID", "273").with("Object name length", "3");
         let body = body.body(Page::of(37).expect("known")).expect("good");
         assert!(body.fields.iter().any(|f| f.name == "Object name length" && f.text == "3"));
-        assert!(body.data.windows(3).any(|three| three == [0x87, 0x99, 0xCC]), "gr\u{f6} in page 273");
+        assert!(body.data.windows(3).any(|three| three == [0x87, 0x99, 0x6A]), "gr\u{f6} in page 273");
     }
 
     #[test]
