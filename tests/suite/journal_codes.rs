@@ -99,7 +99,7 @@ fn what_applications_write_and_what_the_journal_says_of_itself_arrives() {
     assert_values(&in_leef[&last], &[("src", "2001:db8::17"), ("srcPort", "4711")]);
     assert_values(&in_cef[&last], &[("c6a2", "2001:db8::17"), ("spt", "4711")]);
     // and the receiver that begins names the one before it
-    let begin = put.iter().filter(|entry| entry.entry_type == "PR").last().expect("a new receiver").sequence;
+    let begin = put.iter().rfind(|entry| entry.entry_type == "PR").expect("a new receiver").sequence;
     assert_values(&in_leef[&begin], &[("linkedReceiver", "AUDRCV0001"), ("linkedReceiverLibrary", "QGPL")]);
     // and what the rule dropped is counted under the name that the rule has
     eventually_true("the drop is counted", LIMIT, || {

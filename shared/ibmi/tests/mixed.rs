@@ -51,7 +51,8 @@ fn get<'e>(event: &'e Event, keyword: &str) -> Option<&'e str> {
 
 #[test]
 fn names_of_ten_bytes() {
-    let cases: [(u16, &[u8], Option<&str>, Option<&str>); 7] = [
+    type Case = (u16, &'static [u8], Option<&'static str>, Option<&'static str>);
+    let cases: [Case; 7] = [
         (5035, b"\x0E\x45\x62\x45\x66\x0F", Some("日本"), None),
         (939, b"\xC1\x0E\x45\x62\x45\x66\x0F\xC2", Some("A日本B"), None),
         // Cut within a pair: what is whole is text, and all bytes are kept.

@@ -223,7 +223,7 @@ fn nothing_is_without_bounds() {
         .map(|row| format!("has(event.{})", row.keyword))
         .collect();
     assert!(refused(&fields.join("||")).contains("more than 32 different values"));
-    let patterns = vec!["event.user.matches('a')"; 9].join("||");
+    let patterns = ["event.user.matches('a')"; 9].join("||");
     assert!(refused(&patterns).contains("more than 8 regular expressions"));
     // Texts made in a loop over 64 values.
     let costly = "event.values[\"path\"].exists(p, p + event.raw + event.raw + event.raw == \"\")";
