@@ -152,23 +152,14 @@ impl Look<'_> {
         self.offer(event, decoded, fate, policy);
     }
 
-    /// A copy of an event that another source made, if it is one of those to be kept. Policy sets its severity next.
-    pub fn copy(&mut self, event: &Event) -> Option<Event> {
-        let kept = self.skip == 0;
-        self.skip = self.skip.saturating_sub(1);
-        kept.then(|| event.clone())
-    }
-
-    /// Sees an event, its copy from before with its severity of then, and what became of it by the policy.
-    pub fn event(
-        &mut self,
-        copy: Option<Event>,
-        event: &Event,
-        decoded: Severity,
-        fate: Fate,
-        policy: &CompiledPolicy,
-    ) {
-        if let Some(copy) = copy {
+    /// Sees an event that another source made with this severity, and what became of it by the policy, which changes
+    /// nothing else.
+    pub fn event(&mut self, event: &Event, decoded: Severity, fate: Fate, policy: &CompiledPolicy) {
+        if self.skip > 0 {
+            self.skip -= 1;
+        } else {
+            let mut copy = event.clone();
+            copy.severity = decoded;
             self.ring.push_event(copy);
         }
         self.offer(event, decoded, fate, policy);

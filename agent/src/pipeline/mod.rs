@@ -129,16 +129,18 @@ impl Pipeline {
         let receiver = &last_entry.receiver;
         let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
         let mut step = Step {
-            policy: &self.policy,
-            source: EventSource::new(&self.source_name, self.partition.utc_offset_seconds),
-            throttles: self.counters.throttles.open(&self.policy, targets),
-            faults: Vec::new(),
+            judge: Judge {
+                policy: &self.policy,
+                source: EventSource::new(&self.source_name, self.partition.utc_offset_seconds),
+                throttles: self.counters.throttles.open(&self.policy, targets),
+                faults: Vec::new(),
+                newest_us: 0,
+            },
             decoder: &mut self.decoder,
             event: &mut self.event,
             outputs: &mut self.outputs,
             tally: self.counters.tally(),
             high_water: self.counters.high_water().filter(|(attached, _)| *attached >= receiver.attached_us),
-            newest_us: 0,
             attached_us: receiver.attached_us,
             lease_epoch: self.lease_epoch.load(Ordering::Relaxed),
             outage: self.outage.as_deref(),
@@ -158,10 +160,8 @@ impl Pipeline {
             }
         });
         step.tally.bad_rows += stats.bad_rows;
-        let newest_us = step.newest_us;
         self.counters.add(&step.tally, &self.policy);
-        step.throttles.advance(newest_us);
-        let due = step.throttles.take_due();
+        let (newest_us, due) = (step.judge.newest_us, step.judge.end());
         // Releases what it holds of the watch and of the throttles.
         drop(step);
         self.counters.counted_up_to(receiver.attached_us, last_entry.sequence);
@@ -180,29 +180,28 @@ impl Pipeline {
         let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
         let mut tally = self.counters.tally();
         let counted = self.counters.high_water().map_or(0, |(_, sequence)| sequence);
-        let source = EventSource::new(&self.source_name, self.partition.utc_offset_seconds);
-        let mut throttles = self.counters.throttles.open(&self.policy, targets);
-        let (mut newest_us, mut sequence, mut faults) = (0, counted, Vec::new());
+        let mut judge = Judge {
+            policy: &self.policy,
+            source: EventSource::new(&self.source_name, self.partition.utc_offset_seconds),
+            throttles: self.counters.throttles.open(&self.policy, targets),
+            faults: Vec::new(),
+            newest_us: 0,
+        };
+        let mut sequence = counted;
         let mut look = self.watch.as_ref().map(|watch| watch.batch(records.count()));
         for index in 0..records.count() {
             self.event.clear();
             let facts = records.fill(index, &mut self.event);
             push_epoch(&mut self.event, self.lease_epoch.load(Ordering::Relaxed));
-            let fresh = facts.sequence > counted;
-            let copy = look.as_mut().filter(|_| fresh).and_then(|look| look.copy(&self.event));
-            let decoded_severity = self.event.severity;
-            let verdict = self.policy.judge(&mut self.event, source, &mut faults);
-            let fate = throttles.settle(&self.policy, verdict, &self.event, targets);
-            newest_us = newest_us.max(self.event.time_us);
+            let (decoded_severity, fate) = judge.fate(&mut self.event, targets);
             sequence = sequence.max(facts.sequence);
-            if fresh {
+            if facts.sequence > counted {
                 tally.record(facts.bytes, self.event.time_us, fate);
-                tally.faults(&faults);
+                tally.faults(&judge.faults);
                 if let Some(look) = &mut look {
-                    look.event(copy, &self.event, decoded_severity, fate, &self.policy);
+                    look.event(&self.event, decoded_severity, fate, &self.policy);
                 }
             }
-            faults.clear();
             write_kept(fate, &self.event, targets, &mut self.outputs, &mut deliveries);
             for delivery in &mut deliveries {
                 if let Some(cursor) = &facts.cursor {
@@ -211,9 +210,8 @@ impl Pipeline {
             }
         }
         drop(look);
-        throttles.advance(newest_us);
-        let due = throttles.take_due();
-        drop(throttles);
+        let (newest_us, due) = (judge.newest_us, judge.end());
+        drop(judge);
         // The next journal entry sets its own prefix again.
         self.prefix_of = None;
         self.counters.add(&tally, &self.policy);
@@ -353,19 +351,43 @@ fn write_kept(
     }
 }
 
-/// What one entry passes through; borrows the parts of the pipeline apart from the batch.
-struct Step<'p> {
+/// The policy and its throttles over the events of one batch.
+struct Judge<'p> {
     policy: &'p CompiledPolicy,
     source: EventSource<'p>,
     throttles: throttle::Open<'p>,
+    /// Expressions that failed on the event judged last.
     faults: Vec<Fault>,
+    newest_us: i64,
+}
+
+impl Judge<'_> {
+    /// Sets the severity of an event. Says which it had before, and what becomes of the event for these targets.
+    #[inline]
+    fn fate(&mut self, event: &mut Event, targets: &[Target]) -> (Severity, Fate) {
+        self.faults.clear();
+        let decoded = event.severity;
+        let verdict = self.policy.judge(event, self.source, &mut self.faults);
+        self.newest_us = self.newest_us.max(event.time_us);
+        (decoded, self.throttles.settle(self.policy, verdict, event, targets))
+    }
+
+    /// The batch is over: summaries that are due, for each target.
+    fn end(&mut self) -> Vec<Vec<Summary>> {
+        self.throttles.advance(self.newest_us);
+        self.throttles.take_due()
+    }
+}
+
+/// What one entry passes through; borrows the parts of the pipeline apart from the batch.
+struct Step<'p> {
+    judge: Judge<'p>,
     decoder: &'p mut AuditDecoder,
     event: &'p mut Event,
     outputs: &'p mut [Output],
     tally: counters::Tally,
     high_water: Option<(i64, u64)>,
     attached_us: i64,
-    newest_us: i64,
     lease_epoch: u64,
     outage: Option<&'p OutageWatch>,
     look: Option<Look<'p>>,
@@ -375,13 +397,10 @@ impl Step<'_> {
     fn entry(&mut self, entry: &JournalEntry<'_>, targets: &[Target], deliveries: &mut [Delivery]) {
         let decoded = self.decoder.decode(entry, self.event);
         push_epoch(self.event, self.lease_epoch);
-        let decoded_severity = self.event.severity;
-        let verdict = self.policy.judge(self.event, self.source, &mut self.faults);
-        let fate = self.throttles.settle(self.policy, verdict, self.event, targets);
-        self.newest_us = self.newest_us.max(entry.time_us);
+        let (decoded_severity, fate) = self.judge.fate(self.event, targets);
         if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {
             self.tally.entry(entry, &decoded, fate);
-            self.tally.faults(&self.faults);
+            self.tally.faults(&self.judge.faults);
             if entry.entry_type == COMMAND_ENTRY
                 && entry.code == b'T'
                 && let Some(outage) = self.outage
@@ -389,10 +408,9 @@ impl Step<'_> {
                 outage.look(self.event);
             }
             if let Some(look) = &mut self.look {
-                look.entry(entry, self.event, decoded_severity, fate, self.policy);
+                look.entry(entry, self.event, decoded_severity, fate, self.judge.policy);
             }
         }
-        self.faults.clear();
         write_kept(fate, self.event, targets, self.outputs, deliveries);
     }
 }

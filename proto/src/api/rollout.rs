@@ -3,6 +3,7 @@
 use super::{Labels, PolicyPlan, PolicyText};
 use jiff::Timestamp;
 use muster_shared::id::{AgentId, Revision};
+pub use muster_shared::policy::model::Weekday as Day;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -196,21 +197,6 @@ pub struct MaintenanceWindow {
     /// Time zone by its IANA name.
     #[cfg_attr(feature = "openapi", schema(example = "Europe/Berlin"))]
     pub time_zone: String,
-}
-
-/// Days of the week.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[allow(missing_docs)] // their names say it
-pub enum Day {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
 }
 
 /// Starts a rollout of policies, or says what it would do.

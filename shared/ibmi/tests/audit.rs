@@ -1,26 +1,12 @@
 //! Decoding of whole audit entries, as an agent does it.
 
+#[path = "common/entry.rs"]
+mod entry;
+
+use entry::NO_ENTRY;
 use muster_ibmi::audit::{AuditDecoder, Decoded, JournalEntry};
 use muster_ibmi::ebcdic::code_page;
 use muster_shared::event::{Event, EventKind, dictionary};
-
-const NO_ENTRY: JournalEntry<'static> = JournalEntry {
-    code: b'T',
-    entry_type: *b"AF",
-    sequence: 4711,
-    time_us: 1_767_225_600_000_000,
-    user: "BOB",
-    job_name: "QPADEV0001",
-    job_user: "BOB",
-    job_number: "012345",
-    program: "QCMD",
-    program_library: "QSYS",
-    remote_address: "",
-    remote_port: None,
-    object: "",
-    data: &[],
-    data_length: 0,
-};
 
 /// Entry data that is filled piece by piece; blank where nothing is put.
 struct Data(Vec<u8>);

@@ -24,6 +24,10 @@
 //! Bytes that no line sets are blank. `event` gives id, severity, the word `short` if the data ends before the
 //! layout, and the name; the fields of the event follow in their order, without those of the usual header.
 
+#[path = "common/entry.rs"]
+mod entry;
+
+use entry::NO_ENTRY;
 use muster_ibmi::audit::{AuditDecoder, JournalEntry, types};
 use muster_shared::event::{Event, dictionary};
 use std::collections::BTreeSet;
@@ -173,19 +177,12 @@ impl Case {
         let entry = JournalEntry {
             code: self.code,
             entry_type: self.entry_type,
-            sequence: 4711,
-            time_us: 1_767_225_600_000_000,
-            user: "BOB",
-            job_name: "QPADEV0001",
-            job_user: "BOB",
-            job_number: "012345",
-            program: "QCMD",
-            program_library: "QSYS",
             remote_address: &self.remote_address,
             remote_port: self.remote_port,
             object: &self.object,
             data: &self.data[..fetched],
             data_length: self.data.len() as u32,
+            ..NO_ENTRY
         };
         let mut event = Event::new();
         let decoded = AuditDecoder::new(self.ccsid).decode(&entry, &mut event);

@@ -1,10 +1,11 @@
 //! Compares the code pages with three others who have them: ICU (where they come from), glibc and Python.
 //! Differences that are known stand with their reason in `tools/ebcdic_differences.csv`; any other fails.
 
+#[path = "common/reference.rs"]
+mod reference;
+
 use muster_ibmi::ebcdic::{CodePage, code_pages};
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 /// Reference, CCSID, byte → what that reference says.
 type Differences = BTreeMap<(&'static str, u16, u8), u32>;
@@ -115,18 +116,8 @@ fn code_points(utf32: &[u8]) -> Vec<u32> {
     utf32.chunks_exact(4).map(|four| u32::from_be_bytes([four[0], four[1], four[2], four[3]])).collect()
 }
 
-#[expect(clippy::disallowed_methods, reason = "the references are programs")]
-/// Runs a program over `input`; `None` if it refuses the input. A missing program fails the test.
+/// What the program writes; `None` if it refuses the input.
 fn run(program: &str, package: &str, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.unwrap_or_else(|error| panic!("{program}: {error}; apt-get install {package}"));
-    // 256 bytes fit any pipe. A program that never reads (a list) may have closed it already.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    let output = child.wait_with_output().unwrap();
+    let output = reference::run(program, package, arguments, input);
     output.status.success().then_some(output.stdout)
 }

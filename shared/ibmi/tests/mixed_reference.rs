@@ -2,10 +2,11 @@
 //! from) and glibc. Differences that are known stand with their reason in `tools/ebcdic_mixed_differences.csv`;
 //! any other fails.
 
+#[path = "common/reference.rs"]
+mod reference;
+
 use muster_ibmi::ebcdic::{CodePage, SHIFT_IN, SHIFT_OUT, code_page, mixed_ccsids};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 /// What ends a frame: the line feed of all pages.
 const LINE_FEED: u8 = 0x25;
@@ -207,23 +208,9 @@ fn texts_written_by_another_are_read_back() {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the references are programs")]
-/// Runs a program over `input`. A missing program, or one that fails altogether, fails the test.
+/// What the program writes; one that fails altogether fails the test.
 fn run(program: &str, package: &str, arguments: &[String], input: &[u8]) -> Vec<u8> {
-    let child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = child.unwrap_or_else(|error| panic!("{program}: {error}; apt-get install {package}"));
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // Written beside, since more than a pipe holds goes in and out.
-    let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().unwrap();
-    // A program that never reads (a list) may have closed it already.
-    let _ = writer.join();
+    let output = reference::run(program, package, arguments, input);
     // `iconv -c` ends with 1 when it passed over something.
     assert!(matches!(output.status.code(), Some(0 | 1)), "{program} {arguments:?}: {}", output.status);
     output.stdout

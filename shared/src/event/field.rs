@@ -96,4 +96,32 @@ fields! {
     EXIT_FUNCTION = 40, "exit_function";
     /// `allowed`, `refused` or `unknown`.
     OUTCOME = 41, "outcome";
+    /// Event id of events that a throttle held back.
+    THROTTLED_EVENT = 42, "throttled_event";
+    /// How many events a throttle held back.
+    THROTTLED_COUNT = 43, "throttled_count";
+    /// Width of the window of a throttle in seconds.
+    THROTTLE_SECONDS = 44, "throttle_seconds";
+    /// Rule of the policy that throttles.
+    THROTTLE_RULE = 45, "throttle_rule";
+    /// What events that are throttled together have in common.
+    THROTTLE_KEY = 46, "throttle_key";
+    /// What a text of an application is: `cef`, `leef`, `json` or `key_value`.
+    APP_FORMAT = 47, "app_format";
+    /// Vendor that the application names.
+    APP_VENDOR = 48, "app_vendor";
+    /// Product that the application names.
+    APP_PRODUCT = 49, "app_product";
+    /// Version that the application names.
+    APP_VERSION = 50, "app_version";
+    /// Event id of the application.
+    APP_EVENT_ID = 51, "app_event_id";
+    /// What happened, in the words of the application.
+    APP_NAME = 52, "app_name";
+    /// Severity as the application wrote it.
+    APP_SEVERITY = 53, "app_severity";
+    /// User that the application names; [`USER`] is the one that the system saw.
+    APP_USER = 54, "app_user";
+    /// Pair of the application as `key=value`, written under a key made of its own.
+    APP_FIELD = 55, "app_field";
 }

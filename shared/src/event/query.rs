@@ -131,11 +131,7 @@ impl What {
 
 fn is_type(kind: EventKind, wanted: &EntryType) -> bool {
     match kind {
-        EventKind::Audit { code, entry_type, subtype } => {
-            code == wanted.code
-                && entry_type == wanted.entry_type
-                && wanted.subtype.is_none_or(|wanted| wanted == subtype)
-        }
+        EventKind::Audit { code, entry_type, subtype } => wanted.covers(code, entry_type, subtype),
         EventKind::Message { .. }
         | EventKind::Queued(_)
         | EventKind::Exit(_)

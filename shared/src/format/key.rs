@@ -9,7 +9,7 @@
 //! written under a key made of its own name, see [`OwnKeys`].
 
 use super::sink::{BLOCK, Sink};
-use crate::event::{FieldDef, FieldId, FieldType, dictionary};
+use crate::event::{FieldDef, FieldId, FieldType, dictionary, field};
 use std::collections::HashMap;
 use std::net::Ipv6Addr;
 
@@ -70,9 +70,6 @@ pub(super) struct FieldKey {
     /// The field holds a pair that an application named, see [`KeyTable::put_own`].
     pub(super) pair: bool,
 }
-
-/// Keyword of the field that holds pairs.
-const PAIR: &str = "app_field";
 
 /// How the name that an application gave becomes a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,8 +241,11 @@ impl KeyTable {
                 meaning: table.key(&names.meaning),
                 own: table.key(&names.own),
                 ipv6: names.ipv6.map(|(name, label)| (table.key(name), table.piece(label))),
-                plain: names.label.is_empty() && !names.strict && names.limit == 0 && row.keyword != PAIR,
-                pair: row.keyword == PAIR,
+                plain: names.label.is_empty()
+                    && !names.strict
+                    && names.limit == 0
+                    && row.id != field::APP_FIELD,
+                pair: row.id == field::APP_FIELD,
                 label: (!names.label.is_empty()).then(|| table.piece(&names.label)),
                 check: names.strict.then_some(row.field_type),
                 limit: names.limit,

@@ -1,39 +1,8 @@
 //! Fields of an event from a text that was read.
 
 use super::{Pair, Payload, PayloadKind};
-use crate::event::{Event, FieldId, dictionary, field};
+use crate::event::{Event, FieldId, field};
 use std::net::IpAddr;
-use std::sync::LazyLock;
-
-/// Fields that are looked up once.
-struct Ids {
-    format: FieldId,
-    vendor: FieldId,
-    product: FieldId,
-    version: FieldId,
-    event_id: FieldId,
-    name: FieldId,
-    severity: FieldId,
-    user: FieldId,
-    pair: FieldId,
-}
-
-static IDS: LazyLock<Ids> = LazyLock::new(|| {
-    let find = |keyword: &str| {
-        dictionary().find(keyword).unwrap_or_else(|| panic!("dictionary.csv has no row {keyword}"))
-    };
-    Ids {
-        format: find("app_format"),
-        vendor: find("app_vendor"),
-        product: find("app_product"),
-        version: find("app_version"),
-        event_id: find("app_event_id"),
-        name: find("app_name"),
-        severity: find("app_severity"),
-        user: find("app_user"),
-        pair: find("app_field"),
-    }
-});
 
 /// Highest port number.
 const PORT_MAX: u32 = 65_535;
@@ -50,15 +19,14 @@ impl Payload<'_> {
         if self.kind == PayloadKind::Text {
             return;
         }
-        let ids = &*IDS;
         for (id, text) in [
-            (ids.format, self.kind.as_str()),
-            (ids.vendor, &*self.vendor),
-            (ids.product, &*self.product),
-            (ids.version, &*self.version),
-            (ids.event_id, &*self.event_id),
-            (ids.name, &*self.name),
-            (ids.severity, &*self.severity),
+            (field::APP_FORMAT, self.kind.as_str()),
+            (field::APP_VENDOR, &*self.vendor),
+            (field::APP_PRODUCT, &*self.product),
+            (field::APP_VERSION, &*self.version),
+            (field::APP_EVENT_ID, &*self.event_id),
+            (field::APP_NAME, &*self.name),
+            (field::APP_SEVERITY, &*self.severity),
         ] {
             event.push(id, text);
         }
@@ -70,7 +38,7 @@ impl Payload<'_> {
             let meant = self.meant(pair, seen_by_system).filter(|id| event.get(*id).is_none());
             match meant {
                 Some(id) => event.push(id, &pair.value),
-                None => event.push_with(ids.pair, None, |text| {
+                None => event.push_with(field::APP_FIELD, None, |text| {
                     // The first equals sign ends the key.
                     text.extend(pair.key.chars().map(|c| if c == '=' { '_' } else { c }));
                     text.push('=');
@@ -85,7 +53,7 @@ impl Payload<'_> {
         let is_address = || !seen_by_system && pair.value.parse::<IpAddr>().is_ok();
         let is_port = || !seen_by_system && pair.value.parse::<u32>().is_ok_and(|port| port <= PORT_MAX);
         match (self.kind, pair.key.as_ref()) {
-            (PayloadKind::Cef, "suser") | (PayloadKind::Leef, "usrName") => Some(IDS.user),
+            (PayloadKind::Cef, "suser") | (PayloadKind::Leef, "usrName") => Some(field::APP_USER),
             (PayloadKind::Cef, "duser") => Some(field::TARGET_USER),
             (PayloadKind::Cef, "filePath") => Some(field::PATH),
             (PayloadKind::Cef, "reason") => Some(field::REASON),
@@ -96,7 +64,7 @@ impl Payload<'_> {
             (PayloadKind::Json | PayloadKind::KeyValue, key)
                 if ["user", "username", "user_name"].iter().any(|name| key.eq_ignore_ascii_case(name)) =>
             {
-                Some(IDS.user)
+                Some(field::APP_USER)
             }
             (
                 PayloadKind::Text

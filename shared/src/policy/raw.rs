@@ -8,6 +8,7 @@ use super::model::{
     AuditJournalSpec, ControllerAuditSpec, DataQueueSpec, ExitPointSpec, Framing, HistoryLogSpec,
     MessageQueueSpec, QueueContent, SourceSpec, TransportSpec,
 };
+use crate::event::SourceKind;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -31,36 +32,29 @@ enum SourceTag {
 }
 
 impl SourceTag {
-    const ALL: [Self; 6] = [
-        Self::AuditJournal,
-        Self::HistoryLog,
-        Self::MessageQueue,
-        Self::DataQueue,
-        Self::ExitPoint,
-        Self::ControllerAudit,
-    ];
-
-    const fn name(self) -> &'static str {
+    const fn kind(self) -> SourceKind {
         match self {
-            Self::AuditJournal => "audit_journal",
-            Self::HistoryLog => "history_log",
-            Self::MessageQueue => "message_queue",
-            Self::DataQueue => "data_queue",
-            Self::ExitPoint => "exit_point",
-            Self::ControllerAudit => "controller_audit",
+            Self::AuditJournal => SourceKind::AuditJournal,
+            Self::HistoryLog => SourceKind::HistoryLog,
+            Self::MessageQueue => SourceKind::MessageQueue,
+            Self::DataQueue => SourceKind::DataQueue,
+            Self::ExitPoint => SourceKind::ExitPoint,
+            Self::ControllerAudit => SourceKind::ControllerAudit,
         }
     }
+}
 
-    /// The fields that this kind has, besides `kind` and `poll_interval_ms`, which every kind has.
-    const fn fields(self) -> &'static [&'static str] {
-        match self {
-            Self::AuditJournal => &["journal", "start", "entry_types", "batch_rows"],
-            Self::HistoryLog => &["start", "batch_rows"],
-            Self::MessageQueue => &["queue", "start", "batch_rows"],
-            Self::DataQueue => &["queue", "content", "ccsid", "batch_rows", "spool_mb"],
-            Self::ExitPoint => &["queue", "programs", "watch_seconds", "batch_rows", "spool_mb"],
-            Self::ControllerAudit => &["start"],
-        }
+/// The fields that a kind of source has, besides `kind` and `poll_interval_ms`, which every kind has.
+const fn fields_of(kind: SourceKind) -> &'static [&'static str] {
+    match kind {
+        SourceKind::AuditJournal => &["journal", "start", "entry_types", "batch_rows"],
+        SourceKind::HistoryLog => &["start", "batch_rows"],
+        SourceKind::MessageQueue => &["queue", "start", "batch_rows"],
+        SourceKind::DataQueue => &["queue", "content", "ccsid", "batch_rows", "spool_mb"],
+        SourceKind::ExitPoint => &["queue", "programs", "watch_seconds", "batch_rows", "spool_mb"],
+        SourceKind::ControllerAudit => &["start"],
+        // No policy names it.
+        SourceKind::Agent => &[],
     }
 }
 
@@ -136,14 +130,16 @@ impl RawSource {
 
     /// Refuses what the kind does not have.
     fn check(&self) -> Result<(), FieldOfOtherKind> {
-        let own = self.kind.fields();
+        let kind = self.kind.kind();
+        let own = fields_of(kind);
         let Some(field) = SOURCE_FIELDS.into_iter().find(|field| !own.contains(field) && self.has(field))
         else {
             return Ok(());
         };
-        let kinds = SourceTag::ALL.into_iter().filter(|kind| kind.fields().contains(&field));
-        let belongs_to = kinds.map(|kind| format!("kind: {}", kind.name())).collect::<Vec<_>>().join(" and ");
-        Err(FieldOfOtherKind { kind: self.kind.name(), of: "source", field, belongs_to })
+        let kinds = SourceKind::OF_POLICY.into_iter().filter(|kind| fields_of(*kind).contains(&field));
+        let belongs_to =
+            kinds.map(|kind| format!("kind: {}", kind.as_str())).collect::<Vec<_>>().join(" and ");
+        Err(FieldOfOtherKind { kind: kind.as_str(), of: "source", field, belongs_to })
     }
 }
 
@@ -268,12 +264,12 @@ fn without(kind: &str, fields: &[&str]) -> serde_json::Value {
 
 /// Which fields a kind of source does not have, for the schema.
 fn fields_of_sources() -> serde_json::Value {
-    let without = |kind: SourceTag| {
-        let own = kind.fields();
+    let without = |kind: SourceKind| {
+        let own = fields_of(kind);
         let foreign: Vec<&str> = SOURCE_FIELDS.into_iter().filter(|field| !own.contains(field)).collect();
-        without(kind.name(), &foreign)
+        without(kind.as_str(), &foreign)
     };
-    SourceTag::ALL.into_iter().map(without).collect::<Vec<_>>().into()
+    SourceKind::OF_POLICY.into_iter().map(without).collect::<Vec<_>>().into()
 }
 
 /// Which fields a kind of transport does not have, for the schema.

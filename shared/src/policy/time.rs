@@ -14,6 +14,8 @@ const EPOCH: i64 = 3 * DAY as i64;
 /// A day of the week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", schema(as = Day))]
 pub enum Weekday {
     /// Monday.
     Mon,

@@ -139,17 +139,6 @@ impl CodePage {
         clean
     }
 
-    /// Whether all of it is text that can be shown.
-    #[must_use]
-    pub fn is_printable(&self, bytes: &[u8]) -> bool {
-        let shows = |character: char| !character.is_control() && character != char::REPLACEMENT_CHARACTER;
-        if self.is_mixed() {
-            let mut text = String::with_capacity(bytes.len());
-            return self.decode_into(bytes, &mut text) && text.chars().all(shows);
-        }
-        bytes.iter().all(|byte| shows(self.char_of(*byte)))
-    }
-
     /// The front part of at most `most` bytes that ends between two characters.
     #[must_use]
     pub fn front<'b>(&self, bytes: &'b [u8], most: usize) -> &'b [u8] {
@@ -224,18 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_can_be_shown() {
-        let printable = |ccsid: u16, bytes: &[u8]| code_page(ccsid).unwrap().is_printable(bytes);
-        assert!(printable(37, &[0xC1, 0x40]) && printable(939, b"\xC1\x0E\x45\x62\x0F"));
-        for (ccsid, bytes) in [
-            (37, &b"\xC1\x0E"[..]),
-            (875, b"\xDC"),
-            (939, b"\xC1\x15"),
-            (939, b"\x0E\x45\x0F"),
-            (939, b"\x0F"),
-        ] {
-            assert!(!printable(ccsid, bytes), "{ccsid} {bytes:02X?}");
-        }
+    fn a_front_part_ends_between_two_characters() {
         assert_eq!(code_page(37).unwrap().front(b"\x0E\x45\x62", 2), b"\x0E\x45");
         assert_eq!(code_page(939).unwrap().front(b"\x0E\x45\x62", 2), b"\x0E");
     }

@@ -39,6 +39,13 @@ impl EntryType {
             Err(NoEntryType(text.to_owned()))
         }
     }
+
+    /// Whether an entry of a journal is of this type.
+    #[must_use]
+    #[inline]
+    pub fn covers(&self, code: u8, entry_type: [u8; 2], subtype: u8) -> bool {
+        self.code == code && self.entry_type == entry_type && self.subtype.is_none_or(|own| own == subtype)
+    }
 }
 
 /// Letters and digits: 36 possible bytes, two of them make an entry type.
@@ -102,8 +109,6 @@ impl TypeSet {
     pub(super) fn contains(&self, of: &JournalType) -> bool {
         let JournalType { code, entry_type, subtype, number } = *of;
         number.is_some_and(|number| self.whole[number / 64] >> (number % 64) & 1 == 1)
-            || self.others.iter().any(|e| {
-                e.code == code && e.entry_type == entry_type && e.subtype.is_none_or(|s| s == subtype)
-            })
+            || self.others.iter().any(|other| other.covers(code, entry_type, subtype))
     }
 }

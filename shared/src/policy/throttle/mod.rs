@@ -16,7 +16,7 @@ use crate::severity::Severity;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// Width of a window in seconds where a rule gives none.
 const DEFAULT_SECONDS: u32 = 60;
@@ -314,26 +314,6 @@ fn end(window: &mut Window, bytes: &mut usize, due: &mut Vec<Summary>) {
     window.idle_since_us = None;
 }
 
-/// Fields of a summary that no other event has.
-struct SummaryFields {
-    event: Option<FieldId>,
-    count: Option<FieldId>,
-    seconds: Option<FieldId>,
-    rule: Option<FieldId>,
-    key: Option<FieldId>,
-}
-
-static FIELDS: LazyLock<SummaryFields> = LazyLock::new(|| {
-    let find = |keyword| dictionary().find(keyword);
-    SummaryFields {
-        event: find("throttled_event"),
-        count: find("throttled_count"),
-        seconds: find("throttle_seconds"),
-        rule: find("throttle_rule"),
-        key: find("throttle_key"),
-    }
-});
-
 impl Summary {
     /// How many events were held back.
     #[must_use]
@@ -389,14 +369,14 @@ impl Summary {
         event.push(field::MESSAGE, &self.text());
         for (word, value) in self.words() {
             match word {
-                Word::Event => push(event, FIELDS.event, value),
+                Word::Event => event.push(field::THROTTLED_EVENT, value),
                 Word::Field(id) => event.push(id, value),
             }
         }
-        push(event, FIELDS.count, &self.held_back.to_string());
-        push(event, FIELDS.seconds, &self.rule.seconds.to_string());
-        push(event, FIELDS.rule, &self.rule.name);
-        push(event, FIELDS.key, &self.key.replace(SEPARATOR, ","));
+        event.push_int(field::THROTTLED_COUNT, i64::try_from(self.held_back).unwrap_or(i64::MAX));
+        event.push_int(field::THROTTLE_SECONDS, i64::from(self.rule.seconds));
+        event.push(field::THROTTLE_RULE, &self.rule.name);
+        event.push(field::THROTTLE_KEY, &self.key.replace(SEPARATOR, ","));
     }
 
     fn id_key(&self) -> String {
@@ -406,13 +386,6 @@ impl Summary {
         }
         let hash = faster_hex::hex_string(&Sha256::digest(key.as_bytes()));
         format!("{}#{}", &key[..key.floor_char_boundary(MAX_ID_KEY)], &hash[..16])
-    }
-}
-
-/// A dictionary without the field is one of another build.
-fn push(event: &mut Event, id: Option<FieldId>, value: &str) {
-    if let Some(id) = id {
-        event.push(id, value);
     }
 }
 
