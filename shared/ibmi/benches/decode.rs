@@ -92,7 +92,11 @@ fn mix() -> Vec<Sample> {
 }
 
 fn run(bencher: Bencher<'_, '_>, samples: &[Sample]) {
-    let mut decoder = AuditDecoder::new(37);
+    run_in(37, bencher, samples);
+}
+
+fn run_in(ccsid: u16, bencher: Bencher<'_, '_>, samples: &[Sample]) {
+    let mut decoder = AuditDecoder::new(ccsid);
     let mut event = Event::new();
     bencher.counter(ItemsCount::new(samples.len())).bench_local(|| {
         for (entry_type, data) in samples {
@@ -110,6 +114,20 @@ fn run(bencher: Bencher<'_, '_>, samples: &[Sample]) {
 #[divan::bench(sample_size = 100)]
 fn realistic_mix(bencher: Bencher<'_, '_>) {
     run(bencher, &mix());
+}
+
+/// The same with a command whose text has double bytes.
+#[divan::bench(sample_size = 100)]
+fn realistic_mix_of_a_mixed_page(bencher: Bencher<'_, '_>) {
+    let mut samples = mix();
+    let command = sample(
+        b"CD",
+        110,
+        &[(0, "CCHGUSRPRF QSYS      *CMD    N"), (30, "CHGUSRPRF USRPRF(SATO) TEXT('"), (87, "')")],
+    );
+    let text = [&[0x0E][..], &[0x45, 0x62, 0x45, 0x66].repeat(6), &[0x0F]].concat();
+    samples.push(numbers(command, &[(59, &text)]));
+    run_in(5035, bencher, &samples);
 }
 
 #[divan::bench(sample_size = 100)]
