@@ -24,6 +24,8 @@ struct Condition {
     values: Vec<Vec<u8>>,
     /// Values that the field only has to begin with.
     prefixes: Vec<Vec<u8>>,
+    /// For a field of one byte: one bit for each byte that is a value.
+    bytes: [u64; 4],
 }
 
 impl SeverityRule {
@@ -57,14 +59,18 @@ impl Condition {
         values.sort();
         let prefixes =
             prefixes.into_iter().map(|prefix| invariant_bytes(&prefix[..prefix.len() - 1])).collect();
-        Self { start, end: offset + row.length as usize, negated, values, prefixes }
+        let mut bytes = [0; 4];
+        for byte in values.iter().filter_map(|value| value.first()) {
+            bytes[usize::from(byte >> 6)] |= 1 << (byte & 63);
+        }
+        Self { start, end: offset + row.length as usize, negated, values, prefixes, bytes }
     }
 
     fn holds(&self, data: &[u8]) -> bool {
         if self.end - self.start == 1
             && let Some(byte) = data.get(self.start).filter(|byte| !is_empty_byte(**byte))
         {
-            return self.values.iter().any(|value| value.first() == Some(byte)) != self.negated;
+            return (self.bytes[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1) != self.negated;
         }
         let end = self.end.min(data.len());
         let field = trimmed(data.get(self.start..end).unwrap_or_default());
