@@ -7,6 +7,7 @@ use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::replay::Fate;
 use muster_shared::severity::Severity;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Longest value shown, in bytes: `raw` and messages can be long.
 const MAX_VALUE: usize = 1_024;
@@ -35,8 +36,18 @@ pub(super) fn view(
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
     for field in event.fields() {
         let keyword = dictionary().get(field.id).keyword.clone();
-        // The first value counts, as for filters.
-        fields.entry(keyword).or_insert_with(|| cut(event.text(field)));
+        match fields.entry(keyword) {
+            Entry::Vacant(entry) => {
+                entry.insert(cut(event.text(field)));
+            }
+            // An application has many pairs.
+            Entry::Occupied(mut entry) if field.id == muster_shared::event::field::APP_FIELD => {
+                let all = format!("{}, {}", entry.get(), event.text(field));
+                entry.insert(cut(&all));
+            }
+            // The first value counts, as for filters.
+            Entry::Occupied(_) => {}
+        }
     }
     let (dropped_by, destinations) = match fate {
         Fate::Kept { destinations, .. } => {
@@ -99,6 +110,7 @@ mod tests {
         event.sequence = 9;
         event.push(field::USER, "BOB");
         event.push(field::RAW, &"é".repeat(2_000));
+        muster_shared::payload::detect("order=12 pieces=3").push_into(&mut event);
         let mut replay = Replay::default();
         let mut fate =
             |event: &mut Event| replay.take(&policy, event, EventSource::new("audit", 0), &mut Vec::new());
@@ -112,6 +124,7 @@ mod tests {
         assert_eq!(shown.time.to_string(), "1970-01-01T00:00:01.5Z");
         assert_eq!((shown.fields["user"].as_str(), shown.destinations.len()), ("BOB", 2));
         assert_eq!(shown.fields["raw"].chars().count(), MAX_VALUE / 2 + 1);
+        assert_eq!(shown.fields["app_field"], "order=12, pieces=3");
         event.kind = EventKind::Audit { code: b'T', entry_type: *b"ZR", subtype: 0 };
         let dropped = fate(&mut event);
         let shown = view(&event, "PROD", "audit", Severity::clamped(5), dropped, &policy);
