@@ -17,6 +17,7 @@ mod inspect;
 mod layering;
 mod lease;
 mod licence;
+mod mapepire;
 mod planner;
 mod policy_as_code;
 mod receivers;

@@ -131,8 +131,8 @@ pub struct Mapepire {
     blobs: BlobStore,
     statements: Vec<String>,
     session: Option<Session>,
-    /// Whether it ever signed on: from then on nobody else keeps it from trying again too soon.
-    signed_on: bool,
+    /// How often it signed on: after the first time nobody else keeps it from trying again too soon.
+    signed_on: u64,
     outstanding: Option<Outstanding>,
     opened: Option<Opened>,
     ahead: Ahead,
@@ -155,7 +155,7 @@ impl Mapepire {
             tls,
             statements: Vec::new(),
             session: None,
-            signed_on: false,
+            signed_on: 0,
             outstanding: None,
             opened: None,
             ahead: Ahead::default(),
@@ -186,7 +186,7 @@ impl Mapepire {
             Some(session) => Ok(session),
             none => {
                 let session = Session::open(&self.config, &self.tls, &self.answered, self.signed_on).await?;
-                self.signed_on = true;
+                self.signed_on += 1;
                 Ok(none.insert(session))
             }
         }

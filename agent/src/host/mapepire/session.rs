@@ -86,12 +86,13 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Dials and signs on. `again`: it did so before, and nobody was asked whether it may do so now.
+    /// Dials and signs on. `before`: how often this connection did so; where it did, nobody was asked whether it
+    /// may do so now.
     pub(super) async fn open(
         config: &MapepireConfig,
         tls: &Tls,
         answered: &Answered,
-        again: bool,
+        before: u64,
     ) -> Result<Self, HostError> {
         let socket = dial(config, tls).await?;
         let (address, answered) = (config.address.clone(), Rc::clone(answered));
@@ -105,7 +106,7 @@ impl Session {
             aside: VecDeque::new(),
             answered,
         };
-        let turn = config.password.sign_ons.enter(again, Instant::now).await?;
+        let turn = config.password.sign_ons.enter(before > 0, Instant::now).await?;
         let reply = session.ask("connect", SIGN_ON, |id| Request::connect(id, PROPS, APPLICATION)).await?;
         if !reply.envelope.success {
             return Err(turn.refused(sign_on_error(config, reply.envelope), Instant::now()));
@@ -115,7 +116,13 @@ impl Session {
         let reply =
             session.ask("getversion", SIGN_ON, |id| Request::plain(id, RequestKind::GetVersion)).await?;
         let version = reply.envelope.version.unwrap_or_default();
-        info!(address = config.address, job, server_version = version, "connected to the partition");
+        info!(
+            address = config.address,
+            job,
+            server_version = version,
+            reconnects = before,
+            "connected to the partition"
+        );
         Ok(session)
     }
 
