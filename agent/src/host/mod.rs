@@ -132,8 +132,8 @@ pub trait Host {
         unable("read a result in blocks")
     }
 
-    /// The next `block` rows of the result that is open; none, and `done`, when all were given. A result that
-    /// was lost with its connection is an error: open it again from the last row that was kept.
+    /// The next `block` rows of the result that is open; none, and `done`, when all were given. After an error
+    /// the result is gone: open it again from the last row that was kept.
     fn more(&mut self, block: u32, deadline: Duration) -> LocalBoxFuture<'_, Result<Rows, HostError>> {
         let _ = (block, deadline);
         unable("read a result in blocks")

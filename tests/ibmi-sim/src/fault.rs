@@ -59,7 +59,7 @@ pub enum Fault {
     HalfOpen,
     /// All profiles are disabled.
     ProfileDisabled,
-    /// Of each two replies the first is held back until the second has gone out.
+    /// Of each two replies to statements the first is held back until the second has gone out.
     Reorder {
         /// Milliseconds after which it goes out at the latest.
         ms: u64,

@@ -26,7 +26,7 @@ async fn replies_in_any_order_find_their_statements() {
         let mut host = host(&sim);
         query(&mut host, "values (1)").await.expect("a row");
         assert!(host.answer().await.is_none(), "nothing is under way");
-        for fault in [Fault::Clear, Fault::Reorder { ms: 2_000 }] {
+        for fault in [Fault::Clear, Fault::Reorder { ms: 100 }] {
             sim.set_fault(fault).expect("the fault");
             let mut asked = BTreeMap::new();
             for (number, name) in DEPARTMENTS {
@@ -52,6 +52,29 @@ async fn replies_in_any_order_find_their_statements() {
         assert_eq!(sim.counts().sign_ons, 1);
         sim.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_reply_that_overtakes_another_is_taken_for_its_own_statement() {
+    let sim = partition(Generation::G1b, |_| {}).await;
+    let mut host = host(&sim);
+    query(&mut host, "values (0)").await.expect("a row");
+    sim.set_fault(Fault::Reorder { ms: 20_000 }).expect("the fault");
+    for overtaken_by_a_query in [false, true] {
+        let first = host.ask("values (1)", &[], 5, WAIT).await.expect("sent");
+        let held = tokio::time::timeout(Duration::from_millis(200), host.answer()).await;
+        assert!(held.is_err(), "the server holds it back: {held:?}");
+        if overtaken_by_a_query {
+            assert_eq!(firsts(&query(&mut host, "values (2)").await.expect("a row")), ["2"]);
+        } else {
+            let second = host.ask("values (2)", &[], 5, WAIT).await.expect("sent");
+            let (ticket, rows) = host.answer().await.expect("an answer");
+            assert_eq!((ticket, firsts(&rows.expect("a row"))), (second, vec!["2".to_owned()]));
+        }
+        let (ticket, rows) = host.answer().await.expect("an answer");
+        assert_eq!((ticket, firsts(&rows.expect("a row"))), (first, vec!["1".to_owned()]));
+    }
+    sim.stop().await;
 }
 
 #[tokio::test]

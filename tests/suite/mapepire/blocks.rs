@@ -78,6 +78,23 @@ async fn a_result_that_was_left_open_is_closed_by_the_next_and_lost_with_its_con
     sim.stop().await;
 }
 
+#[tokio::test]
+async fn a_block_whose_bytes_are_gone_is_not_skipped() {
+    let sim = partition(Generation::G2, |_| {}).await;
+    let mut host = host(&sim);
+    let insert = "insert into SAMPLE.NOTES values (1, '', X'01'), (2, '', X'02'), (3, '', X'03')";
+    assert_eq!(host.call(insert, &[], WAIT).await.expect("written").updated, 3);
+    let sql = "select DATA from SAMPLE.NOTES order by ID";
+    assert_eq!(firsts(&host.open(sql, &[], 1, WAIT).await.expect("a block")), ["01"]);
+    sim.set_fault(Fault::BlobsLost { count: 1 }).expect("the fault");
+    let error = host.more(1, WAIT).await.expect_err("gone");
+    assert!(error.is_expired(), "{error}");
+    let error = host.more(1, WAIT).await.expect_err("the next one would skip it");
+    assert!(error.to_string().contains("the result was lost"), "{error}");
+    assert_eq!(firsts(&host.open(sql, &[], 9, WAIT).await.expect("all")), ["01", "02", "03"]);
+    sim.stop().await;
+}
+
 /// Entries that one clock tick gave the same time.
 fn at_one_time(sim: &SimHandle, count: usize) -> BTreeSet<u64> {
     sim.append_mix(3);

@@ -21,12 +21,15 @@
 mod ahead;
 mod binary;
 mod blob;
+mod blocks;
+mod config;
 mod dial;
 mod envelope;
 mod session;
 mod sign_on;
 mod trust;
 
+pub use config::{MapepireConfig, Password};
 pub use trust::{Trust, fingerprint};
 
 use super::rows::Malformed;
@@ -34,93 +37,20 @@ use super::{Answer, Called, Host, HostError, Param, Rows, StatementId, Ticket};
 use ahead::Ahead;
 use binary::ByteForm;
 use blob::BlobStore;
+use blocks::Opened;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use muster_proto::mapepire::Request;
 use session::{Answered, Asked, Reply, Session};
-use sign_on::SignOns;
 use std::rc::Rc;
 use std::time::Duration;
 use trust::Tls;
-use zeroize::Zeroizing;
-
-/// A password: not printed, and wiped when dropped. Clones know of each other's rejected sign-ons.
-#[derive(Clone)]
-pub struct Password {
-    text: Zeroizing<String>,
-    sign_ons: SignOns,
-}
-
-impl PartialEq for Password {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-impl Eq for Password {}
-
-impl Password {
-    /// Takes the text.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self { text: Zeroizing::new(text), sign_ons: SignOns::default() }
-    }
-
-    fn expose(&self) -> &str {
-        &self.text
-    }
-
-    /// Shows the text to whoever has to keep it out of something.
-    pub(crate) fn keep_out(&self, of: impl FnOnce(&str)) {
-        of(&self.text);
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(..)")
-    }
-}
-
-/// How to reach a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MapepireConfig {
-    /// `host:port`; an IPv6 address in brackets.
-    pub address: String,
-    /// User profile.
-    pub user: String,
-    /// Its password.
-    pub password: Password,
-    /// How the server's certificate is recognised.
-    pub trust: Trust,
-}
-
-impl MapepireConfig {
-    /// The host of the address, without brackets.
-    fn host(&self) -> &str {
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-    }
-
-    fn port(&self) -> Result<u16, HostError> {
-        let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        port.filter(|port| *port != 0).ok_or_else(|| {
-            HostError::Config(format!("`{}` is no address; write host:port, e.g. prod01:8076", self.address))
-        })
-    }
-}
 
 /// A statement that was begun.
 struct Outstanding {
     asked: Asked,
     statement: StatementId,
     wait: Duration,
-}
-
-/// A result that is open for [`Host::more`].
-struct Opened {
-    handle: String,
-    done: bool,
 }
 
 /// A connection to a Mapepire server; made at the first request and again after it broke.
@@ -267,44 +197,6 @@ impl Mapepire {
         self.end(envelope.id, wait).await;
         let updated = envelope.updated.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
         Ok(Called { updated, outputs: envelope.outputs })
-    }
-
-    async fn open_inner(
-        &mut self,
-        sql: &str,
-        params: &[Param],
-        block: u32,
-        wait: Duration,
-    ) -> Result<Rows, HostError> {
-        if let Some(Opened { handle, done: false }) = self.opened.take() {
-            self.end(handle, wait).await;
-        }
-        let reply = self.run(sql, params, block, wait).await?;
-        let handle = reply.envelope.id.clone();
-        self.block(located(reply), handle, wait).await
-    }
-
-    async fn more_inner(&mut self, block: u32, wait: Duration) -> Result<Rows, HostError> {
-        let handle = match &self.opened {
-            None => return Err(self.lost("the result was lost with the previous connection")),
-            Some(Opened { done: true, .. }) => return Ok(Rows::none()),
-            Some(Opened { handle, done: false }) => handle.clone(),
-        };
-        let session = self.session().await?;
-        let reply = session.ask("sqlmore", wait, |id| Request::more(id, handle.as_str(), block)).await?;
-        if !reply.envelope.success {
-            return Err(session.failure(reply.envelope));
-        }
-        self.block(located(reply), handle, wait).await
-    }
-
-    /// A block of the result `handle`, which is closed after its last one.
-    async fn block(&mut self, rows: Rows, handle: String, wait: Duration) -> Result<Rows, HostError> {
-        self.opened = Some(Opened { handle: handle.clone(), done: rows.done });
-        if rows.done {
-            self.end(handle, wait).await;
-        }
-        self.whole(rows, wait).await
     }
 
     /// Closes a handle. The answer is there already: a connection that breaks now is the next request's
@@ -513,35 +405,5 @@ impl Host for Mapepire {
             self.answer_inner().await
         }
         .boxed_local()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(address: &str) -> MapepireConfig {
-        MapepireConfig {
-            address: address.to_owned(),
-            user: "muster".to_owned(),
-            password: Password::new("secret".to_owned()),
-            trust: Trust::Pin([0; 32]),
-        }
-    }
-
-    #[test]
-    fn an_address_is_host_and_port() {
-        for (address, host, port) in [("prod01:8076", "prod01", 8076), ("[::1]:1", "::1", 1)] {
-            let config = config(address);
-            assert_eq!((config.host(), config.port()), (host, Ok(port)));
-        }
-        for address in ["prod01", "prod01:", "prod01:0", "prod01:99999", ""] {
-            assert!(matches!(Mapepire::new(config(address)), Err(HostError::Config(_))), "{address}");
-        }
-    }
-
-    #[test]
-    fn the_password_is_never_printed() {
-        assert!(!format!("{:?}", config("prod01:8076")).contains("secret"));
     }
 }

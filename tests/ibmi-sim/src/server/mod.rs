@@ -6,6 +6,7 @@ mod counts;
 mod handshake;
 mod http;
 mod parameters;
+mod rules;
 mod session;
 mod statement;
 mod tls;

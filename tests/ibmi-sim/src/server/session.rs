@@ -21,6 +21,7 @@ use super::Server;
 use super::blob::Keeper;
 use super::counts::{Tally, count};
 use super::handshake::{Login, Peeked};
+use super::rules::denied;
 use super::statement::{Failure, Statements};
 use crate::json;
 use crate::sql::eval::KeepBytes;
@@ -159,24 +160,22 @@ async fn answer(session: Arc<Session>, text: String, replies: mpsc::Sender<Outgo
         reply.push_str("\n\n");
         if kind == Kind::Last { Outgoing::Last(reply) } else { Outgoing::Text(reply) }
     };
-    if let Some(ms) = faults.reorder_ms
-        && kind != Kind::InOrder
-    {
+    if let (Some(ms), true) = (faults.reorder_ms, rows) {
         session.let_another_pass(Duration::from_millis(ms)).await;
     }
     // A closed channel means that the socket is gone.
     let _ = replies.send(outgoing).await;
-    session.gone_out.send_modify(|count| *count += 1);
+    if rows {
+        session.gone_out.send_modify(|count| *count += 1);
+    }
 }
 
 /// What kind of reply it is, for the faults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// To a request that is worked on while nothing else is.
-    InOrder,
-    /// To one that runs beside others.
+    /// To a request that is none of the others.
     Plain,
-    /// To a statement that may have rows.
+    /// To a statement that may have rows; such replies may change places.
     Rows,
     /// The socket does not survive it.
     Last,
@@ -250,7 +249,7 @@ impl Session {
     ) -> (String, Kind) {
         let execution_time = since(started);
         let statement = match kind {
-            RequestKind::Connect => return (self.connect(id, frame, started), Kind::InOrder),
+            RequestKind::Connect => return (self.connect(id, frame, started), Kind::Plain),
             RequestKind::GetVersion => {
                 let version = self.world.scenario.server.version().to_owned();
                 let build_date = "2026-02-02T10:00:00Z".to_owned();
@@ -422,43 +421,4 @@ fn set_config(id: String, frame: &RequestFrame, started: Instant) -> String {
         success: true,
         execution_time: since(started),
     })
-}
-
-/// Line of the rule that refuses this user from this address; the last match counts.
-fn denied(rules: Option<&[String]>, user: &str, address: IpAddr) -> Option<usize> {
-    let standard = ["allow *@*".to_owned(), "deny q*@*".to_owned()];
-    let rules = rules.unwrap_or(&standard);
-    let subject = format!("{}@{address}", user.to_ascii_lowercase());
-    let mut verdict = None;
-    for (index, rule) in rules.iter().enumerate() {
-        let Some((word, pattern)) = rule.trim().split_once(' ') else { continue };
-        if wild(&pattern.trim().to_ascii_lowercase(), &subject) {
-            verdict = (word == "deny").then_some(index + 1);
-        }
-    }
-    verdict
-}
-
-fn wild(pattern: &str, text: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == text,
-        Some((head, tail)) => text.strip_prefix(head).is_some_and(|rest| {
-            (0..=rest.len()).any(|at| rest.is_char_boundary(at) && wild(tail, &rest[at..]))
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_matching_rule_counts() {
-        let home: IpAddr = [127, 0, 0, 1].into();
-        assert_eq!(denied(None, "QSECOFR", home), Some(2));
-        assert_eq!(denied(None, "MUSTER", home), None);
-        let rules = ["deny *@*".to_owned(), "allow bob@127.*".to_owned()];
-        assert_eq!(denied(Some(&rules), "BOB", home), None);
-        assert_eq!(denied(Some(&rules), "BOB", [10, 0, 0, 1].into()), Some(1));
-    }
 }
