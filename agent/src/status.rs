@@ -4,6 +4,7 @@
 //! second. It is for people and tests only: nothing is read back from it.
 
 use crate::health::{ComponentHealth, HealthState};
+use crate::pipeline::FaultCount;
 use crate::uplink::CertificateState;
 use muster_shared::cursor::{Cursor, CursorKey};
 use muster_shared::partition::Partition;
@@ -26,6 +27,15 @@ pub struct SourceStatus {
     pub dropped: u64,
     /// Drops by rule.
     pub dropped_by_rule: BTreeMap<String, u64>,
+    /// Entries that a rule kept, or a throttle let pass, by rule.
+    #[serde(default)]
+    pub kept_by_rule: BTreeMap<String, u64>,
+    /// Entries that a throttle held back, by rule; they are among those dropped.
+    #[serde(default)]
+    pub throttled_by_rule: BTreeMap<String, u64>,
+    /// Expressions that failed, by where they stand.
+    #[serde(default)]
+    pub expression_faults: BTreeMap<String, FaultCount>,
     /// Drops by entry type.
     pub dropped_by_type: BTreeMap<String, u64>,
     /// Entries of unknown type.
@@ -183,8 +193,17 @@ impl Status {
             if s.bad_rows > 0 {
                 writeln!(out, "              bad rows, read only in part: {}", s.bad_rows)?;
             }
+            for (rule, count) in &s.kept_by_rule {
+                writeln!(out, "              kept by {rule}: {count}")?;
+            }
             for (rule, count) in &s.dropped_by_rule {
                 writeln!(out, "              dropped by {rule}: {count}")?;
+            }
+            for (rule, count) in &s.throttled_by_rule {
+                writeln!(out, "              held back by {rule}: {count}")?;
+            }
+            for (place, FaultCount { count, last }) in &s.expression_faults {
+                writeln!(out, "              expression of {place} failed: {count}, last: {last}")?;
             }
         }
         for (name, d) in &self.destinations {
@@ -228,5 +247,28 @@ mod tests {
         status.write(folder.path()).unwrap();
         assert_eq!(Status::read(folder.path()).unwrap(), status);
         assert!(status.to_text().contains("not running"), "this process is no muster-agent");
+    }
+
+    #[test]
+    fn what_rules_did_is_told_by_rule() {
+        let counts = |name: &str, count| [(name.to_owned(), count)].into();
+        let last = "the event has no remote_port".to_owned();
+        let source = SourceStatus {
+            kept_by_rule: counts("payroll", 7),
+            dropped_by_rule: counts("quiet", 3),
+            throttled_by_rule: counts("storm", 4_211),
+            expression_faults: [("ports".to_owned(), FaultCount { count: 2, last })].into(),
+            ..SourceStatus::default()
+        };
+        let status = Status { sources: [("audit".to_owned(), source)].into(), ..Status::default() };
+        let text = status.to_text();
+        for line in [
+            "kept by payroll: 7",
+            "dropped by quiet: 3",
+            "held back by storm: 4211",
+            "expression of ports failed: 2, last: the event has no remote_port",
+        ] {
+            assert!(text.lines().any(|found| found.trim() == line), "{line}: {text}");
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! Speed of a compiled policy: no rules, a typical set, and a hundred rules of which none matches.
+//! Speed of a compiled policy: no rules, a typical set, many rules with and without types, and an expression.
 
 use divan::Bencher;
 use muster_shared::event::{Event, EventKind, field};
-use muster_shared::policy::{CompiledPolicy, parse_effective};
+use muster_shared::policy::{CompiledPolicy, EventSource, parse_effective};
 use muster_shared::severity::Severity;
 
 fn main() {
@@ -31,12 +31,28 @@ fn run(bencher: Bencher, spec: &str) {
             event
         })
         .collect();
+    let source = EventSource::new("audit", 3_600);
     bencher.counter(divan::counter::ItemsCount::new(EVENTS)).bench_local(move || {
         for number in 0..EVENTS {
-            divan::black_box(policy.evaluate(divan::black_box(&mut events[number % 16]), "audit"));
+            divan::black_box(policy.evaluate(divan::black_box(&mut events[number % 16]), source));
         }
     });
 }
+
+/// Rules of which none matches, each with this text as its conditions, in which `{n}` is its number.
+fn rules(count: usize, conditions: &str) -> String {
+    let rule = |n: usize| {
+        let when = conditions.replace("{n}", &n.to_string()).replace("{type}", TYPES[n % TYPES.len()]);
+        format!("    - {{name: r{n}, match: {{{when}}}, action: drop}}\n")
+    };
+    format!("  rules:\n{}", (0..count).map(rule).collect::<String>())
+}
+
+/// Types that rules name, those of the events among them.
+const TYPES: [&str; 20] = [
+    "AF", "CA", "CD", "CO", "CP", "DO", "DS", "JS", "NA", "OM", "OR", "OW", "PA", "PG", "PW", "RA", "ST",
+    "SV", "ZC", "ZR",
+];
 
 #[divan::bench]
 fn no_rules(bencher: Bencher) {
@@ -65,13 +81,21 @@ fn typical(bencher: Bencher) {
 }
 
 #[divan::bench]
-fn hundred_rules(bencher: Bencher) {
-    let rules: String = (0..100)
-        .map(|n| {
-            format!(
-                "    - {{name: r{n}, match: {{entry_types: [ZR, ZC], users: ['USER{n}*']}}, action: drop}}\n"
-            )
-        })
-        .collect();
-    run(bencher, &format!("  rules:\n{rules}"));
+fn two_hundred_rules(bencher: Bencher) {
+    run(bencher, &rules(200, "entry_types: [{type}], users: ['BOB*', USER{n}], objects: ['PAY*/X{n}']"));
+}
+
+#[divan::bench]
+fn two_hundred_rules_without_types(bencher: Bencher) {
+    run(bencher, &rules(200, "users: ['BOB*', USER{n}], objects: ['PAY*/X{n}'], jobs: [J{n}]"));
+}
+
+#[divan::bench]
+fn expression(bencher: Bencher) {
+    run(bencher, &rules(1, "expression: 'event.user == \"USER{n}\" && event.severity > 3'"));
+}
+
+#[divan::bench]
+fn regular_expression(bencher: Bencher) {
+    run(bencher, &rules(1, "expression: 'event.object_name.matches(\"^X[0-9]{n}$\")'"));
 }

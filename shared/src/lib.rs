@@ -14,5 +14,6 @@ pub mod id;
 pub mod incarnation;
 pub mod licence;
 pub mod partition;
+pub mod payload;
 pub mod policy;
 pub mod severity;

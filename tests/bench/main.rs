@@ -7,6 +7,7 @@
 mod e2e;
 mod entries;
 mod figures;
+mod filter;
 mod fleet;
 mod ingest;
 mod machine;
@@ -33,6 +34,8 @@ struct Cli {
 enum What {
     /// Decode, filter and format on one core.
     Pipeline,
+    /// Policies with many rules, and with an expression, on one core.
+    Filter,
     /// From reply bytes to LEEF bytes on one core.
     Ingest,
     /// Simulated partition, agent and TCP receiver as processes.
@@ -63,6 +66,9 @@ fn main() -> anyhow::Result<()> {
     if matches!(what, What::Pipeline | What::All) {
         path::run()?;
     }
+    if matches!(what, What::Filter | What::All) {
+        filter::run()?;
+    }
     if matches!(what, What::Ingest | What::All) {
         ingest::run()?;
     }
@@ -74,7 +80,7 @@ fn main() -> anyhow::Result<()> {
             rival::run(1_000_000)?;
         }
         What::Fleet(ref fleet) => fleet::run(fleet)?,
-        What::Pipeline | What::Ingest | What::Size => {}
+        What::Pipeline | What::Filter | What::Ingest | What::Size => {}
     }
     if matches!(what, What::Size | What::All) {
         size::run()?;

@@ -8,7 +8,7 @@ use muster_shared::event::Event;
 use muster_shared::format::{FormatContext, Formatter};
 use muster_shared::partition::Partition;
 use muster_shared::policy::model::{FormatKind, FormatSpec};
-use muster_shared::policy::{CompiledPolicy, Verdict, parse_effective};
+use muster_shared::policy::{CompiledPolicy, EventSource, Verdict, parse_effective};
 use muster_tests::results::result;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -32,6 +32,8 @@ spec:
   routes:
     all: {match: {min_severity: 1}, destinations: [siem]}
 ";
+
+const SOURCE: EventSource<'static> = EventSource::new("audit", 3_600);
 
 /// Everything an entry passes through, as the agent's pipeline holds it.
 pub struct Path {
@@ -73,7 +75,7 @@ impl Path {
     #[inline]
     pub fn take(&mut self, entry: &JournalEntry<'_>, out: &mut Vec<u8>) {
         self.decoder.decode(entry, &mut self.event);
-        if let Verdict::Keep { destinations } = self.policy.evaluate(&mut self.event, "audit")
+        if let Verdict::Keep { destinations, .. } = self.policy.evaluate(&mut self.event, SOURCE)
             && destinations != 0
         {
             self.formatter.write(&self.event, out);
@@ -125,7 +127,7 @@ fn parts(entries: &[OwnedEntry], path: &mut Path, out: &mut Vec<u8>) {
     let evaluate = measure(entries.len(), || {
         for entry in entries {
             path.decoder.decode(black_box(&entry.entry()), &mut path.event);
-            black_box(path.policy.evaluate(&mut path.event, "audit"));
+            black_box(path.policy.evaluate(&mut path.event, SOURCE));
         }
     });
     let write = measure(entries.len(), || {

@@ -98,14 +98,17 @@ fn a_fleet_is_enrolled_steered_and_watched() {
     // then their events flow
     east.append_mix(60);
     west.append_mix(40);
-    await_arrived(&receiver, "EAST", 60);
-    await_arrived(&receiver, "WEST1", 40);
+    // The journal's own entry, with which its receiver begins, is one more.
+    let written = east.entries(0..=u64::MAX).len();
+    assert_eq!(written, 61);
+    await_arrived(&receiver, "EAST", written);
+    await_arrived(&receiver, "WEST1", 41);
 
     // and the list tells of both
-    let view = controller.await_agent("EAST", "its 60 events are counted", LIMIT, |view| {
+    let view = controller.await_agent("EAST", "its events are counted", LIMIT, |view| {
         let rates = &view["rate_detail"];
-        let counted = rates["sources"][0]["window"]["total"]["received"] == 60
-            && rates["destinations"][0]["delivered"] == 60;
+        let counted = rates["sources"][0]["window"]["total"]["received"] == written
+            && rates["destinations"][0]["delivered"] == written;
         counted.then(|| view.clone())
     });
     let summary = &view["summary"];

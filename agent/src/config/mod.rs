@@ -10,6 +10,7 @@ pub use file::{ConfigFile, ControllerTable, LogFormat};
 use crate::host::mapepire::{MapepireConfig, Password, Trust};
 use crate::uplink::transport::TransportKind;
 use crate::uplink::transport::proxy::Proxy;
+use muster_ibmi::ebcdic;
 use muster_shared::policy::limits::Limits;
 use muster_shared::policy::model::{EffectivePolicy, PolicySpec};
 use muster_shared::policy::signature::TrustedKeys;
@@ -127,6 +128,7 @@ impl Config {
             ));
         }
         check_sign_on(&file.partition.user, &password).map_err(|problem| content(path, problem))?;
+        file.partition.ccsid.map_or(Ok(()), check_ccsid).map_err(|problem| content(path, problem))?;
         let trust = trust(&file, base, path)?;
         let policy = match &file.policy.file {
             Some(policy) => Some((at(policy), load_policy(&at(policy))?)),
@@ -275,6 +277,20 @@ fn check_sign_on(user: &str, password: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Text cannot be read with a page that has no table.
+fn check_ccsid(ccsid: u16) -> Result<(), String> {
+    let mut known: Vec<u16> = ebcdic::ccsids().collect();
+    if known.contains(&ccsid) {
+        return Ok(());
+    }
+    known.sort_unstable();
+    let known: Vec<String> = known.iter().map(u16::to_string).collect();
+    Err(format!(
+        "[partition] ccsid {ccsid} is no EBCDIC code page with a table here; there are {}",
+        known.join(", ")
+    ))
+}
+
 fn read(what: &'static str, path: &Path) -> Result<String, ConfigError> {
     let fail = |cause: String| ConfigError::Read { what, path: path.to_owned(), cause };
     let length = std::fs::metadata(path).map_err(|error| fail(error.to_string()))?.len();
@@ -362,6 +378,10 @@ mod tests {
             ),
             (partition("address = \"a\"\nca_file = \"none.pem\""), "cannot read the certification authority"),
             (partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"\nport = 1")), "unknown field"),
+            (
+                partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\"\nccsid = 1208")),
+                "ccsid 1208 is no EBCDIC code page with a table here; there are 37, 273",
+            ),
             (
                 partition(&format!("address = \"a\"\npin_sha256 = \"{pin}\""))
                     .replace("\"muster\"", "\"Q*\""),

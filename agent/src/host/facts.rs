@@ -5,6 +5,7 @@
 //! assumed. An error that may pass is an error: half of the facts would change the identity of events.
 
 use super::{Host, HostError};
+use muster_ibmi::ebcdic;
 use muster_shared::partition::Partition;
 use std::time::Duration;
 use tracing::warn;
@@ -39,8 +40,8 @@ struct Told {
     utc_offset_seconds: Option<i32>,
 }
 
-/// Reads the facts. `configured_ccsid` is used where the partition's QCCSID is 65535 (no conversion) or
-/// cannot be read, `last` for whatever this level or the profile's authority does not give (any more).
+/// Reads the facts. `configured_ccsid` is used where the partition's QCCSID is 65535 (no conversion), has no table
+/// or cannot be read, `last` for whatever this level or the profile's authority does not give (any more).
 ///
 /// # Errors
 /// The connection failed, or the partition answered with an error that may pass: nothing is assumed then,
@@ -71,13 +72,17 @@ fn complete(told: Told, configured_ccsid: Option<u16>, last: Option<&Partition>)
         fill(&mut partition, last);
     }
     let mut assumed = Vec::new();
-    let usable = ccsid.filter(|ccsid| *ccsid != NO_CCSID && *ccsid != 0);
+    let usable = ccsid.filter(|ccsid| ebcdic::ccsids().any(|known| known == *ccsid));
     partition.ccsid = usable.or(configured_ccsid).unwrap_or_else(|| {
         let value = last.filter(|_| ccsid.is_none()).map_or(FALLBACK_CCSID, |last| last.ccsid);
         assumed.push(format!(
             "text is read as CCSID {value}, since QCCSID of the partition is {} and none is configured; set `ccsid` \
              in the agent's configuration to the code page of the partition's users",
-            ccsid.map_or("not readable".to_owned(), |ccsid| ccsid.to_string())
+            match ccsid {
+                None => "not readable".to_owned(),
+                Some(NO_CCSID) => "65535".to_owned(),
+                Some(ccsid) => format!("{ccsid}, which has no table here,"),
+            }
         ));
         value
     });
@@ -337,6 +342,10 @@ mod tests {
             (told(Some(65_535), Some(60)), Some(500), Some(&last), (500, 60, false, false)),
             // It says that there is none: what was known before is no better than a guess either.
             (told(Some(65_535), Some(60)), None, Some(&last), (37, 60, true, false)),
+            // A page without a table: the configured one may be near enough.
+            (told(Some(1_208), Some(60)), None, Some(&last), (37, 60, true, false)),
+            (told(Some(1_208), Some(60)), Some(500), Some(&last), (500, 60, false, false)),
+            (told(Some(5_035), Some(60)), Some(37), Some(&last), (5_035, 60, false, false)),
             (told(None, Some(60)), None, Some(&last), (273, 60, true, false)),
             (told(None, Some(60)), Some(500), Some(&last), (500, 60, false, false)),
             (told(Some(500), None), None, Some(&last), (500, 3_600, false, true)),

@@ -20,8 +20,10 @@ pub use answer::Inspector;
 
 use muster_ibmi::audit::JournalEntry;
 use muster_shared::event::Event;
+use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::model::EffectivePolicy;
-use muster_shared::policy::{CompiledPolicy, Verdict};
+use muster_shared::policy::replay::Fate;
+use muster_shared::severity::Severity;
 use record::Ring;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -132,13 +134,14 @@ pub struct Look<'w> {
 }
 
 impl Look<'_> {
-    /// Sees one entry, what was made of it, and what the policy says.
+    /// Sees one entry, what was made of it with which severity, and what became of it by the policy.
     #[inline]
     pub fn entry(
         &mut self,
         entry: &JournalEntry<'_>,
         event: &Event,
-        verdict: Verdict,
+        decoded: Severity,
+        fate: Fate,
         policy: &CompiledPolicy,
     ) {
         if self.skip > 0 {
@@ -146,7 +149,7 @@ impl Look<'_> {
         } else {
             self.ring.push(entry, &event.id_prefix);
         }
-        self.offer(event, verdict, policy);
+        self.offer(event, decoded, fate, policy);
     }
 
     /// A copy of an event that another source made, if it is one of those to be kept. Policy sets its severity next.
@@ -156,17 +159,24 @@ impl Look<'_> {
         kept.then(|| event.clone())
     }
 
-    /// Sees an event, its copy from before, and what the policy says.
-    pub fn event(&mut self, copy: Option<Event>, event: &Event, verdict: Verdict, policy: &CompiledPolicy) {
+    /// Sees an event, its copy from before with its severity of then, and what became of it by the policy.
+    pub fn event(
+        &mut self,
+        copy: Option<Event>,
+        event: &Event,
+        decoded: Severity,
+        fate: Fate,
+        policy: &CompiledPolicy,
+    ) {
         if let Some(copy) = copy {
             self.ring.push_event(copy);
         }
-        self.offer(event, verdict, policy);
+        self.offer(event, decoded, fate, policy);
     }
 
-    fn offer(&self, event: &Event, verdict: Verdict, policy: &CompiledPolicy) {
+    fn offer(&self, event: &Event, decoded: Severity, fate: Fate, policy: &CompiledPolicy) {
         for viewer in &self.viewers {
-            viewer.offer(event, self.source, verdict, policy);
+            viewer.offer(event, self.source, decoded, fate, policy);
         }
     }
 }

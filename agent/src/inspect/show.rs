@@ -3,18 +3,29 @@
 use jiff::Timestamp;
 use muster_proto::api::EventView;
 use muster_shared::event::{Event, dictionary};
-use muster_shared::policy::{CompiledPolicy, Verdict};
+use muster_shared::policy::CompiledPolicy;
+use muster_shared::policy::replay::Fate;
+use muster_shared::severity::Severity;
 use std::collections::BTreeMap;
 
 /// Longest value shown, in bytes: `raw` and messages can be long.
 const MAX_VALUE: usize = 1_024;
 
-/// The view of an event. Its severity is the one after the policy.
+/// Whether an event goes nowhere by a rule.
+pub(super) const fn is_dropped(fate: Fate) -> bool {
+    match fate {
+        Fate::Kept { .. } => false,
+        Fate::Dropped { .. } | Fate::HeldBack { .. } => true,
+    }
+}
+
+/// The view of an event. Its severity is the one after the policy, `decoded` the one before.
 pub(super) fn view(
     event: &Event,
     system: &str,
     source: &str,
-    verdict: Verdict,
+    decoded: Severity,
+    fate: Fate,
     policy: &CompiledPolicy,
 ) -> EventView {
     let mut id = Vec::new();
@@ -27,11 +38,12 @@ pub(super) fn view(
         // The first value counts, as for filters.
         fields.entry(keyword).or_insert_with(|| cut(event.text(field)));
     }
-    let (dropped_by, destinations) = match verdict {
-        Verdict::Keep { destinations } => (None, names(policy, destinations)),
-        Verdict::Drop { rule } => {
-            let name = policy.rule_names().get(usize::from(rule.0));
-            (Some(name.cloned().unwrap_or_else(|| format!("rule {}", rule.0))), Vec::new())
+    let (dropped_by, destinations) = match fate {
+        Fate::Kept { destinations, .. } => {
+            (None, policy.destination_names(destinations).map(str::to_owned).collect())
+        }
+        Fate::Dropped { rule } | Fate::HeldBack { rule, .. } => {
+            (Some(policy.rule_name(rule).to_owned()), Vec::new())
         }
     };
     EventView {
@@ -41,7 +53,9 @@ pub(super) fn view(
         source: source.to_owned(),
         event: String::from_utf8_lossy(&kind).into_owned(),
         name: event.name.to_owned(),
+        source_kind: event.kind.source().as_str().to_owned(),
         severity: event.severity.get(),
+        decoded_severity: Some(decoded.get()),
         dropped_by,
         destinations,
         fields,
@@ -52,11 +66,6 @@ pub(super) fn view(
 pub(super) fn json(view: &EventView) -> Vec<u8> {
     // A struct of texts and numbers has no way to fail.
     serde_json::to_vec(view).unwrap_or_default()
-}
-
-fn names(policy: &CompiledPolicy, set: u64) -> Vec<String> {
-    let all = policy.destinations().iter().enumerate();
-    all.filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, name)| name.clone()).collect()
 }
 
 fn cut(value: &str) -> String {
@@ -71,8 +80,8 @@ fn cut(value: &str) -> String {
 mod tests {
     use super::*;
     use muster_shared::event::{EventKind, field};
-    use muster_shared::policy::parse_effective;
-    use muster_shared::severity::Severity;
+    use muster_shared::policy::replay::Replay;
+    use muster_shared::policy::{EventSource, parse_effective};
     use std::sync::Arc;
 
     #[test]
@@ -90,15 +99,22 @@ mod tests {
         event.sequence = 9;
         event.push(field::USER, "BOB");
         event.push(field::RAW, &"é".repeat(2_000));
-        let kept = policy.evaluate(&mut event, "audit");
-        let shown = view(&event, "PROD", "audit", kept, &policy);
+        let mut replay = Replay::default();
+        let mut fate =
+            |event: &mut Event| replay.take(&policy, event, EventSource::new("audit", 0), &mut Vec::new());
+        let kept = fate(&mut event);
+        let shown = view(&event, "PROD", "audit", Severity::clamped(5), kept, &policy);
+        assert_eq!(
+            (shown.severity, shown.decoded_severity, shown.source_kind.as_str()),
+            (7, Some(5), "audit_journal")
+        );
         assert_eq!((shown.id.as_str(), shown.event.as_str()), ("P/9", "AF_A"));
         assert_eq!(shown.time.to_string(), "1970-01-01T00:00:01.5Z");
         assert_eq!((shown.fields["user"].as_str(), shown.destinations.len()), ("BOB", 2));
         assert_eq!(shown.fields["raw"].chars().count(), MAX_VALUE / 2 + 1);
         event.kind = EventKind::Audit { code: b'T', entry_type: *b"ZR", subtype: 0 };
-        let dropped = policy.evaluate(&mut event, "audit");
-        let shown = view(&event, "PROD", "audit", dropped, &policy);
+        let dropped = fate(&mut event);
+        let shown = view(&event, "PROD", "audit", Severity::clamped(5), dropped, &policy);
         assert_eq!((shown.dropped_by.as_deref(), shown.destinations.len()), (Some("no-zr"), 0));
         assert_eq!(serde_json::from_slice::<EventView>(&json(&shown)).unwrap(), shown);
     }

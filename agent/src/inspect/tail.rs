@@ -2,7 +2,9 @@
 
 use super::show;
 use muster_shared::event::{Event, EventQuery};
-use muster_shared::policy::{CompiledPolicy, Verdict};
+use muster_shared::policy::CompiledPolicy;
+use muster_shared::policy::replay::Fate;
+use muster_shared::severity::Severity;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -63,11 +65,17 @@ impl Viewer {
     }
 
     /// Takes an event if it matches.
-    pub(super) fn offer(&self, event: &Event, source: &str, verdict: Verdict, policy: &CompiledPolicy) {
-        let dropped = matches!(verdict, Verdict::Drop { .. });
-        if self.query.matches(event, source, dropped) {
+    pub(super) fn offer(
+        &self,
+        event: &Event,
+        source: &str,
+        decoded: Severity,
+        fate: Fate,
+        policy: &CompiledPolicy,
+    ) {
+        if self.query.matches(event, source, show::is_dropped(fate)) {
             self.take(Instant::now(), || {
-                show::json(&show::view(event, &self.system, source, verdict, policy))
+                show::json(&show::view(event, &self.system, source, decoded, fate, policy))
             });
         }
     }

@@ -7,8 +7,11 @@
 
 mod counters;
 mod output;
+#[cfg(test)]
+mod tests;
+mod throttle;
 
-pub use counters::{CountersSnapshot, SourceCounters};
+pub use counters::{CountersSnapshot, FaultCount, RuleCounts, SourceCounters};
 pub use output::Output;
 
 use crate::collector::{COMMAND_ENTRY, OutageWatch};
@@ -22,7 +25,9 @@ use muster_ibmi::audit::{AuditDecoder, JournalEntry};
 use muster_shared::cursor::{Cursor, JournalCursor, ReceiverId};
 use muster_shared::event::{AgentEvent, Event, EventKind, field};
 use muster_shared::partition::Partition;
-use muster_shared::policy::{CompiledPolicy, Verdict};
+use muster_shared::policy::replay::Fate;
+use muster_shared::policy::throttle::Summary;
+use muster_shared::policy::{CompiledPolicy, EventSource, Fault};
 use muster_shared::severity::Severity;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -125,7 +130,9 @@ impl Pipeline {
         let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
         let mut step = Step {
             policy: &self.policy,
-            source_name: &self.source_name,
+            source: EventSource::new(&self.source_name, self.partition.utc_offset_seconds),
+            throttles: self.counters.throttles.open(&self.policy, targets),
+            faults: Vec::new(),
             decoder: &mut self.decoder,
             event: &mut self.event,
             outputs: &mut self.outputs,
@@ -152,10 +159,13 @@ impl Pipeline {
         });
         step.tally.bad_rows += stats.bad_rows;
         let newest_us = step.newest_us;
-        self.counters.add(&step.tally);
-        // Releases what it holds of the watch.
+        self.counters.add(&step.tally, &self.policy);
+        step.throttles.advance(newest_us);
+        let due = step.throttles.take_due();
+        // Releases what it holds of the watch and of the throttles.
         drop(step);
         self.counters.counted_up_to(receiver.attached_us, last_entry.sequence);
+        self.summaries(&due, targets, &mut deliveries);
         self.finish(&mut deliveries, last, targets, newest_us);
         deliveries
     }
@@ -170,8 +180,9 @@ impl Pipeline {
         let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
         let mut tally = self.counters.tally();
         let counted = self.counters.high_water().map_or(0, |(_, sequence)| sequence);
-        let mut newest_us = 0;
-        let mut sequence = counted;
+        let source = EventSource::new(&self.source_name, self.partition.utc_offset_seconds);
+        let mut throttles = self.counters.throttles.open(&self.policy, targets);
+        let (mut newest_us, mut sequence, mut faults) = (0, counted, Vec::new());
         let mut look = self.watch.as_ref().map(|watch| watch.batch(records.count()));
         for index in 0..records.count() {
             self.event.clear();
@@ -179,22 +190,20 @@ impl Pipeline {
             push_epoch(&mut self.event, self.lease_epoch.load(Ordering::Relaxed));
             let fresh = facts.sequence > counted;
             let copy = look.as_mut().filter(|_| fresh).and_then(|look| look.copy(&self.event));
-            let verdict = self.policy.evaluate(&mut self.event, &self.source_name);
+            let decoded_severity = self.event.severity;
+            let verdict = self.policy.judge(&mut self.event, source, &mut faults);
+            let fate = throttles.settle(&self.policy, verdict, &self.event, targets);
             newest_us = newest_us.max(self.event.time_us);
             sequence = sequence.max(facts.sequence);
             if fresh {
-                tally.record(facts.bytes, self.event.time_us, verdict);
+                tally.record(facts.bytes, self.event.time_us, fate);
+                tally.faults(&faults);
                 if let Some(look) = &mut look {
-                    look.event(copy, &self.event, verdict, &self.policy);
+                    look.event(copy, &self.event, decoded_severity, fate, &self.policy);
                 }
             }
-            if let Verdict::Keep { destinations } = verdict {
-                for (target, delivery) in targets.iter().zip(&mut deliveries) {
-                    if destinations & (1 << target.destination) != 0 {
-                        self.outputs[target.destination].write(&self.event, delivery);
-                    }
-                }
-            }
+            faults.clear();
+            write_kept(fate, &self.event, targets, &mut self.outputs, &mut deliveries);
             for delivery in &mut deliveries {
                 if let Some(cursor) = &facts.cursor {
                     push_mark(delivery, cursor.clone());
@@ -202,12 +211,50 @@ impl Pipeline {
             }
         }
         drop(look);
+        throttles.advance(newest_us);
+        let due = throttles.take_due();
+        drop(throttles);
         // The next journal entry sets its own prefix again.
         self.prefix_of = None;
-        self.counters.add(&tally);
+        self.counters.add(&tally, &self.policy);
         self.counters.counted_up_to(0, sequence);
+        self.summaries(&due, targets, &mut deliveries);
         self.finish(&mut deliveries, last, targets, newest_us);
         deliveries
+    }
+
+    /// There is nothing to read after `position` for these targets: summaries of throttles that are due at `now_us`,
+    /// if any.
+    pub fn idle(&mut self, position: &Cursor, targets: &[Target], now_us: i64) -> Option<Vec<Delivery>> {
+        let mut throttles = self.counters.throttles.open(&self.policy, targets);
+        throttles.idle(now_us);
+        let due = throttles.take_due();
+        drop(throttles);
+        if due.iter().all(Vec::is_empty) {
+            return None;
+        }
+        let mut deliveries: Vec<Delivery> = targets.iter().map(empty_delivery).collect();
+        self.summaries(&due, targets, &mut deliveries);
+        self.finish(&mut deliveries, position, targets, 0);
+        Some(deliveries)
+    }
+
+    /// Writes what throttles held back to the destinations that it was held back from.
+    fn summaries(&mut self, due: &[Vec<Summary>], targets: &[Target], deliveries: &mut [Delivery]) {
+        if due.iter().all(Vec::is_empty) {
+            return;
+        }
+        let front = format!("{}/{}", self.partition.key(), self.source_key);
+        let epoch = self.lease_epoch.load(Ordering::Relaxed);
+        for ((due, target), delivery) in due.iter().zip(targets).zip(deliveries) {
+            for summary in due {
+                summary.fill(&mut self.event, &front);
+                push_epoch(&mut self.event, epoch);
+                self.outputs[target.destination].write(&self.event, delivery);
+            }
+        }
+        // The next ordinary entry sets its own prefix again.
+        self.prefix_of = None;
     }
 
     /// Ends a batch: the last mark, the newest event, and what the outputs have to count.
@@ -283,7 +330,6 @@ impl Pipeline {
     }
 }
 
-/// What one entry passes through; borrows the parts of the pipeline apart from the batch.
 /// Doubles of two agents of a partition are told by it.
 fn push_epoch(event: &mut Event, epoch: u64) {
     if epoch > 0 {
@@ -291,9 +337,28 @@ fn push_epoch(event: &mut Event, epoch: u64) {
     }
 }
 
+/// Writes an event to those of the targets that it goes to.
+fn write_kept(
+    fate: Fate,
+    event: &Event,
+    targets: &[Target],
+    outputs: &mut [Output],
+    deliveries: &mut [Delivery],
+) {
+    let Fate::Kept { destinations, .. } = fate else { return };
+    for (target, delivery) in targets.iter().zip(deliveries) {
+        if destinations & (1 << target.destination) != 0 {
+            outputs[target.destination].write(event, delivery);
+        }
+    }
+}
+
+/// What one entry passes through; borrows the parts of the pipeline apart from the batch.
 struct Step<'p> {
     policy: &'p CompiledPolicy,
-    source_name: &'p str,
+    source: EventSource<'p>,
+    throttles: throttle::Open<'p>,
+    faults: Vec<Fault>,
     decoder: &'p mut AuditDecoder,
     event: &'p mut Event,
     outputs: &'p mut [Output],
@@ -310,25 +375,25 @@ impl Step<'_> {
     fn entry(&mut self, entry: &JournalEntry<'_>, targets: &[Target], deliveries: &mut [Delivery]) {
         let decoded = self.decoder.decode(entry, self.event);
         push_epoch(self.event, self.lease_epoch);
-        let verdict = self.policy.evaluate(self.event, self.source_name);
+        let decoded_severity = self.event.severity;
+        let verdict = self.policy.judge(self.event, self.source, &mut self.faults);
+        let fate = self.throttles.settle(self.policy, verdict, self.event, targets);
         self.newest_us = self.newest_us.max(entry.time_us);
         if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {
-            self.tally.entry(entry, &decoded, verdict);
+            self.tally.entry(entry, &decoded, fate);
+            self.tally.faults(&self.faults);
             if entry.entry_type == COMMAND_ENTRY
+                && entry.code == b'T'
                 && let Some(outage) = self.outage
             {
                 outage.look(self.event);
             }
             if let Some(look) = &mut self.look {
-                look.entry(entry, self.event, verdict, self.policy);
+                look.entry(entry, self.event, decoded_severity, fate, self.policy);
             }
         }
-        let Verdict::Keep { destinations } = verdict else { return };
-        for (target, delivery) in targets.iter().zip(deliveries) {
-            if destinations & (1 << target.destination) != 0 {
-                self.outputs[target.destination].write(self.event, delivery);
-            }
-        }
+        self.faults.clear();
+        write_kept(fate, self.event, targets, self.outputs, deliveries);
     }
 }
 

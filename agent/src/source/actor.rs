@@ -452,7 +452,7 @@ impl Loop {
                 let health = Arc::clone(&self.task.health);
                 let reading = connected.source.read(&from, until.as_ref(), prefetch);
                 let read = unless(&stop, told_when_slow(&*health, &self.component, reading)).await??;
-                self.take(connected, read, &members, &targets, until.as_ref()).await;
+                self.take(connected, read, &members, &targets, (&from, until.as_ref())).await;
                 self.blocked_since = None;
             }
             Turn::Wait(at) => {
@@ -515,14 +515,14 @@ impl Loop {
         Ok(())
     }
 
-    /// Hands on what was read and moves the lanes.
+    /// Hands on what was read after `from` up to `bound` and moves the lanes.
     async fn take(
         &mut self,
         connected: &mut Connected,
         read: Read,
         members: &[usize],
         targets: &[Target],
-        bound: Option<&Cursor>,
+        (from, bound): (&Cursor, Option<&Cursor>),
     ) {
         let policy = self.task.policy.load_full();
         if !Arc::ptr_eq(&policy, connected.pipeline.policy()) {
@@ -543,6 +543,9 @@ impl Loop {
                 let deliveries = connected.pipeline.process_records(&*records, &last, targets);
                 drop(records);
                 self.deliver(deliveries, members, &last).await;
+                if count == 0 && !full {
+                    self.tell_held_back(connected, &last, members, targets).await;
+                }
                 self.looked(members, bound, !full);
                 self.pause(members, turn::pause(count, self.task.batch_rows, full, self.task.poll_interval));
                 if let Some(trouble) = trouble {
@@ -563,10 +566,25 @@ impl Loop {
                 self.deliver(Pipeline::moved(&next, targets), members, &next).await;
             }
             Read::Idle => {
+                self.tell_held_back(connected, from, members, targets).await;
                 self.looked(members, bound, true);
                 self.pause(members, self.task.poll_interval);
                 self.report_healthy();
             }
+        }
+    }
+
+    /// Nothing follows `at`: throttles have to tell what they held back all the same.
+    async fn tell_held_back(
+        &mut self,
+        connected: &mut Connected,
+        at: &Cursor,
+        members: &[usize],
+        targets: &[Target],
+    ) {
+        let now_us = jiff::Timestamp::now().as_microsecond();
+        if let Some(deliveries) = connected.pipeline.idle(at, targets, now_us) {
+            self.deliver(deliveries, members, at).await;
         }
     }
 

@@ -366,6 +366,8 @@ pub enum PolicyCommand {
         #[arg(long)]
         events: bool,
     },
+    /// What a policy makes of recorded events: what is kept, dropped or held back, where it goes, by which rule
+    Test(TestArgs),
     /// Publish the text of an older revision again
     Revert {
         /// Name of the policy
@@ -406,6 +408,27 @@ pub enum PolicyCommand {
         /// The newer: NAME, NAME@REVISION or a file
         b: String,
     },
+}
+
+/// `policy test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Recorded events as `muster events recent` and `muster events tail` print them with --output json; - reads
+    /// standard input
+    #[arg(long, value_name = "FILE")]
+    pub events: PathBuf,
+    /// Policy files, or directories of them, merged whatever partitions they select
+    #[arg(long, short = 'f', value_name = "PATH", num_args = 1.., required_unless_present = "effective")]
+    pub policy: Vec<PathBuf>,
+    /// The policy that an agent should run, as its controller has it
+    #[arg(long, value_name = "AGENT", conflicts_with = "policy")]
+    pub effective: Option<String>,
+    /// How far the partition's clock is ahead of UTC, such as +01:00; for conditions on weekday and time
+    #[arg(long, value_name = "OFFSET", value_parser = parse_utc_offset, allow_hyphen_values = true)]
+    pub utc_offset: Option<i32>,
+    /// Only the counts, without a line for each event
+    #[arg(long)]
+    pub summary: bool,
 }
 
 /// `policy apply`.
@@ -572,6 +595,26 @@ pub struct DiagnosticsArgs {
     pub with_events: bool,
 }
 
+/// `+01:00`, `-05:30`, `Z`; in seconds.
+fn parse_utc_offset(text: &str) -> Result<i32, String> {
+    let wrong =
+        || format!("`{text}` is no offset; write hours and minutes with their sign, such as +01:00, or Z");
+    if text.eq_ignore_ascii_case("z") {
+        return Ok(0);
+    }
+    let (sign, rest) = match text.split_at_checked(1).ok_or_else(wrong)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return Err(wrong()),
+    };
+    let (hours, minutes) = rest.split_once(':').ok_or_else(wrong)?;
+    let number = |text: &str, most: i32| {
+        let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        digits.then(|| text.parse::<i32>().ok()).flatten().filter(|n| *n <= most).ok_or_else(wrong)
+    };
+    Ok(sign * (number(hours, 14)? * 3_600 + number(minutes, 59)? * 60))
+}
+
 /// `90s`, `15m`, `24h`, `7d`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is no time; write a number and s, m, h or d, such as 24h");
@@ -627,6 +670,33 @@ mod tests {
         {
             assert!(parse_duration(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn offsets() {
+        for (text, seconds) in [("Z", 0), ("+01:00", 3_600), ("-05:30", -19_800), ("+14:00", 50_400)] {
+            assert_eq!(parse_utc_offset(text), Ok(seconds), "{text}");
+        }
+        for bad in ["", "1", "+1:00", "+01:60", "+15:00", "01:00", "+0100", "é1:00", "+01:00:00"] {
+            assert!(parse_utc_offset(bad).is_err(), "{bad}");
+        }
+        let cli = Cli::try_parse_from([
+            "muster",
+            "policy",
+            "test",
+            "--events",
+            "-",
+            "-f",
+            "a.yaml",
+            "b.yaml",
+            "--utc-offset",
+            "-05:00",
+        ]);
+        let Ok(Cli { command: Command::Policy(PolicyCommand::Test(args)), .. }) = cli else {
+            panic!("{cli:?}")
+        };
+        assert_eq!((args.policy.len(), args.utc_offset), (2, Some(-18_000)));
+        assert!(Cli::try_parse_from(["muster", "policy", "test", "--events", "e"]).is_err());
     }
 
     #[test]

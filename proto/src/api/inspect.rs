@@ -23,8 +23,14 @@ pub struct EventView {
     pub event: String,
     /// What the type means.
     pub name: String,
+    /// Kind of source, such as `audit_journal`; empty where an older agent told it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source_kind: String,
     /// 0 to 10, after the policy.
     pub severity: u8,
+    /// 0 to 10, before the policy; absent where an older agent told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoded_severity: Option<u8>,
     /// The rule that drops it; absent if it is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dropped_by: Option<String>,
@@ -206,7 +212,9 @@ mod tests {
             source: "audit".to_owned(),
             event: "AF_A".to_owned(),
             name: "Authority failure".to_owned(),
+            source_kind: "audit_journal".to_owned(),
             severity: 7,
+            decoded_severity: Some(6),
             dropped_by: Some("no-af".to_owned()),
             destinations: Vec::new(),
             fields: [("user", "BOB"), ("path", "/my file"), ("raw", "00FF")]

@@ -172,6 +172,15 @@ pub struct SourceRates {
     /// Dropped, by the name of the rule or exclude that did it.
     #[serde(default)]
     pub dropped_by_rule: BTreeMap<String, u64>,
+    /// Kept by a rule, or let pass by one that throttles, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_by_rule: BTreeMap<String, u64>,
+    /// Held back by a rule that throttles, by its name; they are among those dropped.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub throttled_by_rule: BTreeMap<String, u64>,
+    /// How often an expression of the policy failed, by where it stands.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub expression_faults: BTreeMap<String, u64>,
     /// Age of the newest event read when it was read, in milliseconds.
     pub lag_ms: u64,
     /// What else it counts.

@@ -11,6 +11,24 @@ fn main() {
     divan::main();
 }
 
+const NO_ENTRY: JournalEntry<'static> = JournalEntry {
+    code: b'T',
+    entry_type: *b"PY",
+    sequence: 4711,
+    time_us: 1_767_225_600_000_000,
+    user: "BOB",
+    job_name: "QPADEV0001",
+    job_user: "BOB",
+    job_number: "012345",
+    program: "QCMD",
+    program_library: "QSYS",
+    remote_address: "192.0.2.10",
+    remote_port: Some(50_123),
+    object: "",
+    data: &[],
+    data_length: 0,
+};
+
 /// Entry type and data.
 type Sample = ([u8; 2], Vec<u8>);
 
@@ -79,21 +97,10 @@ fn run(bencher: Bencher<'_, '_>, samples: &[Sample]) {
     bencher.counter(ItemsCount::new(samples.len())).bench_local(|| {
         for (entry_type, data) in samples {
             let entry = JournalEntry {
-                code: b'T',
                 entry_type: *entry_type,
-                sequence: 4711,
-                time_us: 1_767_225_600_000_000,
-                user: "BOB",
-                job_name: "QPADEV0001",
-                job_user: "BOB",
-                job_number: "012345",
-                program: "QCMD",
-                program_library: "QSYS",
-                remote_address: "192.0.2.10",
-                remote_port: Some(50_123),
-                object: "",
                 data: black_box(data),
                 data_length: data.len() as u32,
+                ..NO_ENTRY
             };
             black_box(decoder.decode(&entry, &mut event));
         }
@@ -114,6 +121,23 @@ fn authority_failure_800(bencher: Bencher<'_, '_>) {
 fn one_type(bencher: Bencher<'_, '_>, entry_type: &str) {
     let sample = mix().into_iter().find(|(of, _)| of == entry_type.as_bytes());
     run(bencher, &[sample.expect("the mix has the type")]);
+}
+
+/// What an application writes: text, and text that is read further.
+#[divan::bench(sample_size = 100, args = ["text", "cef"])]
+fn user_written(bencher: Bencher<'_, '_>, kind: &str) {
+    let text = match kind {
+        "cef" => "CEF:0|Acme|Payroll|2.1|SAL-7|Salary changed|8|suser=ann duser=carol orderNo=12 msg=raise",
+        _ => "PAYROLL RUN 4711 CLOSED BY BOB IN SUBSYSTEM QBATCH, 1,204 PAYSLIPS WRITTEN, 0 REJECTED",
+    };
+    let (_, data) = sample(b"PY", text.len(), &[(0, text)]);
+    let data_length = data.len() as u32;
+    let mut decoder = AuditDecoder::new(37);
+    let mut event = Event::new();
+    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
+        let entry = JournalEntry { code: b'U', data: black_box(&data), data_length, ..NO_ENTRY };
+        black_box(decoder.decode(&entry, &mut event));
+    });
 }
 
 #[divan::bench(sample_size = 100)]

@@ -1,11 +1,11 @@
 //! Text with the CCSID that its data names: EBCDIC pages, UTF-16 (1200, 13488, 61952) and UTF-8 (1208).
 
-use crate::ebcdic::{self, CodePage};
+use crate::ebcdic::{self, CCSID_HEX, CodePage};
 
 /// How the bytes of a text field are to be read.
 #[derive(Debug, Clone, Copy)]
 pub enum Encoding {
-    /// A single-byte EBCDIC page.
+    /// An EBCDIC page, single-byte or mixed.
     Ebcdic(&'static CodePage),
     /// UTF-16 or UCS-2, big-endian.
     Utf16,
@@ -24,14 +24,22 @@ impl Encoding {
         }
     }
 
+    /// Encoding of a text that comes with a CCSID. None, 0 and 65535 (no conversion) name none, so `default` is taken:
+    /// that of the job or partition it comes from. `None` for any other CCSID that is not known here.
+    #[must_use]
+    pub fn named(ccsid: Option<i64>, default: Self) -> Option<Self> {
+        match u16::try_from(ccsid.unwrap_or(0)) {
+            Ok(0 | CCSID_HEX) => Some(default),
+            Ok(ccsid) => Self::of(ccsid),
+            Err(_) => None,
+        }
+    }
+
     /// Appends the text of `bytes` without the blanks and NULs at its end. Returns false if something in it
     /// could not be read and became U+FFFD, so that the caller can keep the bytes as well.
     pub fn decode_trimmed_into(self, bytes: &[u8], out: &mut String) -> bool {
         match self {
-            Self::Ebcdic(page) => {
-                page.decode_trimmed_into(bytes, out);
-                true
-            }
+            Self::Ebcdic(page) => page.decode_trimmed_into(bytes, out),
             Self::Utf16 => utf16_into(bytes, out),
             Self::Utf8 => {
                 let end = bytes.iter().rposition(|byte| !matches!(byte, b' ' | 0)).map_or(0, |last| last + 1);
@@ -85,8 +93,30 @@ mod tests {
         assert_eq!(decode(1208, "grün \0".as_bytes()), ("grün".into(), true));
         assert_eq!(decode(1208, b"a\xFFb"), ("a\u{FFFD}b".into(), false));
         assert_eq!(decode(273, &[0xC0, 0x40]), ("ä".into(), true));
-        for ccsid in [0, 65_535, 5035, 819] {
+        assert_eq!(decode(5035, b"\x0E\x45\x62\x0F\x40"), ("日".into(), true));
+        assert_eq!(decode(5035, b"\x0E\x45\x62\x45"), ("日\u{FFFD}".into(), false));
+        assert_eq!(decode(424, b"\x41\xFF"), ("א\u{9F}".into(), true));
+        assert_eq!(decode(424, b"\x41\x70\x51"), ("א\u{FFFD}י".into(), false));
+        for ccsid in [0, 65_535, 300, 819] {
             assert!(Encoding::of(ccsid).is_none(), "{ccsid}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_names_no_encoding_has_that_of_where_it_comes_from() {
+        let french = Encoding::of(297).unwrap();
+        let read = |ccsid| {
+            let mut out = String::new();
+            Encoding::named(ccsid, french)?.decode_trimmed_into(&[0xC0, 0x40], &mut out);
+            Some(out)
+        };
+        for ccsid in [None, Some(0), Some(65_535)] {
+            assert_eq!(read(ccsid).as_deref(), Some("é"), "{ccsid:?}");
+        }
+        assert_eq!(read(Some(273)).as_deref(), Some("ä"));
+        assert_eq!(read(Some(13_488)).as_deref(), Some("\u{C040}"));
+        for ccsid in [Some(819), Some(-1), Some(65_536 + 37), Some(i64::MIN)] {
+            assert_eq!(read(ccsid), None, "{ccsid:?}");
         }
     }
 
@@ -110,7 +140,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_safe(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            for ccsid in [37, 420, 1200, 1208] {
+            for ccsid in [37, 420, 930, 1371, 1399, 1200, 1208] {
                 decode(ccsid, &bytes);
             }
         }

@@ -106,7 +106,7 @@ fn unverified_rows_decode_and_stay_in_raw() {
 
 #[test]
 fn severities_follow_the_entry() {
-    let cases: [(&[u8; 2], Data, u8); 14] = [
+    let cases: [(&[u8; 2], Data, u8); 15] = [
         (b"AF", Data::blank(30).text(0, "B"), 9),
         (b"AF", Data::blank(30).text(0, "K"), 7),
         (b"CA", Data::blank(80).text(0, "A").text(29, "*PUBLIC"), 8),
@@ -121,7 +121,8 @@ fn severities_follow_the_entry() {
         (b"SV", Data::blank(600).text(0, "AQPWDMINLEN"), 9),
         (b"SV", Data::blank(600).text(0, "AQDATE"), 7),
         (b"X0", Data::blank(60).text(0, "1"), 2),
-        (b"X0", Data::blank(60).text(0, "8"), 5),
+        (b"X0", Data::blank(60).text(0, "2"), 5),
+        (b"X0", Data::blank(60).text(0, "8"), 7),
         (b"GR", Data::blank(150).text(0, "FZC").bytes(19, &[0, 13]).text(21, "*USAGEFAILURE"), 6),
         (b"CD", Data::blank(60).text(0, "CCRTUSRPRF QSYS"), 6),
         (b"IS", Data::blank(400).text(0, "1").text(297, "8201"), 5),
@@ -167,8 +168,10 @@ fn file_names_follow_their_length_and_ccsid() {
     let (event, _) = decode(b"KF", &key_ring(8, 1200).0);
     assert_eq!(get(&event, "ifs_name"), Some("Schl"));
     assert_eq!(get(&event, "raw"), Some("83:FC007300730065006C"));
-    // Nor does a CCSID that cannot be read.
-    let (event, _) = decode(b"KF", &key_ring(18, 65_535).0);
+    // 65535 names no CCSID.
+    assert_eq!(get(&decode(b"KF", &key_ring(18, 65_535).0).0, "ifs_name"), Some("Schlüssel"));
+    // Nor does one that cannot be read.
+    let (event, _) = decode(b"KF", &key_ring(18, 819).0);
     assert_eq!(get(&event, "ifs_name"), None);
     assert!(get(&event, "raw").unwrap().starts_with("75:53006300"), "{:?}", get(&event, "raw"));
 }

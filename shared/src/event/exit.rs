@@ -14,3 +14,9 @@ pub struct ExitAction {
 /// A record of a format that this release does not know.
 pub static EXIT_UNKNOWN: ExitAction =
     ExitAction { id: "EXIT_UNKNOWN", text: "Request of an unknown kind at an exit point", severity: 4 };
+
+/// The action with this event id.
+#[must_use]
+pub fn exit_action(id: &str) -> Option<&'static ExitAction> {
+    [&EXIT_UNKNOWN].into_iter().find(|action| action.id == id)
+}

@@ -1,6 +1,7 @@
 //! What an event is: entry type of a journal, or something that the agent itself reports.
 
-use super::{ControllerAction, ExitAction};
+use super::{CONTROLLER_ACTIONS, ControllerAction, ExitAction, exit_action};
+use crate::policy::filter::EntryType;
 use serde::{Deserialize, Serialize};
 
 /// The kinds of source that an event can come from.
@@ -62,9 +63,21 @@ pub enum AgentEvent {
     Test,
     /// The hash chain of the controller's audit log does not fit: entries were changed, removed or replaced.
     AuditChainBroken,
+    /// How many alike events a throttle of the policy held back in a window of time.
+    Throttled,
 }
 
 impl AgentEvent {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Heartbeat,
+        Self::Gap,
+        Self::PolicyChanged,
+        Self::Test,
+        Self::AuditChainBroken,
+        Self::Throttled,
+    ];
+
     /// Event id as a SIEM sees it.
     #[must_use]
     pub const fn id(self) -> &'static str {
@@ -74,6 +87,7 @@ impl AgentEvent {
             Self::PolicyChanged => "MUSTER_POLICY_CHANGED",
             Self::Test => "MUSTER_TEST",
             Self::AuditChainBroken => "MUSTER_AUDIT_CHAIN_BROKEN",
+            Self::Throttled => "MUSTER_THROTTLED",
         }
     }
 
@@ -86,6 +100,7 @@ impl AgentEvent {
             Self::PolicyChanged => "Collection policy changed",
             Self::Test => "Test event",
             Self::AuditChainBroken => "The controller's audit log was tampered with",
+            Self::Throttled => "More alike events than a rule lets pass",
         }
     }
 }
@@ -109,6 +124,9 @@ impl MessageId {
         self.0[0] == 0
     }
 }
+
+/// Event id of a message without identifier.
+const IMPROMPTU: &str = "IMPROMPTU";
 
 /// Where a message was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -137,6 +155,9 @@ pub enum QueuedFormat {
 }
 
 impl QueuedFormat {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Text, Self::Leef, Self::Cef, Self::Json, Self::KeyValue, Self::Binary];
+
     const fn id(self) -> &'static str {
         match self {
             Self::Text => "DTAQ_TEXT",
@@ -193,6 +214,32 @@ impl EventKind {
         }
     }
 
+    /// The kind of a recorded event, from its source and its id as [`EventKind::write_event_id`] writes it; `None`
+    /// where no event of that source has such an id.
+    #[must_use]
+    pub fn recorded(source: SourceKind, id: &str) -> Option<Self> {
+        let message = |origin| match MessageId::parse(id) {
+            id if !id.is_impromptu() => Some(Self::Message { origin, id }),
+            none => (id == IMPROMPTU).then_some(Self::Message { origin, id: none }),
+        };
+        match source {
+            SourceKind::AuditJournal => {
+                let EntryType { code, entry_type, subtype } = EntryType::parse(id).ok()?;
+                Some(Self::Audit { code, entry_type, subtype: subtype.unwrap_or(0) })
+            }
+            SourceKind::HistoryLog => message(MessageOrigin::HistoryLog),
+            SourceKind::MessageQueue => message(MessageOrigin::Queue),
+            SourceKind::DataQueue => {
+                QueuedFormat::ALL.into_iter().find(|format| format.id() == id).map(Self::Queued)
+            }
+            SourceKind::ExitPoint => exit_action(id).map(Self::Exit),
+            SourceKind::ControllerAudit => {
+                CONTROLLER_ACTIONS.iter().find(|action| action.id == id).map(Self::Controller)
+            }
+            SourceKind::Agent => AgentEvent::ALL.into_iter().find(|event| event.id() == id).map(Self::Agent),
+        }
+    }
+
     /// Appends the event id of a SIEM: `AF_A`, `SV`, `MUSTER_GAP`. Printable ASCII without blank or pipe.
     pub fn write_event_id(&self, out: &mut Vec<u8>) {
         match self {
@@ -208,7 +255,7 @@ impl EventKind {
                     out.push(printable(*subtype));
                 }
             }
-            Self::Message { id, .. } if id.is_impromptu() => out.extend_from_slice(b"IMPROMPTU"),
+            Self::Message { id, .. } if id.is_impromptu() => out.extend_from_slice(IMPROMPTU.as_bytes()),
             Self::Message { id, .. } => out.extend(id.0.map(printable)),
             Self::Queued(format) => out.extend_from_slice(format.id().as_bytes()),
             Self::Exit(action) => out.extend_from_slice(action.id.as_bytes()),
@@ -248,6 +295,19 @@ mod tests {
             let mut out = Vec::new();
             kind.write_event_id(&mut out);
             assert_eq!(String::from_utf8(out).unwrap(), expected);
+            // Bytes that are no letter or digit are lost in an id.
+            if expected != "Zx_x" {
+                assert_eq!(EventKind::recorded(kind.source(), expected), Some(kind), "{expected}");
+            }
         }
+        let of_history =
+            EventKind::Message { origin: MessageOrigin::HistoryLog, id: MessageId::parse("CPF1124") };
+        assert_eq!(EventKind::recorded(SourceKind::HistoryLog, "CPF1124"), Some(of_history));
+        for source in SourceKind::OF_POLICY {
+            assert_eq!(EventKind::recorded(source, "MUSTER_GAP"), None, "{source:?}");
+        }
+        assert_eq!(EventKind::recorded(SourceKind::AuditJournal, "CPF1124"), None);
+        assert_eq!(EventKind::recorded(SourceKind::ControllerAudit, "AF_A"), None);
+        assert_eq!(EventKind::recorded(SourceKind::Agent, "AF_A"), None);
     }
 }

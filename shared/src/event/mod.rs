@@ -13,7 +13,7 @@ pub mod query;
 
 pub use controller::{ACTIONS as CONTROLLER_ACTIONS, ControllerAction, controller_action};
 pub use dictionary::{Dictionary, FieldDef, FieldType, dictionary};
-pub use exit::{EXIT_UNKNOWN, ExitAction};
+pub use exit::{EXIT_UNKNOWN, ExitAction, exit_action};
 pub use kind::{AgentEvent, EventKind, MessageId, MessageOrigin, QueuedFormat, SourceKind};
 pub use query::{EventQuery, QueryError};
 

@@ -3,7 +3,7 @@
 use super::clock;
 use super::escape::{Escape, cut};
 use super::header::host;
-use super::key::{Around, FieldKey, Fit, Key, KeyTable, Naming, Piece, camel, fit};
+use super::key::{Around, FieldKey, Fit, Key, KeyTable, Naming, OwnKeys, Piece, camel, fit, own_pair};
 use super::sink::Sink;
 use super::{FormatContext, FormatCounters, PRODUCT, VENDOR};
 use crate::event::{Event, FieldDef, FieldType};
@@ -63,7 +63,7 @@ impl CefWriter {
             partition: partition_pairs(&ctx.partition, &value),
             header_text,
             value,
-            keys: KeyTable::new(around, &HEAD, naming),
+            keys: KeyTable::new(around, OwnKeys::Camel, &HEAD, naming),
             id: ExternalId::default(),
         }
     }
@@ -103,8 +103,22 @@ impl CefWriter {
             if text.is_empty() {
                 continue;
             }
-            let (value_key, label) = if key.plain { (key.value, None) } else { self.choose(&key, text) };
-            self.keys.put(value_key, sink);
+            let (text, label) = if key.plain {
+                self.keys.put(key.value, sink);
+                (text, None)
+            } else if key.pair {
+                let (name, value) = own_pair(text);
+                let value = value.trim_start_matches(blank);
+                if value.is_empty() {
+                    continue;
+                }
+                self.keys.put_own(name, sink);
+                (value, None)
+            } else {
+                let (value_key, label) = self.choose(&key, text);
+                self.keys.put(value_key, sink);
+                (text, label)
+            };
             if clean {
                 sink.put(text.as_bytes());
             } else {

@@ -4,6 +4,9 @@
 //! an event can hold a field twice, so each distinct key has a slot that remembers the event in which it was
 //! written last; the second occurrence gets the suffix `2`, the third `3`, and so on, skipping names that
 //! are keys themselves.
+//!
+//! One field of the dictionary, `app_field`, holds pairs that an application named: `key=value`. Such a pair is
+//! written under a key made of its own name, see [`OwnKeys`].
 
 use super::sink::{BLOCK, Sink};
 use crate::event::{FieldDef, FieldId, FieldType, dictionary};
@@ -62,8 +65,58 @@ pub(super) struct FieldKey {
     pub(super) check: Option<FieldType>,
     /// Most characters; 0 means no limit.
     pub(super) limit: usize,
-    /// Nothing about this field needs a second look: no label, no check, no limit.
+    /// Nothing about this field needs a second look: no label, no check, no limit, no pair.
     pub(super) plain: bool,
+    /// The field holds a pair that an application named, see [`KeyTable::put_own`].
+    pub(super) pair: bool,
+}
+
+/// Keyword of the field that holds pairs.
+const PAIR: &str = "app_field";
+
+/// How the name that an application gave becomes a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OwnKeys {
+    /// `order_no` becomes `appOrderNo`: letters and digits, for CEF and LEEF.
+    Camel,
+    /// `orderNo` becomes `app_orderno`, for `key="value"` formats.
+    Snake,
+}
+
+/// Most characters of such a key, before a number behind it.
+const MAX_OWN: usize = 30;
+
+impl OwnKeys {
+    /// Writes the key over `out`.
+    fn make(self, name: &str, out: &mut String) {
+        out.clear();
+        let (front, mut upper) = match self {
+            Self::Camel => ("app", true),
+            Self::Snake => ("app_", false),
+        };
+        out.push_str(front);
+        for c in name.chars() {
+            match (self, c.is_ascii_alphanumeric()) {
+                (Self::Camel, true) => {
+                    out.push(if upper { c.to_ascii_uppercase() } else { c });
+                    upper = false;
+                }
+                (Self::Camel, false) => upper = true,
+                (Self::Snake, true) => out.push(c.to_ascii_lowercase()),
+                (Self::Snake, false) => out.push('_'),
+            }
+            if out.len() >= MAX_OWN {
+                break;
+            }
+        }
+        if out.len() == front.len() {
+            // A name of other signs only.
+            out.push_str(match self {
+                Self::Camel => "Field",
+                Self::Snake => "field",
+            });
+        }
+    }
 }
 
 /// What most fields of most events need, side by side: key and what a value may be to follow it unseen.
@@ -93,6 +146,9 @@ pub(super) struct KeyTable {
     bytes: Vec<u8>,
     slots: Slots,
     around: Around,
+    own_keys: OwnKeys,
+    /// The key made last.
+    own_key: String,
 }
 
 /// Which keys the present event has used.
@@ -102,6 +158,8 @@ struct Slots {
     names: Vec<String>,
     last: Vec<Use>,
     event: u32,
+    /// Keys used that have no slot: those that applications named, and those with a number.
+    others: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -121,6 +179,15 @@ impl Slots {
         is_free
     }
 
+    /// Whether a key without a slot is free in the present event; then it is used from now on.
+    fn claim_other(&mut self, name: &str) -> bool {
+        let is_free = !self.by_name.contains_key(name) && !self.others.iter().any(|used| used == name);
+        if is_free {
+            self.others.push(name.to_owned());
+        }
+        is_free
+    }
+
     fn slot(&mut self, name: &str) -> u16 {
         if let Some(slot) = self.by_name.get(name) {
             return *slot;
@@ -136,9 +203,28 @@ impl Slots {
 
 impl KeyTable {
     /// Prepares the keys of all fields. `reserved` are the keys that the format's own head uses.
-    pub(super) fn new(around: Around, reserved: &[&str], naming: impl Fn(&FieldDef) -> Naming) -> Self {
-        let slots = Slots { by_name: HashMap::new(), names: Vec::new(), last: Vec::new(), event: 0 };
-        let mut table = Self { fields: Vec::new(), plain: Vec::new(), bytes: Vec::new(), slots, around };
+    pub(super) fn new(
+        around: Around,
+        own_keys: OwnKeys,
+        reserved: &[&str],
+        naming: impl Fn(&FieldDef) -> Naming,
+    ) -> Self {
+        let slots = Slots {
+            by_name: HashMap::new(),
+            names: Vec::new(),
+            last: Vec::new(),
+            event: 0,
+            others: Vec::new(),
+        };
+        let mut table = Self {
+            fields: Vec::new(),
+            plain: Vec::new(),
+            bytes: Vec::new(),
+            slots,
+            around,
+            own_keys,
+            own_key: String::new(),
+        };
         for name in reserved {
             table.slots.slot(name);
         }
@@ -158,7 +244,8 @@ impl KeyTable {
                 meaning: table.key(&names.meaning),
                 own: table.key(&names.own),
                 ipv6: names.ipv6.map(|(name, label)| (table.key(name), table.piece(label))),
-                plain: names.label.is_empty() && !names.strict && names.limit == 0,
+                plain: names.label.is_empty() && !names.strict && names.limit == 0 && row.keyword != PAIR,
+                pair: row.keyword == PAIR,
                 label: (!names.label.is_empty()).then(|| table.piece(&names.label)),
                 check: names.strict.then_some(row.field_type),
                 limit: names.limit,
@@ -177,7 +264,8 @@ impl KeyTable {
         if let Some(room) = key.block.get_mut(..text.len()) {
             room.copy_from_slice(text);
             key.size = text.len() as u8;
-            let unseen = field.label.is_none() && field.check.is_none() && field.ipv6.is_none();
+            let unseen =
+                field.label.is_none() && field.check.is_none() && field.ipv6.is_none() && !field.pair;
             // A limit counts characters, of which a text has at most as many as bytes.
             let longest = if field.limit == 0 { BLOCK } else { field.limit.min(BLOCK) };
             key.longest = if unseen { longest as u8 } else { 0 };
@@ -210,6 +298,7 @@ impl KeyTable {
     /// Begins a new event: no key is used yet.
     pub(super) fn begin(&mut self) {
         self.slots.event = self.slots.event.wrapping_add(1);
+        self.slots.others.clear();
         if self.slots.event == 0 {
             // After four thousand million events the numbers begin anew, and the old uses are forgotten.
             self.slots.event = 1;
@@ -268,23 +357,47 @@ impl KeyTable {
     /// The key is there already: appends it with the next free number.
     #[cold]
     fn put_again(&mut self, key: Key, sink: &mut Sink) {
-        let Slots { by_name, names, last, .. } = &mut self.slots;
-        let name = &names[usize::from(key.slot)];
-        let uses = &mut last[usize::from(key.slot)];
+        let slot = usize::from(key.slot);
         let numbered = loop {
-            uses.count += 1;
-            let numbered = format!("{name}{}", uses.count);
-            if !by_name.contains_key(&numbered) {
+            self.slots.last[slot].count += 1;
+            let numbered = format!("{}{}", self.slots.names[slot], self.slots.last[slot].count);
+            if self.slots.claim_other(&numbered) {
                 break numbered;
             }
         };
+        self.put_name(&numbered, sink);
+    }
+
+    fn put_name(&self, name: &str, sink: &mut Sink) {
         sink.put(self.around.before);
         if let Some(delimiter) = self.around.delimiter {
             sink.push(delimiter);
         }
-        sink.put(numbered.as_bytes());
+        sink.put(name.as_bytes());
         sink.put(self.around.after);
     }
+
+    /// Appends the key of a pair that an application named: `app` and the name, and a number where that key is one
+    /// of ours or was used before.
+    #[cold]
+    pub(super) fn put_own(&mut self, name: &str, sink: &mut Sink) {
+        let mut key = std::mem::take(&mut self.own_key);
+        self.own_keys.make(name, &mut key);
+        let length = key.len();
+        let mut number = 1_u32;
+        while !self.slots.claim_other(&key) {
+            number += 1;
+            key.truncate(length);
+            key.push_str(itoa::Buffer::new().format(number));
+        }
+        self.put_name(&key, sink);
+        self.own_key = key;
+    }
+}
+
+/// Name and value of a pair that an application named; a text without an equals sign is a value alone.
+pub(super) fn own_pair(text: &str) -> (&str, &str) {
+    text.split_once('=').unwrap_or(("", text))
 }
 
 /// Which key a value may stand under.
@@ -359,6 +472,30 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::net::Ipv4Addr;
+
+    #[test]
+    fn names_of_applications_become_keys() {
+        let cases = [
+            ("orderNo", "appOrderNo", "app_orderno"),
+            ("order_no", "appOrderNo", "app_order_no"),
+            ("Auftrag.Nummer", "appAuftragNummer", "app_auftrag_nummer"),
+            ("größe", "appGrE", "app_gr__e"),
+            ("", "appField", "app_field"),
+            ("№", "appField", "app__"),
+            (
+                "a_name_that_is_far_too_long_to_be_one",
+                "appANameThatIsFarTooLongToBeOn",
+                "app_a_name_that_is_far_too_lon",
+            ),
+        ];
+        for (name, camel, snake) in cases {
+            let mut key = String::new();
+            OwnKeys::Camel.make(name, &mut key);
+            assert_eq!(key, camel, "{name}");
+            OwnKeys::Snake.make(name, &mut key);
+            assert_eq!(key, snake, "{name}");
+        }
+    }
 
     #[test]
     fn keywords_become_keys() {

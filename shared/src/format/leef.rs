@@ -4,7 +4,7 @@
 use super::clock;
 use super::escape::{Escape, cut};
 use super::head::IdPrefix;
-use super::key::{Around, Fit, KeyTable, Naming, camel, fit};
+use super::key::{Around, Fit, KeyTable, Naming, OwnKeys, camel, fit, own_pair};
 use super::meaning::MeaningPairs;
 use super::sink::{BLOCK, Sink};
 use super::{FormatContext, FormatCounters, PRODUCT, VENDOR};
@@ -142,7 +142,7 @@ impl LeefWriter {
                 sequence: Short::of(&named("sequence")),
             },
             value,
-            keys: KeyTable::new(around, &HEAD, naming),
+            keys: KeyTable::new(around, OwnKeys::Camel, &HEAD, naming),
             id: IdPrefix::default(),
             meanings: MeaningPairs::new(),
             addresses: vec![String::new(); ADDRESSES],
@@ -220,6 +220,14 @@ impl LeefWriter {
     ) {
         let Some(key) = self.keys.field(field.id).copied() else { return };
         let mut text = event.text(field);
+        if key.pair {
+            let (name, value) = own_pair(text);
+            if !value.is_empty() {
+                self.keys.put_own(name, sink);
+                self.value.put(value.as_bytes(), sink, counters);
+            }
+            return;
+        }
         let mut value_key = key.value;
         if !key.plain {
             if let Some(demanded) = key.check

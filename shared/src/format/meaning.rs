@@ -73,7 +73,7 @@ impl MeaningPairs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::key::{Around, Naming};
+    use super::super::key::{Around, Naming, OwnKeys};
     use super::*;
     use crate::event::field;
 
@@ -91,7 +91,7 @@ mod tests {
             own: row.keyword.clone(),
             ..Naming::default()
         };
-        let mut keys = KeyTable::new(around, &[], naming);
+        let mut keys = KeyTable::new(around, OwnKeys::Camel, &[], naming);
         let (mut pairs, escape) = (MeaningPairs::new(), Escape::replacing(b"^"));
         let long = "a meaning that has more bytes than two blocks can hold, as some few of the table do";
         for (round, substitutions) in (0..3).zip(1..) {

@@ -3,7 +3,7 @@
 
 use super::escape::Escape;
 use super::head::IdPrefix;
-use super::key::{Around, KeyTable};
+use super::key::{Around, KeyTable, OwnKeys, own_pair};
 use super::rfc5424::{HEAD, naming, partition_params, write_head};
 use super::sink::Sink;
 use super::{APP_NAME, FormatContext, FormatCounters};
@@ -26,7 +26,12 @@ impl PairWriter {
             tag: format!("{APP_NAME}:").into_bytes(),
             partition: partition_params(&ctx.partition, &value),
             value,
-            keys: KeyTable::new(Around { before: b" ", delimiter: None, after: b"=\"" }, &HEAD, naming),
+            keys: KeyTable::new(
+                Around { before: b" ", delimiter: None, after: b"=\"" },
+                OwnKeys::Snake,
+                &HEAD,
+                naming,
+            ),
             id: IdPrefix::default(),
         }
     }
@@ -71,8 +76,17 @@ pub(super) fn put_fields(
     keys.begin();
     for field in event.fields() {
         let Some(key) = keys.field(field.id).copied() else { continue };
-        let text = event.text(field);
-        keys.put(key.value, sink);
+        let mut text = event.text(field);
+        if key.pair {
+            let (name, value) = own_pair(text);
+            if value.is_empty() {
+                continue;
+            }
+            keys.put_own(name, sink);
+            text = value;
+        } else {
+            keys.put(key.value, sink);
+        }
         if clean {
             sink.put(text.as_bytes());
         } else {

@@ -3,7 +3,7 @@
 use super::escape::Escape;
 use super::head::IdPrefix;
 use super::header::BOM;
-use super::key::{Around, KeyTable, Naming};
+use super::key::{Around, KeyTable, Naming, OwnKeys};
 use super::rfc3164::{put_fields, put_identity};
 use super::sink::Sink;
 use super::{APP_NAME, ENTERPRISE_NUMBER, FormatContext, FormatCounters};
@@ -51,7 +51,12 @@ impl StructuredDataWriter {
             partition: partition_params(&ctx.partition, &value),
             value,
             text: Escape::controls(),
-            keys: KeyTable::new(Around { before: b" ", delimiter: None, after: b"=\"" }, &HEAD, naming),
+            keys: KeyTable::new(
+                Around { before: b" ", delimiter: None, after: b"=\"" },
+                OwnKeys::Snake,
+                &HEAD,
+                naming,
+            ),
             id: IdPrefix::default(),
             bom,
             sequence_id: 0,

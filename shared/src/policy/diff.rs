@@ -240,8 +240,13 @@ fn narrowed_filters(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String
             reasons.push(format!("exclude[{position}] is new or changed"));
         }
     }
-    // Taking a drop rule away or putting a keep rule in can only keep more. Whatever else differs might not.
-    let same = |a: &Rule, b: &Rule| a.when == b.when && a.action == b.action;
+    // Taking a drop rule away or putting a keep rule in can only keep more. Whatever else differs might not: a
+    // throttle both keeps from the rules below it and holds back.
+    let same = |a: &Rule, b: &Rule| {
+        a.when == b.when
+            && a.action == b.action
+            && (a.limit, a.seconds, &a.key) == (b.limit, b.seconds, &b.key)
+    };
     let without = |rules: &[Rule], action: Action, others: &[Rule]| -> Vec<Rule> {
         rules.iter().filter(|r| r.action != action || others.iter().any(|o| same(r, o))).cloned().collect()
     };
@@ -250,19 +255,26 @@ fn narrowed_filters(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String
     if before.len() == now.len() && before.iter().zip(&now).all(|(a, b)| same(a, b)) {
         return;
     }
-    let mut named = 0;
-    for rule in &now {
-        if rule.action == Action::Drop && !old.rules.iter().any(|o| same(o, rule)) {
-            reasons.push(format!("rule {} drops and is new or changed", rule.name));
-            named += 1;
+    let mut named = reasons.len();
+    for rule in now.iter().filter(|rule| !old.rules.iter().any(|o| same(o, rule))) {
+        match rule.action {
+            Action::Keep => {}
+            Action::Drop => reasons.push(format!("rule {} drops and is new or changed", rule.name)),
+            Action::Throttle => reasons.push(format!("rule {} throttles and is new or changed", rule.name)),
         }
     }
-    for rule in &before {
-        if rule.action == Action::Keep && !new.rules.iter().any(|n| same(n, rule)) {
-            reasons.push(format!("rule {}, which keeps, is gone or changed", rule.name));
-            named += 1;
+    for rule in before.iter().filter(|rule| !new.rules.iter().any(|n| same(n, rule))) {
+        match rule.action {
+            Action::Keep => reasons.push(format!("rule {}, which keeps, is gone or changed", rule.name)),
+            Action::Drop => {}
+            // A changed one was named above.
+            Action::Throttle if now.iter().any(|n| n.name == rule.name && n.action == rule.action) => {}
+            Action::Throttle => {
+                reasons.push(format!("rule {}, which lets events pass, is gone or changed", rule.name));
+            }
         }
     }
+    named = reasons.len() - named;
     if named == 0 {
         reasons.push("the order of the rules changes".to_owned());
     }
@@ -311,10 +323,9 @@ fn narrowed_routes(old: &PolicySpec, new: &PolicySpec, reasons: &mut Vec<String>
 }
 
 fn asks_severity(spec: &PolicySpec) -> bool {
-    let asks = |when: &Match| when.min_severity.is_some() || when.max_severity.is_some();
-    spec.exclude.iter().any(asks)
-        || spec.rules.iter().any(|r| asks(&r.when))
-        || spec.routes.values().any(|r| asks(&r.when))
+    spec.exclude.iter().any(Match::asks_severity)
+        || spec.rules.iter().any(|r| r.when.asks_severity())
+        || spec.routes.values().any(|r| r.when.asks_severity())
 }
 
 #[cfg(test)]
@@ -425,6 +436,46 @@ mod tests {
                 &["fewer events are routed to destination a"],
             ),
             (format!("{two}, routes: {{r: {{match: {{users: [A]}}, destinations: [a]}}}}"), two.into(), &[]),
+            (
+                String::new(),
+                "exclude: [{not: {users: [A]}}]".into(),
+                &["exclude[0] is new or changed"],
+            ),
+            (
+                "rules: [{name: r, match: {remote_addresses: [10.0.0.1]}, action: drop}]".into(),
+                "rules: [{name: r, match: {remote_addresses: [10.0.0.0/8]}, action: drop}]".into(),
+                &["rule r drops and is new or changed"],
+            ),
+            (
+                String::new(),
+                "rules: [{name: t, action: throttle, limit: 10}]".into(),
+                &["rule t throttles and is new or changed"],
+            ),
+            (
+                "rules: [{name: t, action: throttle, limit: 10}]".into(),
+                "rules: [{name: t, action: throttle, limit: 9}]".into(),
+                &["rule t throttles and is new or changed"],
+            ),
+            (
+                "rules: [{name: t, action: throttle, limit: 10}, {name: r, action: drop}]".into(),
+                "rules: [{name: r, action: drop}]".into(),
+                &["rule t, which lets events pass, is gone or changed"],
+            ),
+            (
+                "rules: [{name: t, action: throttle, limit: 10}]".into(),
+                "rules: [{name: t, action: drop}]".into(),
+                &["rule t drops and is new or changed", "rule t, which lets events pass, is gone or changed"],
+            ),
+            (
+                "rules: [{name: t, action: throttle, limit: 10}]".into(),
+                "rules: [{name: k, action: keep}, {name: t, action: throttle, limit: 10}]".into(),
+                &[],
+            ),
+            (
+                "severities: [{match: {users: [A]}, severity: 3}], rules: [{name: r, match: {expression: 'event.severity < 3'}, action: drop}]".into(),
+                "rules: [{name: r, match: {expression: 'event.severity < 3'}, action: drop}]".into(),
+                &["severities change, and a filter or route asks for the severity"],
+            ),
             ("severities: [{match: {users: [A]}, severity: 3}]".into(), String::new(), &[]),
             (
                 "severities: [{match: {users: [A]}, severity: 3}], exclude: [{max_severity: 2}]".into(),

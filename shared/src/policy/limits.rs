@@ -4,9 +4,9 @@
 //! Promises: [`Limits::breaches`] is decided from the text of the policy alone, on the safe side: what might
 //! drop a protected entry is refused, what cannot is allowed. Refuses: patterns without meaning.
 
-use super::filter::{EntryType, NoEntryType};
+use super::filter::{EntryType, NoEntryType, event_pattern};
 use super::model::{Action, AuditJournalSpec, EffectivePolicy, Match, PolicySpec, SourceSpec, TransportSpec};
-use super::pattern::{ObjectPattern, PatternError};
+use super::pattern::{NamePattern, ObjectPattern, PatternError};
 use crate::event::SourceKind;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -210,24 +210,28 @@ fn hidden(entry: EntryType, spec: &PolicySpec, breaches: &mut Vec<Breach>) {
         breach("spec.sources".to_owned(), format!("no source fetches {shown}"));
     }
     for (position, when) in spec.exclude.iter().enumerate().filter(|(_, when)| may_match(when, entry, spec)) {
-        let also = if when.entry_types.is_empty() { "every entry type, so also " } else { "" };
+        let any = when.entry_types.is_empty() && when.events.is_empty();
+        let also = if any { "every entry type, so also " } else { "" };
         breach(format!("spec.exclude[{position}]"), format!("drops {also}{shown}"));
     }
     for rule in &spec.rules {
         match rule.action {
             // No rule after this one is asked about the protected entries.
-            Action::Keep if surely_matches(&rule.when, entry) => break,
+            Action::Keep if surely_matches(&rule.when, entry, spec) => break,
             Action::Drop if may_match(&rule.when, entry, spec) => {
                 breach(format!("spec.rules[{}]", rule.name), format!("may drop {shown}"));
             }
-            Action::Keep | Action::Drop => {}
+            Action::Throttle if may_match(&rule.when, entry, spec) => {
+                breach(format!("spec.rules[{}]", rule.name), format!("may hold back {shown}"));
+            }
+            Action::Keep | Action::Drop | Action::Throttle => {}
         }
     }
     if spec.destinations.is_empty() {
         breach("spec.destinations".to_owned(), format!("there is none, so {shown} is not delivered"));
     }
     let routed = |route: &super::model::RouteSpec| {
-        surely_matches(&route.when, entry) && !route.destinations.is_empty()
+        surely_matches(&route.when, entry, spec) && !route.destinations.is_empty()
     };
     if !spec.routes.is_empty() && !spec.routes.values().any(routed) {
         breach("spec.routes".to_owned(), format!("no route takes every {shown}"));
@@ -265,23 +269,89 @@ fn may_match(when: &Match, entry: EntryType, spec: &PolicySpec) -> bool {
     };
     (when.sources.is_empty() || when.sources.iter().any(audit))
         && (when.entry_types.is_empty() || when.entry_types.iter().any(overlaps))
+        && (when.events.is_empty() || when.events.iter().any(|text| may_have_id(text, entry)))
+        // What surely holds, `not` of it surely does not. Of any other condition it is not known.
+        && !when.not.as_ref().is_some_and(|not| surely_matches(not, entry, spec))
 }
 
 /// Whether every event of this type meets the conditions.
-fn surely_matches(when: &Match, entry: EntryType) -> bool {
+fn surely_matches(when: &Match, entry: EntryType, spec: &PolicySpec) -> bool {
     let includes = |text: &String| {
         EntryType::parse(text).is_ok_and(|t| {
             (t.code, t.entry_type) == (entry.code, entry.entry_type)
                 && (t.subtype.is_none() || t.subtype == entry.subtype)
         })
     };
-    let Match { sources, entry_types, users, objects, min_severity, max_severity } = when;
-    (sources.is_empty() || sources.iter().any(|s| s == SourceKind::AuditJournal.as_str()))
+    let Match {
+        sources,
+        entry_types,
+        events,
+        min_severity,
+        max_severity,
+        not,
+        users: _,
+        target_users: _,
+        objects: _,
+        object_types: _,
+        programs: _,
+        jobs: _,
+        paths: _,
+        system_values: _,
+        message_ids: _,
+        queues: _,
+        exit_points: _,
+        exit_functions: _,
+        outcomes: _,
+        remote_addresses: _,
+        remote_ports: _,
+        local_ports: _,
+        contains: _,
+        when: _,
+        expression: _,
+    } = when;
+    // Conditions that ask for more than the type might not hold: there must be none.
+    let rest = Match {
+        sources: sources.clone(),
+        entry_types: entry_types.clone(),
+        events: events.clone(),
+        min_severity: *min_severity,
+        max_severity: *max_severity,
+        not: not.clone(),
+        ..Match::default()
+    };
+    *when == rest
+        && (sources.is_empty() || sources.iter().any(|s| s == SourceKind::AuditJournal.as_str()))
         && (entry_types.is_empty() || entry_types.iter().any(includes))
-        && users.is_empty()
-        && objects.is_empty()
+        && (events.is_empty() || events.iter().any(|text| surely_has_id(text, entry)))
         && min_severity.is_none_or(|s| s == crate::severity::Severity::LOWEST)
         && max_severity.is_none_or(|s| s == crate::severity::Severity::HIGHEST)
+        && not.as_ref().is_none_or(|not| !may_match(not, entry, spec))
+}
+
+/// Whether the id of some event of this type could match: `AF`, or `AF_` and a subtype.
+fn may_have_id(text: &str, entry: EntryType) -> bool {
+    let id = show(entry);
+    let Ok(pattern) = event_pattern(text) else { return true };
+    let with_subtype = format!("{id}_");
+    let subtype = |stem: &str| stem.len() == with_subtype.len() + 1 && stem.starts_with(&with_subtype);
+    pattern.matches(&id)
+        || entry.subtype.is_none()
+            && match &pattern {
+                NamePattern::All => true,
+                NamePattern::Exact(stem) => subtype(stem),
+                NamePattern::Prefix(stem) => with_subtype.starts_with(stem.as_str()) || subtype(stem),
+            }
+}
+
+/// Whether the ids of all events of this type match.
+fn surely_has_id(text: &str, entry: EntryType) -> bool {
+    let id = show(entry);
+    match event_pattern(text) {
+        Ok(NamePattern::All) => true,
+        Ok(NamePattern::Exact(stem)) => entry.subtype.is_some() && stem == id,
+        Ok(NamePattern::Prefix(stem)) => id.starts_with(&stem),
+        Err(_) => false,
+    }
 }
 
 fn show(entry: EntryType) -> String {
@@ -502,8 +572,63 @@ mod tests {
     fn protected_entry_types_cannot_be_hidden() {
         let limits = limits(serde_json::json!({"never_drop": ["AF", "PW_P"]}));
         let with = |more: &str| format!("{GOOD}, {more}");
-        let cases: [(String, &[&str]); 26] = [
+        let cases: [(String, &[&str]); 42] = [
             (GOOD.into(), &[]),
+            (
+                with("rules: [{name: r, match: {events: [ZR, 'CPF*', 'A*']}, action: drop}]"),
+                &["spec.rules[r]: may drop AF"],
+            ),
+            (
+                with("rules: [{name: r, match: {events: [af_b]}, action: drop}]"),
+                &["spec.rules[r]: may drop AF"],
+            ),
+            (with("rules: [{name: r, match: {events: [AF_BC, PW_A]}, action: drop}]"), &[]),
+            (
+                with("rules: [{name: r, match: {events: ['PW_*']}, action: drop}]"),
+                &["spec.rules[r]: may drop PW_P"],
+            ),
+            (with("exclude: [{events: ['AF*']}]"), &["spec.exclude[0]: drops AF"]),
+            (with("rules: [{name: r, match: {not: {entry_types: [AF, PW]}}, action: drop}]"), &[]),
+            (with("rules: [{name: r, match: {not: {events: ['AF*', 'PW*']}}, action: drop}]"), &[]),
+            (
+                with("rules: [{name: r, match: {not: {entry_types: [AF]}}, action: drop}]"),
+                &["spec.rules[r]: may drop PW_P"],
+            ),
+            (
+                with("rules: [{name: r, match: {not: {entry_types: [AF, PW], users: [X]}}, action: drop}]"),
+                &["spec.rules[r]: may drop AF", "spec.rules[r]: may drop PW_P"],
+            ),
+            (
+                with("rules: [{name: r, match: {not: {not: {entry_types: [AF]}}}, action: drop}]"),
+                &["spec.rules[r]: may drop AF"],
+            ),
+            (
+                with("rules: [{name: r, match: {expression: 'event.type == \"ZR\"'}, action: drop}]"),
+                &["spec.rules[r]: may drop AF", "spec.rules[r]: may drop PW_P"],
+            ),
+            (
+                with(
+                    "rules: [{name: k, match: {when: [{days: [mon]}]}, action: keep}, {name: r, action: drop}]",
+                ),
+                &["spec.rules[r]: may drop AF", "spec.rules[r]: may drop PW_P"],
+            ),
+            (
+                with(
+                    "rules: [{name: k, match: {events: ['AF*', 'PW_P']}, action: keep}, {name: r, action: drop}]",
+                ),
+                &[],
+            ),
+            (
+                with("rules: [{name: t, match: {entry_types: [AF]}, action: throttle, limit: 5}]"),
+                &["spec.rules[t]: may hold back AF"],
+            ),
+            (
+                with(
+                    "rules: [{name: k, match: {entry_types: [AF]}, action: keep}, {name: t, action: throttle, limit: 5}]",
+                ),
+                &["spec.rules[t]: may hold back PW_P"],
+            ),
+            (with("routes: {r: {match: {not: {entry_types: [ZR]}}, destinations: [siem]}}"), &[]),
             (with("rules: [{name: r, match: {entry_types: [ZR]}, action: drop}]"), &[]),
             (with("rules: [{name: r, match: {entry_types: [PW_A]}, action: drop}]"), &[]),
             (

@@ -1,6 +1,9 @@
 //! The policy as written and as run: plain serde types that deny unknown fields. Meaning (names that
 //! refer to nothing, ports, patterns) is checked by `validate`, never here.
 
+pub use super::conditions::{Match, Outcome, PortRange};
+pub use super::time::{TimeOfDay, TimeWindow, Weekday};
+
 use crate::event::SourceKind;
 use crate::severity::Severity;
 use schemars::JsonSchema;
@@ -62,6 +65,16 @@ pub struct PolicySpec {
     /// Receivers, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub destinations: BTreeMap<String, DestinationSpec>,
+}
+
+impl PolicySpec {
+    /// Every set of conditions in it.
+    pub fn conditions(&self) -> impl Iterator<Item = &Match> {
+        let rules = self.rules.iter().map(|rule| &rule.when);
+        let severities = self.severities.iter().map(|rule| &rule.when);
+        let routes = self.routes.values().map(|route| &route.when);
+        self.exclude.iter().chain(rules).chain(severities).chain(routes)
+    }
 }
 
 /// What an agent runs: the merge of all documents that select it, with its number.
@@ -321,30 +334,6 @@ impl Default for ControllerAuditSpec {
     }
 }
 
-/// Conditions on an event: every one that is given must hold; one list is a choice.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Match {
-    /// Kinds of source (`audit_journal`) or names of sources in the policy.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub sources: Vec<String>,
-    /// Entry types `AF`, or with subtype `AF_A`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub entry_types: Vec<String>,
-    /// User profiles, IBM i generic names allowed (`QSYS*`), against the acting user.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub users: Vec<String>,
-    /// Objects as LIBRARY/NAME, each part may be generic: `PAYROLL/*ALL`, `PAY*/EMP*`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub objects: Vec<String>,
-    /// At least this severity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_severity: Option<Severity>,
-    /// At most this severity.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_severity: Option<Severity>,
-}
-
 /// What a rule does with a matching event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -353,6 +342,8 @@ pub enum Action {
     Keep,
     /// Drop and count it.
     Drop,
+    /// Keep the first ones of each key in a window of time, and tell afterwards how many more there were.
+    Throttle,
 }
 
 /// A named filter rule.
@@ -366,6 +357,16 @@ pub struct Rule {
     pub when: Match,
     /// What to do.
     pub action: Action,
+    /// `action: throttle`: so many events of one key pass in a window, 1 or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// `action: throttle`: length of a window in seconds, 1 to 86,400; default 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<u32>,
+    /// `action: throttle`: what makes events alike: `event` (the event id) and keywords of fields; default `event`
+    /// and `user`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
 }
 
 /// Sets the severity of matching events.

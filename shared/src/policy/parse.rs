@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 
 /// Most bytes of one policy text. A policy with a hundred certificates has some 200 KiB.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// Deepest nesting; the model itself needs 6.
+/// Deepest nesting; the model itself needs 6, and one more for each `not`.
 const MAX_DEPTH: usize = 16;
 /// Most nodes (keys and values) of one text.
 const MAX_NODES: usize = 100_000;
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn malformed_documents_name_line_column_and_what_was_expected() {
-        let cases: [(&str, &str); 27] = [
+        let cases: [(&str, &str); 31] = [
             (
                 "  bogus: 1\n",
                 "line 4, column 3: unknown field `bogus`, expected one of sources, exclude, rules, severities, routes, destinations",
@@ -179,7 +179,23 @@ mod tests {
             ),
             (
                 "  rules:\n    - name: a\n      action: dorp\n",
-                "line 6, column 15: unknown variant `dorp`, expected one of keep, drop",
+                "line 6, column 15: unknown variant `dorp`, expected one of keep, drop, throttle",
+            ),
+            (
+                "  exclude:\n    - {remote_ports: [22, ftp]}\n",
+                "line 5, column 27: `ftp` is no port and no range of ports such as 1024-65535",
+            ),
+            (
+                "  exclude:\n    - {when: [{from: '25:00'}]}\n",
+                "line 5, column 22: `25:00` is no time of day; write hours and minutes in quotes, '00:00' to '24:00'",
+            ),
+            (
+                "  exclude:\n    - {when: [{days: [monday]}]}\n",
+                "line 5, column 23: unknown variant `monday`, expected one of mon, tue, wed, thu, fri, sat, sun",
+            ),
+            (
+                "  exclude:\n    - {outcomes: [denied]}\n",
+                "line 5, column 19: unknown variant `denied`, expected one of allowed, refused, unknown",
             ),
             (
                 "  rules:\n    - name: a\n      action: drop\n      match: {min_severity: 0}\n",
@@ -213,8 +229,8 @@ mod tests {
             ),
             ("  sources: {a: {journal: x}}\n", "line 4, column 17: missing field `kind`"),
             (
-                "  sources: {a: {kind: history_log}}\n",
-                "line 4, column 23: unknown variant `history_log`, expected one of audit_journal, controller_audit",
+                "  sources: {a: {kind: weather}}\n",
+                "line 4, column 23: unknown variant `weather`, expected one of audit_journal, history_log, message_queue, data_queue, exit_point, controller_audit",
             ),
             (
                 "  sources: {a: {kind: audit_journal, poll_interval_ms: soon}}\n",

@@ -30,8 +30,13 @@ pub enum PatternError {
     )]
     Star(String),
     /// More characters than IBM i allows.
-    #[error("`{0}` is longer than the {MAX_NAME} characters of an IBM i name")]
-    TooLong(String),
+    #[error("`{name}` is longer than the {most} characters of an IBM i name")]
+    TooLong {
+        /// The pattern.
+        name: String,
+        /// Most characters of such a name.
+        most: usize,
+    },
     /// A character that no IBM i name has.
     #[error("`{name}` contains {character:?}, which no IBM i name has")]
     Character {
@@ -43,6 +48,25 @@ pub enum PatternError {
     /// An object without its library.
     #[error("`{0}` names no library; write LIBRARY/NAME, for example PAYROLL/EMP* or *ALL/EMP*")]
     NoLibrary(String),
+    /// More parts than a program or job has.
+    #[error("`{name}` has too many parts; write {expected}")]
+    Parts {
+        /// The pattern.
+        name: String,
+        /// What may be written.
+        expected: &'static str,
+    },
+    /// A type of object without its star.
+    #[error("`{0}` is no type of object; write the star and the type, such as *FILE or *USRPRF")]
+    ObjectType(String),
+    /// No path, or one that can match nothing.
+    #[error("`{path}` {reason}")]
+    Path {
+        /// The pattern.
+        path: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
 }
 
 impl NamePattern {
@@ -51,6 +75,14 @@ impl NamePattern {
     /// # Errors
     /// [`PatternError`] says what no IBM i name can have.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        Self::parse_within(text, MAX_NAME)
+    }
+
+    /// Reads a pattern for names that have at most `most` characters, such as message identifiers and exit points.
+    ///
+    /// # Errors
+    /// [`PatternError`] says what no such name can have.
+    pub fn parse_within(text: &str, most: usize) -> Result<Self, PatternError> {
         let name = text.trim().to_ascii_uppercase();
         if name.is_empty() {
             return Err(PatternError::Empty);
@@ -68,10 +100,24 @@ impl NamePattern {
         if let Some(character) = stem.chars().find(|c| !allowed(*c)) {
             return Err(PatternError::Character { name, character });
         }
-        if stem.chars().count() > MAX_NAME {
-            return Err(PatternError::TooLong(name));
+        if stem.chars().count() > most {
+            return Err(PatternError::TooLong { name, most });
         }
         Ok(if generic { Self::Prefix(stem.to_owned()) } else { Self::Exact(stem.to_owned()) })
+    }
+
+    /// Reads a type of object, `*FILE`; `*ALL` is every type.
+    ///
+    /// # Errors
+    /// [`PatternError::ObjectType`] where the star is missing.
+    pub fn parse_object_type(text: &str) -> Result<Self, PatternError> {
+        let name = text.trim().to_ascii_uppercase();
+        let Some(stem) = name.strip_prefix('*') else { return Err(PatternError::ObjectType(name)) };
+        match Self::parse(stem)? {
+            Self::Exact(_) if stem == "ALL" => Ok(Self::All),
+            Self::Exact(_) => Ok(Self::Exact(name)),
+            Self::All | Self::Prefix(_) => Err(PatternError::ObjectType(name)),
+        }
     }
 
     /// Whether a name matches. An absent name is given as empty text and matches `*ALL` only.
@@ -116,6 +162,56 @@ impl ObjectPattern {
             });
         };
         Ok(Self { library: NamePattern::parse(library)?, name: NamePattern::parse(name)? })
+    }
+}
+
+impl ObjectPattern {
+    /// Reads `NAME`, in any library, or `LIBRARY/NAME`: programs.
+    ///
+    /// # Errors
+    /// [`PatternError`] where a part is no pattern.
+    pub fn parse_program(text: &str) -> Result<Self, PatternError> {
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [name] => Ok(Self { library: NamePattern::All, name: NamePattern::parse(name)? }),
+            [library, name] => {
+                Ok(Self { library: NamePattern::parse(library)?, name: NamePattern::parse(name)? })
+            }
+            _ => Err(PatternError::Parts {
+                name: text.trim().to_owned(),
+                expected: "NAME or LIBRARY/NAME, for example QCMD or QSYS/QCMD",
+            }),
+        }
+    }
+}
+
+/// A job as `NUMBER/USER/NAME`, each part a pattern.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobPattern {
+    /// Number.
+    pub number: NamePattern,
+    /// User.
+    pub user: NamePattern,
+    /// Name.
+    pub name: NamePattern,
+}
+
+impl JobPattern {
+    /// Reads `NAME`, `USER/NAME` or `NUMBER/USER/NAME`.
+    ///
+    /// # Errors
+    /// [`PatternError`] where a part is no pattern.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let part = NamePattern::parse;
+        let all = || NamePattern::All;
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [name] => Ok(Self { number: all(), user: all(), name: part(name)? }),
+            [user, name] => Ok(Self { number: all(), user: part(user)?, name: part(name)? }),
+            [number, user, name] => Ok(Self { number: part(number)?, user: part(user)?, name: part(name)? }),
+            _ => Err(PatternError::Parts {
+                name: text.trim().to_owned(),
+                expected: "NAME, USER/NAME or NUMBER/USER/NAME, for example QZDASOINIT or *ALL/QUSER/*ALL",
+            }),
+        }
     }
 }
 
@@ -166,6 +262,44 @@ impl<'t> Name<'t> {
 struct Masked {
     mask: u128,
     bits: u128,
+}
+
+/// A single pattern, compiled.
+#[derive(Debug, Clone)]
+pub struct NameTest {
+    /// For names of up to 16 bytes; none where only a longer name can match.
+    masked: Option<Masked>,
+    pattern: NamePattern,
+}
+
+impl NameTest {
+    /// Compiles a pattern.
+    #[must_use]
+    pub fn new(pattern: NamePattern) -> Self {
+        let masked = match &pattern {
+            NamePattern::All => Some(Masked { mask: 0, bits: 0 }),
+            NamePattern::Exact(text) => packed(text).map(|bits| Masked { mask: u128::MAX, bits }),
+            // A prefix is never empty, so the shift stays below 128.
+            NamePattern::Prefix(text) => {
+                packed(text).map(|bits| Masked { mask: u128::MAX << (128 - 8 * text.len()), bits })
+            }
+        };
+        Self { masked, pattern }
+    }
+
+    /// Whether a name matches. An absent name matches `*ALL` only.
+    #[must_use]
+    #[inline]
+    pub fn matches(&self, name: Name<'_>) -> bool {
+        match (name.packed, self.masked) {
+            // Patterns hold no NUL, so a name that ends with one equals none of them; packed it would.
+            (Some(value), Some(Masked { mask, bits })) => {
+                value & mask == bits && (mask != u128::MAX || name.text.as_bytes().last() != Some(&0))
+            }
+            (Some(_), None) => false,
+            (None, _) => self.pattern.matches(name.text),
+        }
+    }
 }
 
 /// Many patterns, compiled.
@@ -284,6 +418,49 @@ mod tests {
     }
 
     #[test]
+    fn programs_jobs_and_types_of_object() {
+        let exact = |s: &str| NamePattern::Exact(s.to_owned());
+        let all = || NamePattern::All;
+        assert_eq!(
+            ObjectPattern::parse_program("qcmd"),
+            Ok(ObjectPattern { library: all(), name: exact("QCMD") })
+        );
+        assert_eq!(
+            ObjectPattern::parse_program("QSYS/QCMD"),
+            Ok(ObjectPattern { library: exact("QSYS"), name: exact("QCMD") })
+        );
+        let job = |number, user, name| Ok(JobPattern { number, user, name });
+        assert_eq!(JobPattern::parse("J"), job(all(), all(), exact("J")));
+        assert_eq!(JobPattern::parse("u/J"), job(all(), exact("U"), exact("J")));
+        assert_eq!(JobPattern::parse("012345/U/*all"), job(exact("012345"), exact("U"), all()));
+        for (error, expected) in [
+            (
+                ObjectPattern::parse_program("A/B/C").map(drop),
+                "`A/B/C` has too many parts; write NAME or LIBRARY/NAME, for example QCMD or QSYS/QCMD",
+            ),
+            (
+                JobPattern::parse("1/2/3/4").map(drop),
+                "`1/2/3/4` has too many parts; write NAME, USER/NAME or NUMBER/USER/NAME, for example QZDASOINIT or *ALL/QUSER/*ALL",
+            ),
+            (
+                JobPattern::parse("A//B").map(drop),
+                "is empty; write a name such as QSECOFR, a generic name such as PAY*, or *ALL",
+            ),
+            (
+                NamePattern::parse_within("CPF12345", 7).map(drop),
+                "`CPF12345` is longer than the 7 characters of an IBM i name",
+            ),
+        ] {
+            assert_eq!(error.unwrap_err().to_string(), expected);
+        }
+        assert_eq!(NamePattern::parse_object_type("*file"), Ok(exact("*FILE")));
+        assert_eq!(NamePattern::parse_object_type("*ALL"), Ok(all()));
+        for bad in ["FILE", "*", "**", "*FI*", "*FI LE", ""] {
+            assert!(NamePattern::parse_object_type(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn objects_need_a_library() {
         assert_eq!(
             ObjectPattern::parse("pay*/*all"),
@@ -311,6 +488,8 @@ mod tests {
             let expected = patterns
                 .iter()
                 .any(|p| if name.is_empty() { *p == NamePattern::All } else { p.matches(&name) });
+            let tests: Vec<NameTest> = patterns.iter().cloned().map(NameTest::new).collect();
+            prop_assert_eq!(tests.iter().any(|test| test.matches(Name::new(&name))), expected);
             let set = NameSet::new(patterns);
             prop_assert_eq!(set.contains(Name::new(&name)), expected);
             let longer = format!("{name}ABCDEFGHIJKLMNOP");

@@ -1,8 +1,10 @@
 //! What another policy would do to events that were seen: the present and the candidate policy judge the same
 //! event, and the difference is counted. Pure; the agent runs it on its recent events.
 
-use super::compile::{CompiledPolicy, PolicyError, Verdict};
+use super::compile::{CompiledPolicy, PolicyError};
+use super::filter::EventSource;
 use super::model::EffectivePolicy;
+use super::replay::{Fate, Replay};
 use crate::event::Event;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,12 +93,15 @@ impl PreviewCounts {
     }
 }
 
-/// A policy in force and one that may follow.
+/// A policy in force and one that may follow. Events are looked at in their order, so that throttles hold back
+/// what they would; what a throttle holds back counts as dropped by its rule.
 #[derive(Debug)]
 pub struct Comparison<'p> {
     present: &'p CompiledPolicy,
     candidate: CompiledPolicy,
     sources: BTreeSet<String>,
+    now: Replay,
+    then: Replay,
 }
 
 impl<'p> Comparison<'p> {
@@ -109,37 +114,42 @@ impl<'p> Comparison<'p> {
             present,
             candidate: CompiledPolicy::compile(candidate)?,
             sources: candidate.spec.sources.keys().cloned().collect(),
+            now: Replay::default(),
+            then: Replay::default(),
         })
     }
 
-    /// What becomes of an event of the source `source_name`. Its severity is as decoded, and is again afterwards.
+    /// What becomes of an event, and what becomes of it now. Its severity is as decoded, and is again afterwards.
     #[must_use]
-    pub fn change(&self, event: &mut Event, source_name: &str) -> Change {
+    pub fn change(&mut self, event: &mut Event, source: EventSource<'_>) -> (Change, Fate) {
         let severity = event.severity;
-        let now = self.present.evaluate(event, source_name);
+        let mut faults = Vec::new();
+        let now = self.now.take(self.present, event, source, &mut faults);
         event.severity = severity;
-        let then = self.candidate.evaluate(event, source_name);
+        let then = self.then.take(&self.candidate, event, source, &mut faults);
         event.severity = severity;
-        let name = |policy: &CompiledPolicy, rule: usize| {
-            policy.rule_names().get(rule).cloned().unwrap_or_else(|| format!("rule {rule}"))
-        };
-        let collected = self.sources.contains(source_name);
-        match (now, then) {
-            (Verdict::Keep { .. }, Verdict::Keep { .. }) if !collected => {
+        let collected = self.sources.contains(source.name);
+        let change = match (now, then) {
+            (Fate::Kept { .. }, Fate::Kept { .. }) if !collected => {
                 Change::Dropped { rule: NO_SOURCE.to_owned() }
             }
-            (Verdict::Drop { .. }, Verdict::Keep { .. }) if !collected => Change::StaysDropped,
-            (Verdict::Drop { .. }, Verdict::Drop { .. }) => Change::StaysDropped,
-            (Verdict::Keep { .. }, Verdict::Drop { rule }) => {
-                Change::Dropped { rule: name(&self.candidate, usize::from(rule.0)) }
+            (Fate::Dropped { .. } | Fate::HeldBack { .. }, Fate::Kept { .. }) if !collected => {
+                Change::StaysDropped
             }
-            (Verdict::Drop { rule }, Verdict::Keep { .. }) => {
-                Change::Kept { rule: name(self.present, usize::from(rule.0)) }
+            (Fate::Dropped { .. } | Fate::HeldBack { .. }, Fate::Dropped { .. } | Fate::HeldBack { .. }) => {
+                Change::StaysDropped
             }
-            (Verdict::Keep { destinations: now }, Verdict::Keep { destinations: then }) => {
+            (Fate::Kept { .. }, Fate::Dropped { rule } | Fate::HeldBack { rule, .. }) => {
+                Change::Dropped { rule: self.candidate.rule_name(rule).to_owned() }
+            }
+            (Fate::Dropped { rule } | Fate::HeldBack { rule, .. }, Fate::Kept { .. }) => {
+                Change::Kept { rule: self.present.rule_name(rule).to_owned() }
+            }
+            (Fate::Kept { destinations: now, .. }, Fate::Kept { destinations: then, .. }) => {
                 self.routes(&names(self.present, now), &names(&self.candidate, then))
             }
-        }
+        };
+        (change, now)
     }
 
     fn routes(&self, now: &BTreeSet<&str>, then: &BTreeSet<&str>) -> Change {
@@ -153,8 +163,7 @@ impl<'p> Comparison<'p> {
 }
 
 fn names(policy: &CompiledPolicy, set: u64) -> BTreeSet<&str> {
-    let all = policy.destinations().iter().enumerate();
-    all.filter(|(bit, _)| set >> bit & 1 == 1).map(|(_, name)| name.as_str()).collect()
+    policy.destination_names(set).collect()
 }
 
 #[cfg(test)]
@@ -184,12 +193,12 @@ mod tests {
 
     fn changes(present: &EffectivePolicy, candidate: &EffectivePolicy, source: &str) -> Vec<Change> {
         let compiled = CompiledPolicy::compile(present).unwrap();
-        let comparison = Comparison::new(&compiled, candidate).unwrap();
+        let mut comparison = Comparison::new(&compiled, candidate).unwrap();
         [(b"AF", 7), (b"ZR", 2), (b"PW", 5)]
             .iter()
             .map(|(kind, severity)| {
                 let mut event = event(kind, *severity);
-                let change = comparison.change(&mut event, source);
+                let (change, _) = comparison.change(&mut event, EventSource::new(source, 0));
                 assert_eq!(event.severity.get(), *severity, "the severity is as it was");
                 change
             })
@@ -231,5 +240,11 @@ mod tests {
             Change::Rerouted { leaves: vec![], joins: vec!["archive".to_owned()] }
         );
         assert_eq!(changes(&policy("", ONE), &policy("", ONE), "other")[0], dropped(NO_SOURCE));
+        // Three events of BOB: the first one passes.
+        let throttled = policy("  rules: [{name: storm, action: throttle, limit: 1, key: [user]}]\n", ONE);
+        assert_eq!(
+            changes(&policy("", ONE), &throttled, "audit"),
+            [Change::StaysKept, dropped("storm"), dropped("storm")]
+        );
     }
 }

@@ -1,7 +1,9 @@
 //! Routes, compiled: an event goes to every destination whose route matches; without any route, to all.
 
-use super::filter::{CompiledMatch, MatchError, Subject};
+use super::filter::{Asked, CompiledMatch, Holds, MatchError, Subject};
+use super::index::TypeIndex;
 use super::model::PolicySpec;
+use std::ops::ControlFlow;
 
 /// Most destinations of one policy: a set of them is one 64-bit number.
 pub const MAX_DESTINATIONS: usize = 64;
@@ -37,7 +39,10 @@ pub enum RouteError {
 #[derive(Debug, Clone)]
 pub struct RouteTable {
     every: DestinationSet,
-    routes: Option<Vec<(CompiledMatch, DestinationSet)>>,
+    names: Vec<String>,
+    /// Empty: everything goes everywhere.
+    routes: Vec<(CompiledMatch, DestinationSet)>,
+    index: TypeIndex,
 }
 
 impl RouteTable {
@@ -67,7 +72,8 @@ impl RouteTable {
                 .map_err(|error| RouteError::Match { route: route.clone(), error })?;
             routes.push((when, set));
         }
-        Ok(Self { every, routes: (!routes.is_empty()).then_some(routes) })
+        let index = TypeIndex::new(spec.routes.values().map(|route| &route.when));
+        Ok(Self { every, names: spec.routes.keys().cloned().collect(), routes, index })
     }
 
     /// Every destination of the policy.
@@ -76,19 +82,50 @@ impl RouteTable {
         self.every
     }
 
-    /// Whether a route asks for the names of user or object.
+    /// Names of the routes, by number.
     #[must_use]
-    pub fn asks_names(&self) -> bool {
-        self.routes.iter().flatten().any(|(when, _)| when.asks_names())
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
-    /// Where an event goes. Empty where routes exist and none matches.
-    #[must_use]
-    pub fn destinations(&self, subject: &Subject<'_>) -> DestinationSet {
-        let Some(routes) = &self.routes else { return self.every };
-        routes.iter().fold(0, |set, (when, destinations)| {
+    /// The fields that routes ask for.
+    pub(super) fn asked(&self) -> Asked {
+        self.routes.iter().fold(0, |asked, (when, _)| asked | when.asked())
+    }
+
+    /// Where an event goes. Empty where routes exist and none matches. A route whose expression failed is taken: an
+    /// event too many is better than one too few; `failed` is told its number.
+    pub(super) fn destinations(
+        &self,
+        subject: &Subject<'_>,
+        mut failed: impl FnMut(usize),
+    ) -> DestinationSet {
+        if self.routes.is_empty() {
+            return self.every;
+        }
+        let mut set = 0;
+        let _ = self.index.visit(subject, |number| {
+            let (when, destinations) = &self.routes[number];
             // A route that adds nothing need not be asked.
-            if destinations & !set != 0 && when.matches(subject) { set | destinations } else { set }
-        })
+            if destinations & !set != 0 {
+                match when.matches(subject) {
+                    Holds::No => {}
+                    Holds::Yes => set |= destinations,
+                    Holds::Unknown => {
+                        set |= destinations;
+                        failed(number);
+                    }
+                }
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        set
+    }
+
+    /// Names of the routes that an event meets, those among them that add no destination.
+    pub(super) fn met(&self, subject: &Subject<'_>) -> Vec<&str> {
+        let met =
+            self.routes.iter().zip(&self.names).filter(|((when, _), _)| when.matches(subject) != Holds::No);
+        met.map(|(_, name)| name.as_str()).collect()
     }
 }

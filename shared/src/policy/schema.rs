@@ -40,7 +40,10 @@ mod tests {
                     "poll_interval_ms": 1000, "batch_rows": 16,
                 }, "log": {"kind": "controller_audit", "start": "oldest", "poll_interval_ms": 1000}},
                 "exclude": [conditions()],
-                "rules": [{"name": "r", "match": conditions(), "action": "drop"}],
+                "rules": [
+                    {"name": "r", "match": conditions(), "action": "drop"},
+                    {"name": "t", "match": {}, "action": "throttle", "limit": 10, "seconds": 60, "key": ["event"]},
+                ],
                 "severities": [{"match": conditions(), "severity": 9}],
                 "routes": {"all": {"match": conditions(), "destinations": ["udp"]}},
                 "destinations": {
@@ -67,8 +70,13 @@ mod tests {
 
     fn conditions() -> Value {
         json!({
-            "sources": ["audit"], "entry_types": ["AF"], "users": ["A*"], "objects": ["A/B"], "min_severity": 1,
-            "max_severity": 10,
+            "sources": ["audit"], "entry_types": ["AF"], "events": ["AF_*"], "users": ["A*"], "target_users": ["B"],
+            "objects": ["A/B"], "object_types": ["*FILE"], "programs": ["QSYS/QCMD"], "jobs": ["QUSER/*ALL"],
+            "paths": ["/etc/*"], "system_values": ["QPWD*"], "message_ids": ["CPF*"], "queues": ["QSYS/QSYSOPR"],
+            "exit_points": ["QIBM_QTMF_*"], "exit_functions": ["RETR"], "outcomes": ["allowed", "refused"],
+            "remote_addresses": ["10.0.0.0/8"], "remote_ports": [22, "1024-65535"], "local_ports": [21],
+            "contains": ["STRSQL"], "when": [{"days": ["mon"], "from": "22:00", "to": "06:00"}], "min_severity": 1,
+            "max_severity": 10, "expression": "event.severity > 3", "not": {"users": ["C"], "remote_ports": [1]},
         })
     }
 

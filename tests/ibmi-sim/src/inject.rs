@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ebcdic::Page;
-use crate::encode::{self, Facts, layout};
+use crate::encode::{self, Charset, Facts, Field, FieldType, PutField, layout};
 use crate::journal::Body;
 
 /// The entry that is wanted.
@@ -13,7 +13,8 @@ pub struct InjectSpec {
     /// Entry type, e.g. `AF`.
     #[serde(rename = "type")]
     pub entry_type: String,
-    /// Journal code; T where empty. With U the text of the field `data` becomes the entry data.
+    /// Journal code; T where empty. With another one (U, J) the field `data` becomes the entry data: text in the
+    /// CCSID of the field `ccsid` (the partition's page where there is none), or the field `hex`.
     pub code: String,
     /// Effective user.
     pub user: String,
@@ -138,7 +139,8 @@ impl InjectSpec {
     }
 
     fn take_address(&mut self, text: &str) {
-        match text.rsplit_once(':').filter(|(host, _)| !host.contains(':')) {
+        let bracketed = text.strip_prefix('[').and_then(|rest| rest.split_once("]:"));
+        match bracketed.or_else(|| text.rsplit_once(':').filter(|(host, _)| !host.contains(':'))) {
             Some((host, port)) => {
                 self.remote_address = Some(host.to_owned());
                 self.remote_port = port.parse().ok();
@@ -175,10 +177,21 @@ impl InjectSpec {
             body.fields = encoded.fields;
             return Ok(body.with_data(encoded.data));
         }
-        let text = self.fields.get("data").map_or("", String::as_str);
-        let mut data = Vec::new();
-        page.put(text, text.chars().count(), &mut data);
+        let (data, text) = self.free_data(page);
+        body.fields.push(PutField { name: "data".into(), text });
         Ok(body.with_data(data))
+    }
+
+    /// Data of an entry that has no layout, and its text.
+    fn free_data(&self, page: &'static Page) -> (Vec<u8>, String) {
+        let of = |name: &str| self.fields.get(name).map_or("", String::as_str);
+        if !of("hex").is_empty() {
+            let digits: Vec<u8> =
+                of("hex").chars().filter_map(|c| c.to_digit(16)).map(|digit| digit as u8).collect();
+            return (digits.chunks_exact(2).map(|pair| (pair[0] << 4) | pair[1]).collect(), String::new());
+        }
+        let charset = of("ccsid").parse().ok().and_then(Charset::of).unwrap_or(Charset::Page(page));
+        encode::encode_text(charset, of("data"), usize::MAX)
     }
 
     fn job_parts(&self) -> (String, String, String) {
@@ -231,7 +244,35 @@ impl InjectSpec {
                 })?;
             facts.insert(known.name.clone(), value.clone());
         }
+        complete(fields, &mut facts);
         Ok(facts)
+    }
+}
+
+/// A partition says of each name and path how long it is and in which CCSID: where the spec does not, as it would.
+fn complete(fields: &[Field], facts: &mut Facts) {
+    let mut placed: Vec<&Field> = fields.iter().filter(|field| field.offset.is_some()).collect();
+    placed.sort_by_key(|field| field.offset);
+    for (at, field) in placed.iter().enumerate() {
+        let Some(text) = facts.get(&field.name).filter(|text| !text.is_empty()).cloned() else { continue };
+        if !matches!(field.kind, FieldType::Unicode | FieldType::Varchar) {
+            continue;
+        }
+        let before = |word: &str| {
+            let is_one = |field: &&&Field| field.kind == FieldType::Bin && field.name.contains(word);
+            placed[..at].iter().rev().find(is_one).map(|field| field.name.clone())
+        };
+        let (ccsid, length) = (before("CCSID"), before("length"));
+        let is_name = field.kind == FieldType::Unicode || field.name == "Path name";
+        if let Some(ccsid) = ccsid.clone().filter(|_| is_name) {
+            facts.entry(ccsid).or_insert_with(|| "1200".to_owned());
+        }
+        let charset = ccsid.and_then(|name| Charset::of(facts.get(&name)?.parse().ok()?));
+        let room = field.length - if field.kind == FieldType::Varchar { 2 } else { 0 };
+        if let (Some(length), Some(charset)) = (length, charset) {
+            let bytes = encode::encode_text(charset, &text, room).0.len();
+            facts.entry(length).or_insert_with(|| bytes.to_string());
+        }
     }
 }
 
@@ -295,6 +336,46 @@ mod tests {
         assert_eq!((body.job_number.as_str(), body.program_library.as_str()), ("654321", "SALES"));
         assert!(body.fields.iter().any(|f| f.name == "Command string" && f.text == "CHGUSRPRF USRPRF(A), X"));
         assert!(body.fields.iter().any(|f| f.name == "Where run" && f.text == "N"));
+    }
+
+    #[test]
+    fn names_and_paths_say_how_long_they_are_and_in_which_ccsid() {
+        let spec = InjectSpec::new("CO", "BOB")
+            .with("Object name (IFS)", "größe.txt")
+            .with("Path name", "/home/größe.txt");
+        let body = spec.body(Page::of(37).expect("known")).expect("good");
+        let field =
+            |name: &str| body.fields.iter().find(|f| f.name == name).map(|f| f.text.clone()).expect("there");
+        assert_eq!((field("Object name CCSID"), field("Object name length")), ("1200".into(), "18".into()));
+        assert_eq!((field("Path name CCSID"), field("Path name length")), ("1200".into(), "30".into()));
+        // What the spec says stands, true or not.
+        let body = spec.with("Object name CCSID", "273").with("Object name length", "3");
+        let body = body.body(Page::of(37).expect("known")).expect("good");
+        assert!(body.fields.iter().any(|f| f.name == "Object name length" && f.text == "3"));
+        assert!(body.data.windows(3).any(|three| three == [0x87, 0x99, 0x6A]), "gr\u{f6} in page 273");
+    }
+
+    #[test]
+    fn entries_of_other_codes_carry_text_in_any_ccsid_or_bytes() {
+        let page = Page::of(273).expect("known");
+        let cases = [
+            (
+                "PY, code U, data=\"CEF:0|A|B|1|7|x, y|3|ä=1\"",
+                vec![0xC3, 0xC5, 0xC6],
+                "CEF:0|A|B|1|7|x, y|3|ä=1",
+            ),
+            ("PY, code U, data=aä, ccsid=1208", vec![0x61, 0xC3, 0xA4], "aä"),
+            ("PY, code U, hex=0AFF00", vec![0x0A, 0xFF, 0x00], ""),
+            ("IA, code J", vec![], ""),
+        ];
+        for (text, start, told) in cases {
+            let spec = InjectSpec::parse(text).expect("good");
+            let body = spec.body(page).expect("good");
+            assert!(body.full_data().starts_with(&start), "{text}: {:02X?}", body.data);
+            assert_eq!(body.fields[0].text, told, "{text}");
+        }
+        let spec = InjectSpec::parse("AF, from [2001:db8::1]:4711").expect("good");
+        assert_eq!((spec.remote_address.as_deref(), spec.remote_port), (Some("2001:db8::1"), Some(4711)));
     }
 
     #[test]

@@ -225,8 +225,8 @@ impl SimHandle {
         self.server.ca_pem()
     }
 
-    /// What was put into the receivers that are still there, sequence numbers of the range, oldest first. The
-    /// journal's own entries (code J) are left out.
+    /// What was put into the receivers that are still there, sequence numbers of the range, oldest first: all that
+    /// a reader is shown, the journal's own entries (code J) among it.
     #[must_use]
     pub fn entries(&self, range: RangeInclusive<u64>) -> Vec<PutEntry> {
         let world = &self.server.world;
@@ -234,7 +234,7 @@ impl SimHandle {
         let mut entries = Vec::new();
         for receiver in journal.receivers() {
             let wanted = receiver.entries.iter().filter(|entry| range.contains(&entry.sequence));
-            let wanted = wanted.filter(|entry| entry.body.code != "J");
+            let wanted = wanted.filter(|entry| !entry.internal);
             entries.extend(wanted.map(|entry| PutEntry::of(&journal, receiver, entry, offset)));
         }
         entries

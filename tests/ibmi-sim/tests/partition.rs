@@ -191,7 +191,8 @@ async fn a_walk_over_many_entries_misses_none() {
             read.extend(new);
         }
     }
-    let put: Vec<u64> = sim.entries(0..=u64::MAX).iter().map(|entry| entry.sequence).collect();
+    let asked_for = sim.entries(0..=u64::MAX).into_iter().filter(|entry| entry.code != "J");
+    let put: Vec<u64> = asked_for.map(|entry| entry.sequence).collect();
     assert_eq!(read.len(), 7_000);
     assert_eq!(read, put);
     sim.stop().await;
@@ -413,5 +414,5 @@ fn the_scenarios_that_come_with_it_are_usable() {
         pages.push(scenario.system.ccsid);
     }
     pages.sort_unstable();
-    assert_eq!(pages, [37, 37, 37, 273, 297, 870, 1148]);
+    assert_eq!(pages, [37, 37, 37, 273, 297, 870, 1148, 5035]);
 }

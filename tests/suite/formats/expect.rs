@@ -133,6 +133,13 @@ impl Expected {
         for fact in facts {
             let id = dictionary().find(&fact.keyword).unwrap_or_else(|| panic!("field {}", fact.keyword));
             let row = dictionary().get(id);
+            if row.keyword == "app_field" {
+                let (name, value) = fact.value.split_once('=').expect("a pair");
+                if let Some(value) = self.value(row, value) {
+                    self.add_with(&mut values, &self.application_key(name), value, true);
+                }
+                continue;
+            }
             let Some(value) = self.value(row, &fact.value) else { continue };
             let (key, label) = self.place(row, &value, &values);
             self.add(&mut values, &key, value);
@@ -146,11 +153,31 @@ impl Expected {
         values
     }
 
+    /// The key that is made of an application's own: `order-no` becomes `appOrderNo` or `app_order_no`.
+    fn application_key(&self, name: &str) -> String {
+        match self.format {
+            Format::Rfc5424 | Format::Rfc3164 => {
+                let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
+                format!("app_{}", name.chars().map(word).collect::<String>())
+            }
+            Format::Cef | Format::Leef1 | Format::Leef2 => {
+                let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+                let upper = words.map(|word| format!("{}{}", word[..1].to_ascii_uppercase(), &word[1..]));
+                format!("app{}", upper.collect::<String>())
+            }
+        }
+    }
+
     /// A key that is taken gets the next number that no other key has.
     fn add(&self, values: &mut BTreeMap<String, String>, key: &str, value: String) {
+        self.add_with(values, key, value, false);
+    }
+
+    /// The same; a key that an application gave (`theirs`) never is one of ours.
+    fn add_with(&self, values: &mut BTreeMap<String, String>, key: &str, value: String, theirs: bool) {
         let mut name = key.to_owned();
         let mut number = 1;
-        while values.contains_key(&name) || (number > 1 && self.known.contains(&name)) {
+        while values.contains_key(&name) || ((number > 1 || theirs) && self.known.contains(&name)) {
             number += 1;
             name = format!("{key}{number}");
         }

@@ -1,6 +1,6 @@
 //! From what was put in to what an event must hold, before any format has its say.
 
-use super::input::SECRET;
+use super::input::{SECRET, Written};
 use super::tables::{Row, Tables};
 use ibmi_sim::PutEntry;
 use std::collections::BTreeMap;
@@ -18,15 +18,18 @@ fn fact(keyword: &str, value: impl Into<String>) -> Fact {
 }
 
 /// Fields of the journal header and of the entry data, in the order in which repeated keys are numbered.
-/// `user_text` is what a user-written entry says.
+/// `written` is what a user-written entry says.
 ///
 /// # Panics
 /// When something was put in that no row of the layout explains.
-pub(super) fn facts(tables: &Tables, entry: &PutEntry, user_text: Option<&String>) -> Vec<Fact> {
+pub(super) fn facts(tables: &Tables, entry: &PutEntry, written: Option<&Written>) -> Vec<Fact> {
     let mut facts = header(entry);
-    facts.extend(user_text.map(|text| fact("message", text)));
-    let mut left: Vec<_> = entry.fields.iter().collect();
-    for row in tables.rows(&entry.entry_type).iter().filter(|_| entry.code == "T") {
+    if let Some(written) = written {
+        facts.push(fact("message", &written.text));
+        facts.extend(written.says.iter().map(|(keyword, value)| fact(keyword, *value)));
+    }
+    let mut left: Vec<_> = entry.fields.iter().filter(|_| entry.code != "U").collect();
+    for row in tables.rows_of(entry) {
         let Some(position) = left.iter().position(|put| put.name == row.name) else {
             assert!(row.is_reserved(), "{} {} was not put in", entry.entry_type, row.name);
             continue;
@@ -41,7 +44,9 @@ pub(super) fn facts(tables: &Tables, entry: &PutEntry, user_text: Option<&String
         let Some(value) = value(row, &put.text) else { continue };
         let meaning = match row.format.as_str() {
             "char" if row.field == "command" || row.is_number() => None,
-            "char" | "packed" => tables.meaning(&entry.entry_type, &row.name, &value).map(str::to_owned),
+            "char" | "packed" | "varchar" => {
+                tables.meaning(&entry.entry_type, &row.name, &value).map(str::to_owned)
+            }
             _ => None,
         };
         facts.push(Fact { keyword: keyword.to_owned(), value, meaning });
@@ -120,10 +125,10 @@ pub(super) fn check_raw(tables: &Tables, entry: &PutEntry, raw: Option<&String>)
             }
         }
     }
-    let covers = |row: &&Row| row.trusted && row.field != "-reserved" && entry.code == "T";
-    let rows: Vec<&Row> = tables.rows(&entry.entry_type).iter().filter(covers).collect();
+    let covers = |row: &&Row| row.trusted && row.field != "-reserved";
+    let rows: Vec<&Row> = tables.rows_of(entry).iter().filter(covers).collect();
     let says_something = |byte: u8| byte != 0x40 && byte != 0;
-    for (at, byte) in entry.data.iter().enumerate().filter(|_| entry.code == "T") {
+    for (at, byte) in entry.data.iter().enumerate().filter(|_| entry.code != "U") {
         let covered = rows.iter().any(|row| (row.offset..row.offset + row.length).contains(&at));
         match told.remove(&at) {
             Some(raw) if raw != *byte => return Err(format!("raw has {raw:02X} for {byte:02X} at {at}")),

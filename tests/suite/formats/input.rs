@@ -9,8 +9,18 @@ use std::collections::BTreeMap;
 /// A password that no message may show.
 pub(super) const SECRET: &str = "GEHEIM1";
 
-/// Entries of each story.
+/// Entries of each story, without the journal's own.
 pub(super) const EVENTS: usize = 1_000;
+
+/// What a user-written entry says.
+pub(super) struct Written {
+    /// Its text.
+    pub(super) text: String,
+    /// What follows from it besides the message: keyword and value.
+    pub(super) says: Vec<(&'static str, &'static str)>,
+    /// Severity that the text gives.
+    pub(super) severity: Option<u8>,
+}
 
 /// A code page and what only it can say.
 pub(super) struct Tongue {
@@ -19,8 +29,8 @@ pub(super) struct Tongue {
     pub(super) user: &'static str,
 }
 
-/// Writes all entries. Gives the texts of the user-written ones by sequence number.
-pub(super) fn put(partition: &Partition, tables: &Tables, tongue: &Tongue) -> BTreeMap<u64, String> {
+/// Writes all entries. Gives what the user-written ones say by sequence number.
+pub(super) fn put(partition: &Partition, tables: &Tables, tongue: &Tongue) -> BTreeMap<u64, Written> {
     let mut count = 0;
     let mut inject = |spec: &InjectSpec| {
         count += 1;
@@ -34,7 +44,7 @@ pub(super) fn put(partition: &Partition, tables: &Tables, tongue: &Tongue) -> BT
         }
     }
     let written = user_written(tongue);
-    let texts = written.into_iter().map(|(spec, text)| (inject(&spec), text)).collect();
+    let texts = written.into_iter().map(|(spec, written)| (inject(&spec), written)).collect();
     assert!((500..900).contains(&count), "{count} entries of all types leave no room for everyday ones");
     assert_eq!(partition.append_mix(EVENTS - count), EVENTS - count);
     texts
@@ -143,13 +153,63 @@ fn command(tongue: &Tongue, turn: usize) -> String {
     }
 }
 
-fn user_written(tongue: &Tongue) -> Vec<(InjectSpec, String)> {
-    let texts =
+fn user_written(tongue: &Tongue) -> Vec<(InjectSpec, Written)> {
+    let plain =
         ["PAYROLL CLOSED".to_owned(), format!("{} user=BOB ^ | \" ]", tongue.national), "W".repeat(1_100)];
-    let specs = texts.into_iter().enumerate().map(|(variant, text)| {
-        let mut spec = head(tongue, "00", variant).with("data", &text);
+    let plain = plain.map(|text| Written { text, says: Vec::new(), severity: None });
+    let specs = plain.into_iter().chain(formatted()).enumerate().map(|(variant, written)| {
+        let mut spec = head(tongue, "00", variant).with("data", &written.text);
         spec.code = "U".to_owned();
-        (spec, text)
+        (spec, written)
     });
     specs.collect()
+}
+
+/// Texts in a format of their own, of jobs that came over the network and of one that did not.
+fn formatted() -> [Written; 3] {
+    let header = |format: &'static str, severity: &'static str| {
+        vec![
+            ("app_format", format),
+            ("app_vendor", "Acme"),
+            ("app_product", "Payroll"),
+            ("app_version", "2.1"),
+            ("app_event_id", "SAL-7"),
+            ("app_name", "Salary changed"),
+            ("app_severity", severity),
+            ("app_user", "ann"),
+        ]
+    };
+    let with = |mut says: Vec<(&'static str, &'static str)>, more: &[(&'static str, &'static str)]| {
+        says.extend_from_slice(more);
+        says
+    };
+    [
+        Written {
+            text: "CEF:0|Acme|Payroll|2.1|SAL-7|Salary changed|9|suser=ann duser=carol order-no=12 vendor=x a=1 a=2"
+                .to_owned(),
+            says: with(
+                header("cef", "9"),
+                &[
+                    ("target_user", "carol"),
+                    ("app_field", "order-no=12"),
+                    ("app_field", "vendor=x"),
+                    ("app_field", "a=1"),
+                    ("app_field", "a=2"),
+                ],
+            ),
+            severity: Some(9),
+        },
+        Written {
+            text: "LEEF:2.0|Acme|Payroll|2.1|SAL-7|;|eventName=Salary changed;sev=2;usrName=ann;note=a b".to_owned(),
+            says: with(header("leef", "2"), &[("app_field", "note=a b")]),
+            severity: Some(2),
+        },
+        Written {
+            text: "app_vendor=Acme app_product=Payroll app_version=2.1 event_id=SAL-7 event_name=\"Salary changed\" \
+                   severity=5 user=ann order=12"
+                .to_owned(),
+            says: with(header("key_value", "5"), &[("app_field", "order=12")]),
+            severity: Some(5),
+        },
+    ]
 }

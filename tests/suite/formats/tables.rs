@@ -98,9 +98,9 @@ impl Tables {
         tables
     }
 
-    /// Entry types that have a layout.
+    /// Audit entry types that have a layout.
     pub(super) fn types(&self) -> impl Iterator<Item = &str> {
-        self.rows.keys().map(String::as_str)
+        self.rows.keys().map(String::as_str).filter(|key| key.len() == 2)
     }
 
     /// Rows of a type by rising offset.
@@ -120,14 +120,27 @@ impl Tables {
         of.get(value).map(String::as_str)
     }
 
+    /// Rows of an entry's type; none for user-written ones.
+    pub(super) fn rows_of(&self, entry: &PutEntry) -> &[Row] {
+        match entry.code.as_str() {
+            "T" => self.rows(&entry.entry_type),
+            "J" => self.rows(&format!("J-{}", entry.entry_type)),
+            _ => &[],
+        }
+    }
+
     /// What the type is called.
     pub(super) fn name(&self, entry: &PutEntry) -> &str {
         &self.of_type(entry).0
     }
 
     fn of_type(&self, entry: &PutEntry) -> &(String, u8) {
-        let key = if entry.code == "U" { "U-*" } else { &entry.entry_type };
-        self.types.get(key).unwrap_or_else(|| panic!("no name for {key}"))
+        let key = match entry.code.as_str() {
+            "T" => entry.entry_type.clone(),
+            "U" => "U-*".to_owned(),
+            code => format!("{code}-{}", entry.entry_type),
+        };
+        self.types.get(&key).unwrap_or_else(|| panic!("no name for {key}"))
     }
 
     /// 1 to 10: the highest of the rules that hold, or else the type's.

@@ -16,7 +16,8 @@ use muster_proto::session::inspect::{
 };
 use muster_shared::event::{Event, EventQuery};
 use muster_shared::policy::preview::{Change, Comparison, PreviewCounts};
-use muster_shared::policy::{CompiledPolicy, Verdict, parse_effective};
+use muster_shared::policy::replay::Replay;
+use muster_shared::policy::{CompiledPolicy, EventSource, parse_effective};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::{debug, info};
@@ -191,6 +192,7 @@ struct Look {
     policy: Option<Arc<CompiledPolicy>>,
     system: String,
     ccsid: u16,
+    utc_offset_seconds: i32,
 }
 
 impl Look {
@@ -201,7 +203,12 @@ impl Look {
             policy: env.inspect.policy(),
             system: facts.system_name.clone(),
             ccsid: facts.ccsid,
+            utc_offset_seconds: facts.utc_offset_seconds,
         }
+    }
+
+    fn source<'s>(&self, name: &'s str) -> EventSource<'s> {
+        EventSource::new(name, self.utc_offset_seconds)
     }
 
     /// Shows each recent event of every source, as decoded, by source and then in the order in which it came.
@@ -240,12 +247,13 @@ fn recent(look: &Look, ask: &AskRecent) -> Result<Vec<Answer>, Refused> {
     let query = query(&ask.filter)?;
     let policy = look.policy.as_ref().ok_or_else(no_policy)?;
     let mut found: Vec<(i64, Vec<u8>)> = Vec::new();
-    let mut held = 0;
+    let (mut held, mut replay) = (0, Replay::default());
     look.each(|event, source| {
         held += 1;
-        let verdict = policy.evaluate(event, source);
-        if query.matches(event, source, matches!(verdict, Verdict::Drop { .. })) {
-            let view = show::view(event, &look.system, source, verdict, policy);
+        let decoded = event.severity;
+        let fate = replay.take(policy, event, look.source(source), &mut Vec::new());
+        if query.matches(event, source, show::is_dropped(fate)) {
+            let view = show::view(event, &look.system, source, decoded, fate, policy);
             found.push((event.time_us, show::json(&view)));
         }
     });
@@ -280,18 +288,20 @@ fn preview(look: &Look, ask: &AskPreview) -> Result<Vec<Answer>, Refused> {
     let text = std::str::from_utf8(&ask.candidate).map_err(|error| invalid(error.to_string()))?;
     let candidate = parse_effective(text).map_err(|error| invalid(error.to_string()))?;
     let present = look.policy.as_ref().ok_or_else(no_policy)?;
-    let comparison = Comparison::new(present, &candidate).map_err(|error| invalid(error.to_string()))?;
+    let mut comparison = Comparison::new(present, &candidate).map_err(|error| invalid(error.to_string()))?;
     let mut counts = PreviewCounts::default();
     let mut samples = Vec::new();
     let wanted = ask.samples.min(MAX_SAMPLES) as usize;
     look.each(|event, source| {
-        let change = comparison.change(event, source);
+        let (change, now) = comparison.change(event, look.source(source));
         counts.add(&change);
         if let Some((word, rule)) = sample(&change)
             && samples.len() < wanted
         {
-            let verdict = present.evaluate(event, source);
-            let view = show::view(event, &look.system, source, verdict, present);
+            let decoded = event.severity;
+            // Samples are shown as they are now, with the severity that they have now.
+            let _ = present.evaluate(event, look.source(source));
+            let view = show::view(event, &look.system, source, decoded, now, present);
             samples.push(PreviewSample { event: show::json(&view), change: word.to_owned(), rule });
         }
     });

@@ -50,10 +50,13 @@ fn seen(count: u64) -> Look {
     for sequence in 0..count {
         let entry = entry(sequence);
         let _ = decoder.decode(&entry, &mut event);
-        let verdict = compiled.evaluate(&mut event, "audit");
-        watch.batch(1).entry(&entry, &event, verdict, &compiled);
+        let decoded = event.severity;
+        let mut replay = Replay::default();
+        let fate = replay.take(&compiled, &mut event, EventSource::new("audit", 0), &mut Vec::new());
+        watch.batch(1).entry(&entry, &event, decoded, fate, &compiled);
     }
-    Look { policy: watches.policy(), watches, system: "PROD".to_owned(), ccsid: 37 }
+    let system = "PROD".to_owned();
+    Look { policy: watches.policy(), watches, system, ccsid: 37, utc_offset_seconds: 0 }
 }
 
 fn events(answers: Vec<Answer>) -> (Vec<EventView>, u64, u64) {
@@ -102,7 +105,13 @@ fn a_preview_counts_what_changes() {
 
 #[test]
 fn an_agent_without_a_policy_says_so() {
-    let look = Look { watches: Arc::default(), policy: None, system: String::new(), ccsid: 37 };
+    let look = Look {
+        watches: Arc::default(),
+        policy: None,
+        system: String::new(),
+        ccsid: 37,
+        utc_offset_seconds: 0,
+    };
     let answer = recent(&look, &AskRecent::default());
     assert!(matches!(answer, Err(Refused(Reason::Failed, text)) if text.contains("no policy yet")));
 }

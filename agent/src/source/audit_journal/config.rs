@@ -1,5 +1,6 @@
 //! Settings of the source, checked: what the policy says turned into values that cannot be wrong.
 
+use super::query::END_OF_RECEIVER;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use muster_shared::policy::model::AuditJournalSpec;
@@ -36,7 +37,7 @@ pub struct Settings {
     pub journal: CompactString,
     /// Where the first read begins.
     pub start: Start,
-    /// Entry types to fetch; empty for all.
+    /// Entry types to fetch, of whatever journal code; empty for all.
     pub entry_types: Vec<CompactString>,
     /// Pause between polls when idle.
     pub poll_interval: Duration,
@@ -93,6 +94,13 @@ impl Settings {
             poll_interval: Duration::from_millis(spec.poll_interval_ms).max(SHORTEST_POLL),
             batch_rows: spec.batch_rows,
         })
+    }
+
+    /// Whether the journal's note that a receiver ends is fetched for the agent's own sake only: types are listed,
+    /// and it is none of them.
+    #[must_use]
+    pub fn leaves_out_end(&self) -> bool {
+        !self.entry_types.is_empty() && !self.entry_types.iter().any(|name| name == END_OF_RECEIVER)
     }
 }
 

@@ -20,6 +20,8 @@ pub struct EntryBatch {
     long: Vec<(u64, Vec<u8>)>,
     /// Sequence before the first row: what a row without a readable one is counted from.
     after: u64,
+    /// The entry that ends a receiver was fetched to be told of the end, not asked for.
+    without_end: bool,
 }
 
 /// What a visit met.
@@ -65,7 +67,11 @@ pub(super) fn time(row: &[u8]) -> Option<String> {
 /// Whether a row is the journal's own note that the receiver ends here.
 pub(super) fn ends_receiver(row: &[u8]) -> bool {
     let mut cells = Cells::new(row);
-    cells.next() == Some(Cell::Text("J")) && cells.next() == Some(Cell::Text(END_OF_RECEIVER))
+    cells.next() == Some(Cell::Text("J")) && cells.next().is_some_and(is_end)
+}
+
+fn is_end(entry_type: Cell<'_>) -> bool {
+    entry_type == Cell::Text(END_OF_RECEIVER)
 }
 
 /// Hex digits of the first slice of a row's data.
@@ -114,10 +120,16 @@ impl EntryBatch {
 
     /// Entries of `rows`, all with a sequence above `after`.
     pub(super) fn new(rows: Rows, utc_offset_seconds: i32, long: Vec<(u64, Vec<u8>)>, after: u64) -> Self {
-        Self { rows, utc_offset_seconds, long, after }
+        Self { rows, utc_offset_seconds, long, after, without_end: false }
     }
 
-    /// Number of rows, the journal's own entries included.
+    /// The same without the journal's note that a receiver ends, which is always fetched, when `without` says so.
+    #[must_use]
+    pub(super) fn without_end(self, without: bool) -> Self {
+        Self { without_end: without, ..self }
+    }
+
+    /// Number of rows, one that is left out included.
     #[must_use]
     pub fn rows(&self) -> usize {
         self.rows.len()
@@ -129,8 +141,7 @@ impl EntryBatch {
         self.rows.text.len()
     }
 
-    /// Shows every entry to `visitor`, in the order of the journal. The journal's own entries (code J) are
-    /// left out: they tell of receivers, not of security.
+    /// Shows every entry to `visitor`, in the order of the journal.
     pub fn visit(&self, visitor: &mut EntryVisitor<'_>) -> VisitStats {
         let mut stats = VisitStats::default();
         let mut scratch = Vec::with_capacity(SLICE);
@@ -160,7 +171,7 @@ impl EntryBatch {
         let mut bad = count < COLUMNS;
 
         let code = cell(Column::Code);
-        if code == Cell::Text("J") {
+        if self.without_end && code == Cell::Text("J") && is_end(cell(Column::EntryType)) {
             if let Some(sequence) = cell(Column::Sequence).unsigned() {
                 before.sequence = sequence;
             }
@@ -393,11 +404,26 @@ mod tests {
     }
 
     #[test]
-    fn entries_of_the_journal_itself_are_left_out() {
-        let own = r#"["J","NR","2026-03-01 12:00:00.000001","QSYS","","","","","",null,null,"","F0",1,8]"#;
-        let (seen, stats) = visit(&format!("[{GOOD},{own}]"), 0, 6);
-        assert_eq!((seen.len(), stats.entries), (1, 1));
-        assert!(ends_receiver(own.as_bytes()) && !ends_receiver(GOOD.as_bytes()));
+    fn entries_of_the_journal_itself_are_shown_unless_only_their_end_was_wanted() {
+        let own = |entry_type: &str, sequence: u64| {
+            format!(
+                r#"["J","{entry_type}","2026-03-01 12:00:00.000001","QSYS","","","","","",null,null,"","D9F2",2,{sequence}]"#
+            )
+        };
+        let (end, begin) = (own("NR", 8), own("PR", 9));
+        let json = format!("[{GOOD},{end},{begin}]");
+        let (seen, stats) = visit(&json, 0, 6);
+        let types: Vec<_> = seen.iter().map(|entry| entry.1).collect();
+        assert_eq!((types, stats), (vec![*b"AF", *b"NR", *b"PR"], VisitStats { entries: 3, bad_rows: 0 }));
+        assert_eq!(seen[1].6, [0xD9, 0xF2]);
+        let rows = Rows::from_json(json.into_bytes()).expect("rows");
+        let mut left = Vec::new();
+        EntryBatch::new(rows, 0, Vec::new(), 6)
+            .without_end(true)
+            .visit(&mut |entry| left.push(entry.sequence));
+        assert_eq!(left, [7, 9]);
+        assert!(ends_receiver(end.as_bytes()) && !ends_receiver(begin.as_bytes()));
+        assert!(!ends_receiver(GOOD.as_bytes()));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! statement. The journal itself says where a receiver ends (entry J/NR); the catalogue of receivers is
 //! asked at the start, at the end of a receiver, after an error, and now and then. [`chain`] decides on it.
 //!
-//! Promised: every entry of codes T and U is handed over, in order, or a [`Gap`](super::Gap) says which are
+//! Promised: every entry of codes T, U and J is handed over, in order, or a [`Gap`](super::Gap) says which are
 //! missing. Entry data travels without its trailing blanks, as the partition itself cut them.
 
 mod advice;
@@ -288,7 +288,8 @@ impl AuditJournal {
         if prefetch && full && !found.cut && !ends {
             self.prefetch(&last).await;
         }
-        let entries = EntryBatch::new(rows, self.utc_offset_seconds, long, from.sequence);
+        let entries = EntryBatch::new(rows, self.utc_offset_seconds, long, from.sequence)
+            .without_end(self.settings.leaves_out_end());
         let full = full || found.cut || ends;
         Ok(Found::New(Read::Entries { entries, last: Cursor::Journal(last), full }))
     }

@@ -46,9 +46,9 @@ pub enum Column {
     Sequence,
 }
 
-/// Journal codes that are read: audit entries, entries that users write, and the journal's own ones. Of the
-/// latter only the one that ends a receiver matters (J/NR): it tells without another question that reading
-/// goes on in the next receiver.
+/// Journal codes that are read: audit entries, entries that users write, and the journal's own ones. One of the
+/// latter, which ends a receiver (J/NR), is always fetched: it tells without another question that reading goes on
+/// in the next receiver.
 const CODES: &str = "T,U,J";
 
 /// Type of the journal's own entry that is the last of a receiver.
@@ -130,7 +130,12 @@ fn display_journal(settings: &Settings, start: &str) -> String {
     let types = if settings.entry_types.is_empty() {
         String::new()
     } else {
-        format!(", JOURNAL_ENTRY_TYPES => '{},{END_OF_RECEIVER}'", settings.entry_types.join(","))
+        let mut types = settings.entry_types.join(",");
+        if settings.leaves_out_end() {
+            types.push(',');
+            types.push_str(END_OF_RECEIVER);
+        }
+        format!(", JOURNAL_ENTRY_TYPES => '{types}'")
     };
     format!(
         "table(QSYS2.DISPLAY_JOURNAL(JOURNAL_LIBRARY => '{}', JOURNAL_NAME => '{}', \
@@ -164,6 +169,13 @@ mod tests {
              ENDING_RECEIVER_LIBRARY => ?, ENDING_RECEIVER_NAME => ?, JOURNAL_CODES => 'T,U,J', \
              JOURNAL_ENTRY_TYPES => 'AF,PW,NR')) as D fetch first 500 rows only"
         );
+    }
+
+    #[test]
+    fn the_end_of_a_receiver_is_asked_for_once() {
+        let text = entries(&settings(&["AF", "NR"]), 500, false);
+        assert!(text.contains("JOURNAL_ENTRY_TYPES => 'AF,NR')"), "{text}");
+        assert!(!entries(&settings(&[]), 500, false).contains("JOURNAL_ENTRY_TYPES"));
     }
 
     #[test]

@@ -281,7 +281,11 @@ pub(super) mod tests {
             let facts = records.fill(index, &mut event);
             let mut id = Vec::new();
             event.kind.write_event_id(&mut id);
-            ids.push(format!("{} {}", String::from_utf8(id).unwrap(), facts.cursor.log().unwrap().sequence));
+            ids.push(format!(
+                "{} {}",
+                String::from_utf8(id).unwrap(),
+                facts.cursor.unwrap().log().unwrap().sequence
+            ));
         }
         (ids, records.trouble)
     }

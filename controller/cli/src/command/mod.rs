@@ -107,6 +107,7 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             PolicyCommand::Preview { path, prune, events } => {
                 policy::preview::run(&path, prune, events, context).await
             }
+            PolicyCommand::Test(args) => policy::trial::run(args, context).await,
             PolicyCommand::Revert { policy, to } => policy::revert(&policy, to, context).await,
             PolicyCommand::Remove { policy } => policy::remove(&policy, context).await,
             PolicyCommand::Draft(command) => policy::draft::run(command, context).await,

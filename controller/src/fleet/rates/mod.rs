@@ -16,6 +16,7 @@ use muster_proto::api::{
 use muster_proto::session::rates::{self as wire, RatesReport};
 use muster_shared::id::AgentId;
 use samples::Samples;
+use std::collections::BTreeMap;
 use std::mem::size_of;
 use std::sync::Arc;
 
@@ -32,7 +33,19 @@ struct Source {
     total: [u64; PER_SOURCE],
     lag_ms: u64,
     counters: SourceCounters,
-    dropped_by_rule: Box<[(Arc<str>, u64)]>,
+    /// What the rules did, in the order of [`by_rule`].
+    by_rule: [Counts; BY_RULE],
+}
+
+/// Counts by name.
+type Counts = Box<[(Arc<str>, u64)]>;
+
+/// Lists of counts by rule in a report.
+const BY_RULE: usize = 4;
+
+/// What a report tells by rule: dropped, kept, held back, expressions that failed.
+fn by_rule(told: &wire::SourceRates) -> [&BTreeMap<String, u64>; BY_RULE] {
+    [&told.dropped_by_rule, &told.kept_by_rule, &told.throttled_by_rule, &told.expression_faults]
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -207,7 +220,8 @@ impl RateTracker {
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
         let Some(tracked) = &self.0 else { return 0 };
-        let rules = tracked.sources.iter().map(|s| size_of_val(&*s.dropped_by_rule)).sum::<usize>();
+        let lists = tracked.sources.iter().flat_map(|source| &source.by_rule);
+        let rules = lists.map(|counts| size_of_val(&**counts)).sum::<usize>();
         size_of::<Tracked>()
             + size_of_val(&*tracked.sources)
             + size_of_val(&*tracked.destinations)
@@ -220,12 +234,10 @@ impl Tracked {
     /// Nothing has another name or place than in the report: what nearly every report finds.
     fn is_named_as(&self, report: &RatesReport) -> bool {
         let rules = |source: &Source, told: &wire::SourceRates| {
-            source.dropped_by_rule.len() == told.dropped_by_rule.len()
-                && source
-                    .dropped_by_rule
-                    .iter()
-                    .zip(told.dropped_by_rule.keys())
-                    .all(|((r, _), t)| **r == *t.as_str())
+            source.by_rule.iter().zip(by_rule(told)).all(|(counts, told)| {
+                counts.len() == told.len()
+                    && counts.iter().zip(told.keys()).all(|((r, _), t)| **r == *t.as_str())
+            })
         };
         self.sources.len() == report.sources.len()
             && self.destinations.len() == report.destinations.len()
@@ -243,8 +255,8 @@ impl Tracked {
             (source.total, source.lag_ms) =
                 ([told.received, told.kept, told.dropped], told.lag_ms.unwrap_or(0));
             source.counters = source_counters(told);
-            for ((_, count), told) in source.dropped_by_rule.iter_mut().zip(told.dropped_by_rule.values()) {
-                *count = *told;
+            for (counts, told) in source.by_rule.iter_mut().zip(by_rule(told)) {
+                counts.iter_mut().zip(told.values()).for_each(|((_, count), told)| *count = *told);
             }
         }
         for (destination, told) in self.destinations.iter_mut().zip(report.destinations.values()) {
@@ -281,15 +293,22 @@ impl Tracked {
     }
 
     fn source_rates(&self, silent: bool) -> Vec<SourceRates> {
-        let rates = |(position, source): (usize, &Source)| SourceRates {
-            name: source.name.to_string(),
-            window: self.window(silent, |row| {
-                let at = 1 + position * PER_SOURCE;
-                Totals { received: row[at], kept: row[at + 1], dropped: row[at + 2], delivered: 0 }
-            }),
-            dropped_by_rule: source.dropped_by_rule.iter().map(|(r, n)| (r.to_string(), *n)).collect(),
-            lag_ms: source.lag_ms,
-            counters: source.counters,
+        let named = |counts: &Counts| counts.iter().map(|(name, count)| (name.to_string(), *count)).collect();
+        let rates = |(position, source): (usize, &Source)| {
+            let [dropped, kept, throttled, faults] = &source.by_rule;
+            SourceRates {
+                name: source.name.to_string(),
+                window: self.window(silent, |row| {
+                    let at = 1 + position * PER_SOURCE;
+                    Totals { received: row[at], kept: row[at + 1], dropped: row[at + 2], delivered: 0 }
+                }),
+                dropped_by_rule: named(dropped),
+                kept_by_rule: named(kept),
+                throttled_by_rule: named(throttled),
+                expression_faults: named(faults),
+                lag_ms: source.lag_ms,
+                counters: source.counters,
+            }
         };
         self.sources.iter().enumerate().map(rates).collect()
     }
@@ -367,7 +386,7 @@ fn source((text, told): (&String, &wire::SourceRates)) -> Source {
         total: [told.received, told.kept, told.dropped],
         lag_ms: told.lag_ms.unwrap_or(0),
         counters: source_counters(told),
-        dropped_by_rule: told.dropped_by_rule.iter().take(MAX_NAMES).map(|(r, n)| (name(r), *n)).collect(),
+        by_rule: by_rule(told).map(|told| told.iter().take(MAX_NAMES).map(|(r, n)| (name(r), *n)).collect()),
     }
 }
 

@@ -4,14 +4,11 @@ use super::layout::{LAYOUTS, Layout, Layouts};
 use super::raw::push_raw;
 use super::run::Line;
 use super::step::{Run, Stretch};
-use super::{Decoded, JournalEntry, mask};
+use super::{Decoded, JournalEntry, user};
 use crate::blank::{is_empty_byte, trimmed};
 use crate::ebcdic::{self, CodePage};
 use muster_shared::event::{Event, EventKind, FieldId, dictionary, field};
 use smallvec::SmallVec;
-
-/// Most bytes of a user-written entry that become its message; the rest goes the way of `raw`.
-const MAX_MESSAGE: usize = 8 * 1024;
 
 /// The page used where the partition's is not known: names of objects and users read right in it.
 const FALLBACK_CCSID: u16 = 37;
@@ -148,19 +145,9 @@ impl AuditDecoder {
     fn user_written(&mut self, data: &[u8], event: &mut Event) -> (u32, u32) {
         self.line.flush(event);
         let data = trimmed(data);
-        let text = &data[..data.len().min(MAX_MESSAGE)];
-        let printable = |byte: &u8| {
-            let character = self.page.char_of(*byte);
-            !character.is_control() && character != char::REPLACEMENT_CHARACTER
-        };
-        let mut masked = 0;
-        let mut covered = 0;
-        if text.iter().all(printable) {
-            covered = text.len();
-            event.push_with(field::MESSAGE, None, |out| masked = mask::decode_masked(self.page, text, out));
-        }
-        let rest = Stretch { start: covered as u32, end: u32::MAX };
-        (push_raw(event, self.page, data, std::iter::once(rest)), masked)
+        let read = user::push_text(self.page, data, event);
+        let rest = Stretch { start: read.bytes as u32, end: u32::MAX };
+        (push_raw(event, self.page, data, std::iter::once(rest)), read.masked)
     }
 }
 

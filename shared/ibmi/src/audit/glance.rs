@@ -119,8 +119,7 @@ impl Run<'_> {
         match action {
             Action::Code => {
                 let meaning = meanings.and_then(|meanings| meanings.of_byte(bytes[0]));
-                line.push_byte(self.page, bytes[0], step.field, meaning, event);
-                true
+                line.push_byte(self.page, bytes[0], step.field, meaning, event)
             }
             Action::Number => {
                 let length = (step.stretch.end - step.stretch.start) as usize;

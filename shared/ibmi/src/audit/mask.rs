@@ -1,7 +1,7 @@
 //! Finds passwords in command text, so that they never leave the partition in an event.
 //!
 //! Looked for are values of parameters whose name speaks of a password (`PASSWORD(…)`, `NEWPWD(…)`,
-//! `PASSWORD = '…'`), the password that is the second positional parameter of the user profile commands, and
+//! `PASSWORD = '…'`, `"password": "…"`), the password that is the second positional parameter of the user profile commands, and
 //! `IDENTIFIED BY` and `CONNECT … USING` of SQL. Special values such as `*NONE` stay, since they say much and
 //! give away nothing.
 
@@ -44,8 +44,11 @@ const HINTS: [[u8; 3]; 6] = [
 /// A letter in upper case: in EBCDIC the bit of 0x40 is all that differs.
 const UPPER: u8 = 0x40;
 
-fn has_hint(bytes: &[u8]) -> bool {
-    bytes.windows(3).any(|three| HINTS.contains(&[three[0] | UPPER, three[1] | UPPER, three[2] | UPPER]))
+fn has_hint(page: &CodePage, bytes: &[u8]) -> bool {
+    !page.has_usual_small_letters()
+        || bytes
+            .windows(3)
+            .any(|three| HINTS.contains(&[three[0] | UPPER, three[1] | UPPER, three[2] | UPPER]))
 }
 
 /// Whether a stretch of undecoded bytes has an opening parenthesis, an equals sign or a quote at all. EBCDIC,
@@ -54,27 +57,67 @@ pub(crate) fn may_hold_secrets(data: &[u8], stretch: Range<usize>) -> bool {
     memchr3(0x4D, 0x7E, 0x7D, &data[stretch]).is_some()
 }
 
-/// Appends the text of a command with its passwords masked; returns how many there were.
-pub(crate) fn decode_masked(page: &CodePage, bytes: &[u8], out: &mut String) -> u32 {
+/// Appends the text of a command with its passwords masked; returns how many there were, and whether the rest
+/// could be read.
+pub(crate) fn decode_masked(page: &CodePage, bytes: &[u8], out: &mut String) -> (u32, bool) {
     let secrets = find(page, bytes);
-    let mut at = 0;
+    let (mut at, mut clean) = (0, true);
     for secret in &secrets {
-        page.decode_into(&bytes[at..secret.start], out);
+        // No place lies between a shift-out and its shift-in, so each part can be read by itself.
+        clean &= page.decode_into(&bytes[at..secret.start], out);
         out.push_str(MASKED);
         at = secret.end;
     }
-    page.decode_into(&bytes[at..], out);
-    secrets.len() as u32
+    clean &= page.decode_into(&bytes[at..], out);
+    (secrets.len() as u32, clean)
 }
 
-/// Places of all passwords in EBCDIC text. One byte is one character, so places are the same in both.
+/// Places of all passwords in EBCDIC text.
 pub(crate) fn find(page: &CodePage, bytes: &[u8]) -> Secrets {
-    if !has_hint(bytes) {
-        return Secrets::new();
+    if has_hint(page, bytes) { scan(page.outline(bytes)) } else { Secrets::new() }
+}
+
+/// Places of all passwords in data that is text in parts only: what looks like a shift-out there must not hide one.
+pub(crate) fn find_in_data(page: &CodePage, bytes: &[u8]) -> Secrets {
+    let mut all = find(page, bytes);
+    if !page.is_mixed() || !has_hint(page, bytes) {
+        return all;
     }
-    let ascii = |byte: &u8| u8::try_from(page.char_of(*byte)).map_or(0xFF, |c| c.to_ascii_uppercase());
-    let text: Vec<u8> = bytes.iter().map(ascii).collect();
+    all.extend(scan(page.single_outline(bytes)));
+    all.sort_by_key(|secret| secret.start);
+    let mut secrets = Secrets::new();
+    for secret in all {
+        match secrets.last_mut().filter(|last| secret.start <= last.end) {
+            Some(last) => last.end = last.end.max(secret.end),
+            None => secrets.push(secret),
+        }
+    }
+    secrets
+}
+
+/// The text has one character a byte, so that places are the same in both.
+fn scan(mut text: Vec<u8>) -> Secrets {
+    text.make_ascii_uppercase();
     Scan { text: &text, at: 0, after_connect: false, secrets: Secrets::new() }.run()
+}
+
+/// A text with its passwords masked, and how many there were.
+pub(crate) fn masked(text: String) -> (String, u32) {
+    let upper = text.to_ascii_uppercase();
+    let secrets = Scan { text: upper.as_bytes(), at: 0, after_connect: false, secrets: Secrets::new() }.run();
+    if secrets.is_empty() {
+        return (text, 0);
+    }
+    let mut out = String::with_capacity(text.len() + secrets.len() * MASKED.len());
+    let mut at = 0;
+    for secret in &secrets {
+        // They begin and end beside ASCII characters, so never within one.
+        out.push_str(text.get(at..secret.start).unwrap_or_default());
+        out.push_str(MASKED);
+        at = secret.end;
+    }
+    out.push_str(text.get(at..).unwrap_or_default());
+    (out, secrets.len() as u32)
 }
 
 struct Scan<'a> {
@@ -116,9 +159,16 @@ impl Scan<'_> {
         }
     }
 
-    /// `NAME(value)`, `NAME = value`, `NAME: value` or `NAME 'value'`.
+    /// `NAME(value)`, `NAME = value`, `NAME: value`, `"NAME": value` or `NAME 'value'`.
     fn value_of_parameter(&mut self) {
-        let next = self.skip_blanks(self.at);
+        let mut next = self.skip_blanks(self.at);
+        if let Some(b'\'' | b'"') = self.text.get(next) {
+            // The quote that ends a name, as JSON has it.
+            let behind = self.skip_blanks(next + 1);
+            if let Some(b':' | b'=') = self.text.get(behind) {
+                next = behind;
+            }
+        }
         match self.text.get(next) {
             Some(b'(') => {
                 let end = self.end_of_parenthesis(next + 1);
@@ -163,7 +213,14 @@ impl Scan<'_> {
     fn secret_token(&mut self) {
         let start = self.skip_blanks(self.at);
         let end = self.end_of_token(start);
-        self.add(start..end);
+        let quoted = end > start + 1 && self.text[start] == b'"' && self.text[end - 1] == b'"';
+        if quoted {
+            // JSON stays JSON.
+            self.add(start + 1..end - 1);
+            self.at = end;
+        } else {
+            self.add(start..end);
+        }
     }
 
     fn add(&mut self, range: Range<usize>) {
@@ -187,10 +244,14 @@ impl Scan<'_> {
     /// A quoted text with its quotes, or everything up to a blank or a closing parenthesis.
     fn end_of_token(&self, from: usize) -> usize {
         match self.text.get(from) {
-            Some(quote @ (b'\'' | b'"')) => self.end_of_quoted(from, *quote),
+            Some(b'"') => self.end_of_double_quoted(from),
+            Some(quote @ b'\'') => self.end_of_quoted(from, *quote),
             _ => {
                 let rest = self.text.get(from..).unwrap_or_default();
-                from + rest.iter().take_while(|c| !matches!(c, b' ' | b')' | b';' | b'\'')).count()
+                let plain =
+                    rest.iter().take_while(|c| !matches!(c, b' ' | b')' | b';' | b'\'' | b'\t')).count();
+                // In JSON the next name may follow without a blank.
+                from + rest[..plain].windows(2).position(|two| two == b",\"").unwrap_or(plain)
             }
         }
     }
@@ -210,6 +271,20 @@ impl Scan<'_> {
                 return at + opened;
             }
             at += closed.max(1);
+        }
+        self.text.len()
+    }
+
+    /// Behind the closing quote, as JSON and SQL have it: a backslash escapes one, and so does another quote.
+    fn end_of_double_quoted(&self, from: usize) -> usize {
+        let mut at = from + 1;
+        while let Some(character) = self.text.get(at) {
+            match character {
+                b'\\' => at += 2,
+                b'"' if at > from + 1 && self.text.get(at + 1) == Some(&b'"') => at += 2,
+                b'"' => return at + 1,
+                _ => at += 1,
+            }
         }
         self.text.len()
     }
@@ -292,6 +367,28 @@ mod tests {
     }
 
     #[test]
+    fn passwords_in_texts_of_applications_are_masked() {
+        let cases = [
+            (
+                "CEF:0|A|B|1|7|x|3|suser=bob password=geheim act=x",
+                "CEF:0|A|B|1|7|x|3|suser=bob password=******** act=x",
+                1,
+            ),
+            ("LEEF:1.0|A|B|1|7|pwd=geheim\tusrName=bob", "LEEF:1.0|A|B|1|7|pwd=********\tusrName=bob", 1),
+            (r#"{"password" : "geheim","user":"bob"}"#, r#"{"password" : "********","user":"bob"}"#, 1),
+            (r#"{"newPassword":"ge\"heim","user":"bob"}"#, r#"{"newPassword":"********","user":"bob"}"#, 1),
+            (r#"{"password":"","user":"bob"}"#, r#"{"password":"","user":"bob"}"#, 0),
+            (r#"{"password":null,"user":"bob"}"#, r#"{"password":********,"user":"bob"}"#, 1),
+            (r#"password="never closed"#, "password=********", 1),
+            ("Größe ä PASSWORD(geheim) ö", "Größe ä PASSWORD(********) ö", 1),
+            ("user=bob text=übrig", "user=bob text=übrig", 0),
+        ];
+        for (text, expected, count) in cases {
+            assert_eq!(super::masked(text.to_owned()), (expected.to_owned(), count));
+        }
+    }
+
+    #[test]
     fn what_is_no_password_stays() {
         for command in [
             "CRTUSRPRF USRPRF(BOB) PASSWORD(*NONE) PWDEXP(*YES)",
@@ -310,7 +407,54 @@ mod tests {
         }
     }
 
+    #[test]
+    fn passwords_beside_double_bytes_are_masked() {
+        let ascii = |ccsid, text: &str| -> Vec<u8> {
+            let page = code_page(ccsid).unwrap();
+            text.chars().map(|c| page.byte_of(c).unwrap()).collect()
+        };
+        // Both bytes of the pair are a quote, of the other one a closing parenthesis.
+        let (quote, parenthesis) = (&b"\x0E\x7D\x7D\x0F"[..], &b"\x0E\x5D\x5D\x0F"[..]);
+        let before = [&ascii(939, "CHGUSRPRF TEXT('")[..], quote, &ascii(939, "') PASSWORD(")].concat();
+        let secret = [&ascii(939, "a")[..], parenthesis, &ascii(939, "b")].concat();
+        let command = [&before, &secret[..], &ascii(939, ") X(Y)")].concat();
+        let mut out = String::new();
+        let page = code_page(939).unwrap();
+        let (count, _) = decode_masked(page, &command, &mut out);
+        assert_eq!(count, 1);
+        assert!(out.starts_with("CHGUSRPRF TEXT('") && out.ends_with("') PASSWORD(********) X(Y)"), "{out}");
+        let places = |data: &[u8]| -> Vec<_> {
+            find_in_data(page, data).into_iter().map(|secret| (secret.start, secret.end)).collect()
+        };
+        assert_eq!(places(&command), [(before.len(), before.len() + secret.len())]);
+        // A number that looks like a shift hides nothing.
+        let data = [&[0, 0x0E][..], &ascii(939, "PASSWORD(abc)")].concat();
+        assert_eq!(places(&data), [(11, 14)]);
+        // Small letters of the Katakana pages are elsewhere.
+        for ccsid in [930, 1390, 5026, 939] {
+            let mut out = String::new();
+            decode_masked(code_page(ccsid).unwrap(), &ascii(ccsid, "chgpwd newpwd(geheim)"), &mut out);
+            assert_eq!(out, "chgpwd newpwd(********)", "{ccsid}");
+        }
+    }
+
     proptest! {
+        /// What is masked in text is masked wherever its bytes travel.
+        #[test]
+        fn data_hides_what_text_hides(bytes in proptest::collection::vec(
+            prop_oneof![Just(0x0E_u8), Just(0x0F), Just(0x4D), Just(0x5D), Just(0x7D), 0x40_u8..=0xFE], 0..60,
+        )) {
+            let page = code_page(939).unwrap();
+            let data = [invariant_bytes("PASSWORD("), bytes].concat();
+            let hidden = find_in_data(page, &data);
+            for secret in find(page, &data).iter().chain(&scan(page.single_outline(&data))) {
+                prop_assert!(hidden.iter().any(|h| h.start <= secret.start && secret.end <= h.end));
+            }
+            for two in hidden.windows(2) {
+                prop_assert!(two[0].end < two[1].start);
+            }
+        }
+
         #[test]
         fn any_text_is_safe(command in "[A-C ()'\"=:;]{0,20}(PASSWORD|CRTUSRPRF|IDENTIFIED|CONNECT|USING|BY)[A ()'\"=:;]{0,20}") {
             let bytes = invariant_bytes(&command);

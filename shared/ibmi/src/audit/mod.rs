@@ -16,6 +16,7 @@ mod run;
 mod severity;
 mod step;
 mod tables;
+mod user;
 
 pub use decode::AuditDecoder;
 pub use layout::{TypeInfo, types};

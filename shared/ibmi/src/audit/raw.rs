@@ -77,7 +77,7 @@ impl Writer<'_> {
         text.push(':');
         let to = from + kept;
         if self.secrets.is_none() && mask::may_hold_secrets(self.data, from..to) {
-            self.secrets = Some(mask::find(self.page, &self.data[..self.data.len().min(MAX_OFFSET)]));
+            self.secrets = Some(mask::find_in_data(self.page, &self.data[..self.data.len().min(MAX_OFFSET)]));
         }
         let Some(secrets) = self.secrets.as_ref().filter(|secrets| !secrets.is_empty()) else {
             push_hex(&self.data[from..to], text);

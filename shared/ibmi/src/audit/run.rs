@@ -118,7 +118,7 @@ impl Line {
         self.push(id, meaning, itoa::Buffer::new().format(value), event);
     }
 
-    /// Lines up one byte of EBCDIC.
+    /// Lines up one byte of EBCDIC; false if it means nothing, then nothing was done.
     #[inline]
     pub(crate) fn push_byte(
         &mut self,
@@ -127,17 +127,16 @@ impl Line {
         id: FieldId,
         meaning: Option<&'static str>,
         event: &mut Event,
-    ) {
-        match page.ascii_of(byte) {
-            Some(ascii) => {
+    ) -> bool {
+        match (page.ascii_of(byte), page.char_of(byte)) {
+            (Some(ascii), _) => {
                 self.room(event)[0] = ascii;
                 self.add(id, meaning, 1);
             }
-            None => {
-                let mut text = [0; 4];
-                self.push(id, meaning, page.char_of(byte).encode_utf8(&mut text), event);
-            }
+            (None, char::REPLACEMENT_CHARACTER) => return false,
+            (None, character) => self.push(id, meaning, character.encode_utf8(&mut [0; 4]), event),
         }
+        true
     }
 
     /// Lines up EBCDIC text; false if it is longer than [`LONGEST`] or not ASCII, then nothing was done.

@@ -10,6 +10,9 @@ use muster_shared::event::{Event, FieldId, field};
 use smallvec::SmallVec;
 use std::ops::Range;
 
+/// Bytes of the longest ID: that of a file.
+const LONGEST_ID: usize = 16;
+
 /// Bytes from `start` up to before `end`, counted from the start of the entry data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stretch {
@@ -185,43 +188,48 @@ impl Run<'_> {
     /// Pushes the value of a field; false if the bytes could not be read as what they should be.
     fn value(&mut self, step: &Step, field: FieldId, bytes: &[u8], whole: bool, event: &mut Event) -> bool {
         let page = self.page;
+        let mut clean = true;
         match &step.kind {
             Kind::Code => {
                 let byte = bytes.first().copied().unwrap_or(BLANK);
+                let character = page.char_of(byte);
                 if !is_empty_byte(byte) {
                     let meaning = step.meanings.as_ref().and_then(|meanings| meanings.of_byte(byte));
-                    event.push_with(field, meaning, |text| text.push(page.char_of(byte)));
+                    event.push_with(field, meaning, |text| text.push(character));
                 }
-                true
+                character != char::REPLACEMENT_CHARACTER
             }
             Kind::Text => {
                 let bytes = trimmed(bytes);
                 if !bytes.is_empty() {
                     let meaning = step.meanings.as_ref().and_then(|meanings| meanings.of_text(bytes));
-                    event.push_with(field, meaning, |text| page.decode_into(bytes, text));
+                    event.push_with(field, meaning, |text| clean = page.decode_trimmed_into(bytes, text));
                 }
-                true
+                clean
             }
             Kind::Named(named) => self.named(step, named, field, bytes, event),
             Kind::Command => {
-                let bytes = trimmed(bytes);
-                event.push_with(field, None, |text| self.masked += mask::decode_masked(page, bytes, text));
-                true
+                let (bytes, mut masked) = (trimmed(bytes), 0);
+                event.push_with(field, None, |text| (masked, clean) = mask::decode_masked(page, bytes, text));
+                self.masked += masked;
+                clean
             }
             Kind::Names => {
-                event.push_with(field, None, |text| names(page, bytes, text));
-                true
+                event.push_with(field, None, |text| clean = names(page, bytes, text));
+                clean
             }
             Kind::Timestamp => {
-                event.push_with(field, None, |text| iso_time(page, trimmed(bytes), text));
-                true
+                event.push_with(field, None, |text| clean = iso_time(page, trimmed(bytes), text));
+                clean
             }
             Kind::Hex => {
-                let empty = is_empty(bytes);
-                if whole && !empty {
-                    event.push_with(field, None, |text| super::raw::push_hex(bytes, text));
+                let filled = trimmed(bytes);
+                if whole && !filled.is_empty() {
+                    // IDs have a fixed length and may end with zeros; what is longer is data in a larger area.
+                    let shown = if bytes.len() > LONGEST_ID { filled } else { bytes };
+                    event.push_with(field, None, |text| super::raw::push_hex(shown, text));
                 }
-                whole || empty
+                whole || filled.is_empty()
             }
             Kind::Digits | Kind::Binary | Kind::Zoned | Kind::ZonedText | Kind::Packed => {
                 if is_empty(bytes) {
@@ -239,13 +247,14 @@ impl Run<'_> {
         let rest = body.end;
         let bytes = &area[body];
         let default = if named.utf16 { Encoding::Utf16 } else { Encoding::Ebcdic(self.page) };
-        let encoding = match named.ccsid_at.and_then(|at| self.binary_at(at, 4)) {
-            None | Some(0) => Some(default),
-            Some(ccsid) => u16::try_from(ccsid).ok().and_then(Encoding::of),
-        };
-        let Some(encoding) = encoding else { return is_empty(bytes) };
+        let ccsid = named.ccsid_at.and_then(|at| self.binary_at(at, 4));
+        let Some(encoding) = Encoding::named(ccsid, default) else { return is_empty(bytes) };
+        // Coded values are the same bytes in every EBCDIC page.
+        let is_ebcdic = matches!(encoding, Encoding::Ebcdic(_));
+        let meanings = step.meanings.as_ref().filter(|_| is_ebcdic);
+        let meaning = meanings.and_then(|meanings| meanings.of_text(trimmed(bytes)));
         let mut clean = true;
-        event.push_with(field, None, |text| clean = encoding.decode_trimmed_into(bytes, text));
+        event.push_with(field, meaning, |text| clean = encoding.decode_trimmed_into(bytes, text));
         if clean && step.trusted && !is_empty(&area[rest..]) {
             self.unread.push(Stretch { start: step.stretch.start + rest as u32, end: step.stretch.end });
         }
@@ -304,25 +313,28 @@ fn number_into(step: &Step, field: FieldId, bytes: &[u8], event: &mut Event) -> 
     }
 }
 
-/// Names of ten characters, written with one blank between them.
-fn names(page: &CodePage, bytes: &[u8], text: &mut String) {
-    let start = text.len();
+/// Names of ten bytes, written with one blank between them; false if something could not be read.
+fn names(page: &CodePage, bytes: &[u8], text: &mut String) -> bool {
+    let (start, mut clean) = (text.len(), true);
     for name in bytes.chunks(10).map(trimmed).filter(|name| !name.is_empty()) {
         if text.len() > start {
             text.push(' ');
         }
-        page.decode_into(name, text);
+        clean &= page.decode_into(name, text);
     }
+    clean
 }
 
-/// `yyyy-mm-dd-hh.mm.ss.uuuuuu` as `yyyy-mm-ddThh:mm:ss.uuuuuu`; what is no time stays as it is.
-fn iso_time(page: &CodePage, bytes: &[u8], text: &mut String) {
+/// `yyyy-mm-dd-hh.mm.ss.uuuuuu` as `yyyy-mm-ddThh:mm:ss.uuuuuu`; what is no time stays as it is. False if
+/// something could not be read.
+fn iso_time(page: &CodePage, bytes: &[u8], text: &mut String) -> bool {
     let is_time = timestamp::local_micros_ebcdic(bytes).is_some();
     let start = text.len();
-    page.decode_into(bytes, text);
+    let clean = page.decode_into(bytes, text);
     if is_time {
         for (position, sign) in [(10, "T"), (13, ":"), (16, ":")] {
             text.replace_range(start + position..start + position + 1, sign);
         }
     }
+    clean
 }

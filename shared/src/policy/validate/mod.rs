@@ -4,12 +4,11 @@
 //! A single document may name a source or a destination that another document defines: there that is a
 //! warning, and an error only in the effective policy.
 
-use super::filter::{EntryType, source_kind};
+use super::filter::source_kind;
 use super::model::{
     API_VERSION, DestinationSpec, EffectivePolicy, FormatKind, FormatSpec, Header, Match, PolicyDocument,
     PolicySpec, TransportSpec,
 };
-use super::pattern::{NamePattern, ObjectPattern};
 use super::route::MAX_DESTINATIONS;
 use crate::event::SourceKind;
 use std::collections::BTreeMap;
@@ -18,6 +17,7 @@ use std::ops::RangeInclusive;
 
 mod address;
 mod certificate;
+mod conditions;
 mod secret;
 mod source;
 
@@ -227,6 +227,7 @@ impl Check {
             conditions(self, path, when);
         }
         self.rules(&at("rules".to_owned()), spec, unresolved);
+        self.counts(&at("rules".to_owned()), spec);
         for (position, rule) in spec.severities.iter().enumerate() {
             conditions(self, at(format!("severities[{position}].match")), &rule.when);
         }
@@ -256,6 +257,7 @@ impl Check {
                 self.warning(&path, "has no condition, so no rule after it is ever asked".to_owned());
             }
             self.conditions(&format!("{path}.match"), &rule.when, spec, unresolved);
+            self.throttle(&path, rule);
         }
     }
 
@@ -295,38 +297,6 @@ impl Check {
             }
         };
         self.problems.push(Problem { level, path, message });
-    }
-
-    fn conditions(&mut self, path: &str, when: &Match, spec: &PolicySpec, unresolved: Level) {
-        for (position, name) in when.sources.iter().enumerate() {
-            if source_kind(name).is_none() && !spec.sources.contains_key(name) {
-                let path = format!("{path}.sources[{position}]");
-                self.unresolved(path, "source or kind of source", name, spec.sources.keys(), unresolved);
-            }
-        }
-        for (position, text) in when.entry_types.iter().enumerate() {
-            if let Err(error) = EntryType::parse(text) {
-                self.error(format!("{path}.entry_types[{position}]"), error.to_string());
-            }
-        }
-        for (position, text) in when.users.iter().enumerate() {
-            if let Err(error) = NamePattern::parse(text) {
-                self.error(format!("{path}.users[{position}]"), error.to_string());
-            }
-        }
-        for (position, text) in when.objects.iter().enumerate() {
-            if let Err(error) = ObjectPattern::parse(text) {
-                self.error(format!("{path}.objects[{position}]"), error.to_string());
-            }
-        }
-        if let (Some(min), Some(max)) = (when.min_severity, when.max_severity)
-            && min > max
-        {
-            self.error(
-                format!("{path}.min_severity"),
-                format!("{} is above max_severity {}, so nothing can match", min.get(), max.get()),
-            );
-        }
     }
 
     fn destinations(&mut self, path: &str, spec: &PolicySpec) {

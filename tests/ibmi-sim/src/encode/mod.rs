@@ -7,11 +7,13 @@
 mod demo;
 mod layout;
 mod record;
+mod text;
 
 #[cfg(test)]
 pub use layout::types;
-pub use layout::{FieldType, coded_values, layout};
+pub use layout::{Field, FieldType, coded_values, layout};
 pub use record::{Facts, PutField, Record};
+pub use text::{Charset, encode as encode_text};
 
 use crate::ebcdic::Page;
 
@@ -73,6 +75,35 @@ mod tests {
         assert_eq!(field(&encoded, "Object name"), "GEHÄLTER");
         assert_eq!(field(&encoded, "Job number"), "4711");
         assert_eq!(field(&encoded, "Office user"), "");
+    }
+
+    #[test]
+    fn names_and_paths_are_written_in_their_own_ccsid() {
+        let page = Page::of(37).expect("known");
+        let path = format!("/home/{}", "größe/".repeat(400));
+        for (ccsid, name, bytes) in [
+            ("1200", "日本", vec![0x65, 0xE5, 0x67, 0x2C]),
+            ("1208", "ä", vec![0xC3, 0xA4]),
+            ("273", "ä", vec![0xC0]),
+            ("0", "ä", vec![0, 0xE4]),
+        ] {
+            let made = facts(&[
+                ("Object name CCSID", ccsid),
+                ("Object name (IFS)", name),
+                ("Path name CCSID", ccsid),
+                ("Path name", &path),
+            ]);
+            let encoded = encode("CO", page, &made).expect("known");
+            assert_eq!(encoded.data[216..216 + bytes.len()], bytes, "{ccsid}");
+            assert_eq!(field(&encoded, "Object name (IFS)"), name);
+            let told = usize::from(u16::from_be_bytes([encoded.data[787], encoded.data[788]]));
+            let expected = match ccsid {
+                "1200" => path.encode_utf16().count() * 2,
+                "1208" => path.len(),
+                _ => path.chars().count(),
+            };
+            assert_eq!((told, encoded.data.len()), (expected, 787 + 5002), "{ccsid}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::Encoded;
+use super::text::{self, Charset};
 use crate::ebcdic::Page;
 
 /// Values by field name, as the layout tables name them; a missing one is written as blank or zero.
@@ -28,13 +29,15 @@ pub struct Record<'a> {
     facts: &'a Facts,
     bytes: Vec<u8>,
     fields: Vec<PutField>,
+    /// The CCSID written last: that of the next text which has one.
+    ccsid: i64,
 }
 
 impl<'a> Record<'a> {
     /// Starts with no bytes.
     #[must_use]
     pub fn new(page: &'static Page, facts: &'a Facts) -> Self {
-        Self { page, facts, bytes: Vec::with_capacity(1024), fields: Vec::new() }
+        Self { page, facts, bytes: Vec::with_capacity(1024), fields: Vec::new(), ccsid: 0 }
     }
 
     /// Where the next field starts.
@@ -82,6 +85,9 @@ impl<'a> Record<'a> {
             self.bytes.resize(self.bytes.len() + width - all.len(), 0);
             self.bytes.extend_from_slice(&all);
         }
+        if name.contains("CCSID") {
+            self.ccsid = number;
+        }
         self.note(name, number.to_string());
     }
 
@@ -122,33 +128,25 @@ impl<'a> Record<'a> {
         self.note(name, text);
     }
 
-    /// UTF-16 big-endian; the rest is zeros.
+    /// Text in the CCSID written last, UTF-16 where that is none; the rest is filling.
     pub fn unicode(&mut self, name: &str, width: usize) {
-        let start = self.bytes.len();
-        let mut kept = String::new();
-        for char in self.fact(name).chars() {
-            let mut units = [0; 2];
-            let units = char.encode_utf16(&mut units);
-            if self.bytes.len() - start + units.len() * 2 > width {
-                break;
-            }
-            for unit in units {
-                self.bytes.extend_from_slice(&unit.to_be_bytes());
-            }
-            kept.push(char);
-        }
-        self.bytes.resize(start + width, 0);
+        let charset = Charset::of(self.ccsid).unwrap_or(Charset::Utf16);
+        let (mut bytes, kept) = text::encode(charset, self.fact(name), width);
+        bytes.resize(width, charset.filling());
+        self.bytes.append(&mut bytes);
         self.note(name, kept);
     }
 
-    /// EBCDIC text behind a two-byte length; `width` counts both.
+    /// Text behind a two-byte length, in the CCSID written last, the page where that is none; `width` counts both.
     pub fn varying(&mut self, name: &str, width: usize) {
         let room = width.saturating_sub(2);
-        let text: String = self.fact(name).chars().take(room).collect();
-        let length = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
+        let charset = Charset::of(self.ccsid).unwrap_or(Charset::Page(self.page));
+        let (mut bytes, kept) = text::encode(charset, self.fact(name), room);
+        let length = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         self.bytes.extend_from_slice(&length.to_be_bytes());
-        let kept = self.page.put(&text, room, &mut self.bytes);
-        self.note(name, kept);
+        bytes.resize(room, charset.filling());
+        self.bytes.append(&mut bytes);
+        self.note(name, kept.trim_end_matches(' ').to_owned());
     }
 
     /// Cuts back or pads with blanks to exactly this position, for a table whose rows leave holes.

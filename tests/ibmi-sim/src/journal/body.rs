@@ -1,6 +1,6 @@
 //! What an entry carries besides its number and time.
 
-use crate::ebcdic::BLANK;
+use crate::ebcdic::{BLANK, Page};
 use crate::encode::PutField;
 
 /// Fixed part and data of an entry, shared by all entries that are alike.
@@ -77,5 +77,25 @@ impl Body {
             program_library: "QSYS".into(),
             ..Self::default()
         }
+    }
+
+    /// The entry that begins (PR) or ends (NR) a receiver: it names the one before or after it.
+    #[must_use]
+    pub fn of_chain(entry_type: &str, library: &str, receiver: &str) -> Self {
+        let mut body = Self::of_journal(entry_type);
+        let which = if entry_type == "PR" { "Previous" } else { "Next" };
+        let mut data = Vec::new();
+        let texts = [
+            ("receiver name", receiver),
+            ("receiver library", library),
+            ("dual receiver name", ""),
+            ("dual receiver library", ""),
+        ];
+        for (name, text) in texts {
+            // Names of receivers are the same bytes in every page.
+            let kept = Page::of(37).map_or_else(String::new, |page| page.put(text, 10, &mut data));
+            body.fields.push(PutField { name: format!("{which} {name}"), text: kept });
+        }
+        body.with_data(data)
     }
 }

@@ -68,8 +68,6 @@ pub struct Journal {
     next_id: u64,
     next_number: u32,
     next_sequence: u64,
-    chain_start: Arc<Body>,
-    chain_end: Arc<Body>,
     hole: Arc<Body>,
     total: u64,
 }
@@ -84,8 +82,6 @@ impl Journal {
             receivers: VecDeque::new(),
             next_id: 1,
             next_number: 1,
-            chain_start: Arc::new(Body::of_journal("PR")),
-            chain_end: Arc::new(Body::of_journal("NR")),
             hole: Arc::new(Body::of_journal("CI")),
             total: 0,
         };
@@ -97,7 +93,10 @@ impl Journal {
         if reset {
             self.next_sequence = 1;
         }
-        let name = format!("{}{:04}", self.plan.receiver_prefix, self.next_number);
+        let name = self.next_name();
+        let before = self.receivers.back().map_or("*NONE", |receiver| receiver.name.as_str());
+        let library = if before == "*NONE" { "" } else { &self.plan.receiver_library };
+        let start = Arc::new(Body::of_chain("PR", library, before));
         let receiver = Receiver {
             id: self.next_id,
             name,
@@ -110,8 +109,12 @@ impl Journal {
         self.receivers.push_back(receiver);
         self.next_id += 1;
         self.next_number = self.next_number % 9999 + 1;
-        let start = Arc::clone(&self.chain_start);
         self.push(now, 0, start, false);
+    }
+
+    /// Name of the receiver that is attached next.
+    fn next_name(&self) -> String {
+        format!("{}{:04}", self.plan.receiver_prefix, self.next_number)
     }
 
     fn push(&mut self, at: i64, remote_port: u16, body: Arc<Body>, internal: bool) -> u64 {
@@ -144,7 +147,7 @@ impl Journal {
 
     /// Detaches the receiver and attaches the next one; with `reset` its sequence starts at 1.
     pub fn roll_over(&mut self, now: i64, reset: bool) {
-        let end = Arc::clone(&self.chain_end);
+        let end = Arc::new(Body::of_chain("NR", &self.plan.receiver_library, &self.next_name()));
         self.push(now, 0, end, false);
         if let Some(receiver) = self.receivers.back_mut() {
             receiver.detached = Some(now);
@@ -220,6 +223,22 @@ mod tests {
             journal.receivers().iter().map(|r| (r.name.as_str(), r.first, r.last())).collect();
         assert_eq!(names, [("AUDRCV0001", 1, 6), ("AUDRCV0002", 7, 9)]);
         assert_eq!(journal.receivers()[0].detached, Some(2000));
+    }
+
+    #[test]
+    fn the_entries_at_both_ends_of_a_receiver_name_its_neighbours() {
+        let mut journal = journal(0, 0);
+        journal.roll_over(3000, false);
+        let named = |receiver: usize, entry: usize| {
+            let entry = &journal.receivers()[receiver].entries[entry];
+            let names: Vec<_> = entry.body.fields.iter().map(|field| field.text.as_str()).collect();
+            format!("{} {}/{}", entry.body.entry_type, names[1], names[0])
+        };
+        assert_eq!(
+            [named(0, 0), named(0, 1), named(1, 0)],
+            ["PR /*NONE", "NR QGPL/AUDRCV0002", "PR QGPL/AUDRCV0001"]
+        );
+        assert_eq!(journal.receivers()[1].entries[0].body.full_data().len(), 40);
     }
 
     #[test]

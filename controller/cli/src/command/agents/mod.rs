@@ -12,6 +12,7 @@ use muster_proto::api::{
     AgentKind, AgentLife, AgentState, AgentSummary, AgentView, ComponentKind, Labels, MaintenanceRequest,
     PolicyState, PolicyStatusView,
 };
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// Attributes that say which system an agent reads, the best first.
@@ -357,10 +358,14 @@ fn rates(view: &AgentView, style: Style) -> Table {
 }
 
 fn drops(view: &AgentView, style: Style) -> Table {
-    let mut table = style.table(&["DROPPED BY", "SOURCE", "EVENTS"]);
+    let mut table = style.table(&["RULE", "SOURCE", "KEPT", "DROPPED", "HELD BACK"]);
     for source in &view.rate_detail.sources {
-        for (rule, number) in &source.dropped_by_rule {
-            table.add_row([plain(rule), plain(&source.name), plain(count(*number))]);
+        let lists = [&source.kept_by_rule, &source.dropped_by_rule, &source.throttled_by_rule];
+        let rules: BTreeSet<&String> = lists.iter().flat_map(|counts| counts.keys()).collect();
+        for rule in rules {
+            let [kept, dropped, held] =
+                lists.map(|counts| plain(counts.get(rule).map_or("-".to_owned(), |n| count(*n))));
+            table.add_row([plain(rule), plain(&source.name), kept, dropped, held]);
         }
     }
     table
@@ -379,6 +384,9 @@ fn counters(view: &AgentView, style: Style) -> Table {
         add("bad rows", at, c.bad_rows, "read only in part");
         add("unknown types", at, c.unknown_types, "kept as hexadecimal digits");
         add("short entries", at, c.short_entries, "shorter than their layout");
+        for (place, failed) in &source.expression_faults {
+            add(place, at, *failed, "an expression of the policy failed");
+        }
     }
     for destination in &view.rate_detail.destinations {
         let (at, c) = (&destination.name, &destination.counters);

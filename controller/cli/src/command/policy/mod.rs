@@ -6,6 +6,7 @@ pub(super) mod draft;
 pub(super) mod effective;
 pub(super) mod files;
 pub(super) mod preview;
+pub(super) mod trial;
 
 use super::Context;
 use crate::client::{Client, Known};
