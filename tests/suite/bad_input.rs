@@ -23,10 +23,10 @@ type Change = fn(&mut Scenario);
 const AUDIT: &str = "source/audit";
 
 /// A stand-alone agent of a quiet partition with one receiver.
-struct Rig {
-    partition: Partition,
+pub(crate) struct Rig {
+    pub(crate) partition: Partition,
     receiver: Receiver,
-    home: AgentHome,
+    pub(crate) home: AgentHome,
     _sandbox: Sandbox,
 }
 
@@ -35,7 +35,7 @@ impl Rig {
         Self::of(story, Partition::quiet(story, 0))
     }
 
-    fn of(story: &str, partition: Partition) -> Self {
+    pub(crate) fn of(story: &str, partition: Partition) -> Self {
         let receiver = Receiver::start(Port::Tcp);
         let sandbox = Sandbox::new(story);
         let policy = policies::one(&policies::tcp(&receiver.address()), "{kind: leef2}");
@@ -50,12 +50,12 @@ impl Rig {
         std::fs::write(&self.home.config, text.replace(from, to)).expect("the configuration is written");
     }
 
-    fn await_failed(&self, part: &str) -> String {
+    pub(crate) fn await_failed(&self, part: &str) -> String {
         self.home.await_health(AUDIT, "failed", part, LIMIT)
     }
 
     /// Everything in the journal arrives, each at least once.
-    fn await_all(&self) {
+    pub(crate) fn await_all(&self) {
         let put: BTreeSet<u64> = self.partition.entries(0..=u64::MAX).iter().map(|e| e.sequence).collect();
         eventually("everything arrives", LIMIT, || {
             let messages = self.receiver.messages();
@@ -78,7 +78,7 @@ fn sequence(message: &str) -> Option<u64> {
     seen.values.get("eventId")?.rsplit_once('/')?.1.parse().ok()
 }
 
-fn contains(text: &str, parts: &[&str]) {
+pub(crate) fn contains(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part:?} in {text}");
     }

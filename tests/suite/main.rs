@@ -19,6 +19,7 @@ mod journal_codes;
 mod layering;
 mod lease;
 mod licence;
+mod mapepire;
 mod planner;
 mod policy_as_code;
 mod receivers;

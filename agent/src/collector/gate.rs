@@ -106,8 +106,12 @@ impl SignOnGate {
         Some(Closed { wait: Duration::from_millis(left).min(LONGEST), reason: rejected.reason.clone() })
     }
 
-    /// The partition rejected user or password. Says how long nobody may try again.
+    /// The partition rejected user or password. Says how long nobody may try again. While the gate is closed
+    /// it is the rejection that closed it, as another source was told of it, and not counted twice.
     pub fn rejected(&self, reason: &str, now_ms: i64, jitter: f64) -> Duration {
+        if let Some(closed) = self.closed(now_ms) {
+            return closed.wait;
+        }
         let mut standing = self.lock();
         let wait = standing.reconnect.failed(Failure::SignOn, jitter);
         let count = standing.rejected.as_ref().map_or(0, |before| before.count).saturating_add(1);
@@ -168,6 +172,18 @@ mod tests {
         // Somebody put another password into the file.
         let changed = SignOnGate::load(folder.path(), credentials(2));
         assert!(changed.enter(|| 360_001).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_several_sources_are_told_of_counts_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = SignOnGate::load(folder.path(), credentials(1));
+        assert_eq!(gate.rejected("password expired", 0, 0.0), Duration::from_secs(60));
+        for now_ms in [0, 1_000, 59_000] {
+            let left = Duration::from_secs(60) - Duration::from_millis(now_ms as u64);
+            assert_eq!(gate.rejected("password expired", now_ms, 0.0), left, "another source, {now_ms}");
+        }
+        assert_eq!(gate.rejected("password expired", 60_000, 0.0), Duration::from_secs(300), "a second try");
     }
 
     #[tokio::test]

@@ -201,6 +201,18 @@ pub enum HostError {
         /// The limit.
         limit: usize,
     },
+    /// Bytes that the server keeps beside its answer could not be had.
+    #[error(
+        "bytes that {address} keeps beside its answer cannot be fetched (GET /blob): {reason}; the statement is run again"
+    )]
+    Bytes {
+        /// `host:port`.
+        address: String,
+        /// Why not.
+        reason: String,
+        /// They were there and are not any more: running the statement again gives new ones.
+        expired: bool,
+    },
     /// The partition answered with an error.
     #[error("the partition answered SQLCODE {}, SQLSTATE {}: {}", .0.code, .0.state, .0.message)]
     Sql(SqlError),
@@ -230,7 +242,27 @@ impl HostError {
     /// Whether the connection is gone, so that the next call connects again.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        !matches!(self, Self::Sql(_))
+        match self {
+            Self::Sql(_) | Self::Bytes { .. } | Self::Config(_) => false,
+            Self::UnknownHost { .. }
+            | Self::Refused { .. }
+            | Self::Certificate { .. }
+            | Self::Tls { .. }
+            | Self::Upgrade { .. }
+            | Self::SignOn { .. }
+            | Self::Rule { .. }
+            | Self::Timeout { .. }
+            | Self::Dropped { .. }
+            | Self::NotMapepire { .. }
+            | Self::TooLarge { .. } => true,
+        }
+    }
+
+    /// Whether the server has let go of bytes that belong to its answer: the same statement, run once more,
+    /// may bring them.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        matches!(self, Self::Bytes { expired: true, .. })
     }
 
     /// Whether the answer was late or too large: fewer rows may help.
@@ -255,7 +287,8 @@ impl HostError {
             | Self::Timeout { .. }
             | Self::Dropped { .. }
             | Self::NotMapepire { .. }
-            | Self::TooLarge { .. } => None,
+            | Self::TooLarge { .. }
+            | Self::Bytes { .. } => None,
         }
     }
 
@@ -275,6 +308,7 @@ impl HostError {
             | Self::Dropped { .. }
             | Self::NotMapepire { .. }
             | Self::TooLarge { .. }
+            | Self::Bytes { .. }
             | Self::Sql(_) => Failure::Other,
         }
     }

@@ -20,9 +20,28 @@ pub struct Rows {
     pub index: Vec<Range<usize>>,
     /// Whether the statement has no more rows than these.
     pub done: bool,
+    /// Whether some cell may be a JSON object; else none is.
+    pub objects: bool,
+}
+
+/// Where rows lie in a text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Block {
+    /// The array of rows, brackets included.
+    pub data: Range<usize>,
+    /// Each row, brackets included.
+    pub index: Vec<Range<usize>>,
+    /// Whether some row is an object or holds one.
+    pub objects: bool,
 }
 
 impl Rows {
+    /// The rows of `text` that `block` tells the places of.
+    #[must_use]
+    pub fn of(text: Bytes, block: Block, done: bool) -> Self {
+        Self { text, data: block.data, index: block.index, done, objects: block.objects }
+    }
+
     /// Rows from JSON text that is nothing but an array of arrays.
     ///
     /// # Errors
@@ -31,8 +50,14 @@ impl Rows {
         let text = text.into();
         let mut scan = Scan::new(&text);
         scan.blanks();
-        let (data, index) = scan.rows()?;
-        Ok(Self { text, data, index, done: true })
+        let block = scan.rows()?;
+        Ok(Self::of(text, block, true))
+    }
+
+    /// No rows, and no more to come.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::of(Bytes::new(), Block::default(), true)
     }
 
     /// JSON text of the array of rows.
@@ -83,13 +108,15 @@ pub struct Malformed {
 pub struct Scan<'t> {
     text: &'t [u8],
     at: usize,
+    /// Whether an object was stepped over.
+    objects: bool,
 }
 
 impl<'t> Scan<'t> {
     /// At the beginning of `text`.
     #[must_use]
     pub fn new(text: &'t [u8]) -> Self {
-        Self { text, at: 0 }
+        Self { text, at: 0, objects: false }
     }
 
     /// Offset of the next byte.
@@ -191,7 +218,11 @@ impl<'t> Scan<'t> {
                     self.string()?;
                     continue;
                 }
-                Some(b'[' | b'{') => depth += 1,
+                Some(b'[') => depth += 1,
+                Some(b'{') => {
+                    self.objects = true;
+                    depth += 1;
+                }
                 Some(b']' | b'}') => depth -= 1,
                 Some(_) => {}
                 None => return Err(self.malformed("a closing bracket")),
@@ -204,13 +235,14 @@ impl<'t> Scan<'t> {
         }
     }
 
-    /// Steps over an array of arrays: its range and that of every row.
+    /// Steps over an array of arrays.
     ///
     /// # Errors
     /// Something else is next, or it does not end.
-    pub fn rows(&mut self) -> Result<(Range<usize>, Vec<Range<usize>>), Malformed> {
+    pub fn rows(&mut self) -> Result<Block, Malformed> {
         let start = self.at;
         let mut index = Vec::new();
+        self.objects = false;
         self.expect(b'[', "an array of rows")?;
         if !self.take(b']') {
             loop {
@@ -226,7 +258,7 @@ impl<'t> Scan<'t> {
                 self.expect(b',', "a comma between rows")?;
             }
         }
-        Ok((start..self.at, index))
+        Ok(Block { data: start..self.at, index, objects: self.objects })
     }
 }
 
@@ -253,6 +285,21 @@ impl<'t> Cell<'t> {
             Cell::Null => None,
             Cell::Text(text) | Cell::Number(text) | Cell::Other(text) => Some(Cow::Borrowed(text)),
             Cell::Escaped(quoted) => serde_json::from_str::<String>(quoted).ok().map(Cow::Owned),
+        }
+    }
+
+    /// Appends the value as JSON, as it stood in the row.
+    pub fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Cell::Null => out.extend_from_slice(b"null"),
+            Cell::Text(text) => {
+                out.push(b'"');
+                out.extend_from_slice(text.as_bytes());
+                out.push(b'"');
+            }
+            Cell::Escaped(text) | Cell::Number(text) | Cell::Other(text) => {
+                out.extend_from_slice(text.as_bytes());
+            }
         }
     }
 

@@ -50,6 +50,25 @@ pub enum Fault {
     EndlessReply,
     /// The server shows another certificate; sockets are dropped. Happens once.
     CertificateChanged,
+    /// New connections meet another certificate; sockets stay. Happens once.
+    CertificateShown,
+    /// The clock stands still: what happens now happens at one time.
+    ClockStopped,
+    /// All sockets of now fall silent: nothing is read or written any more, and nothing is closed. New ones
+    /// work. Happens once.
+    HalfOpen,
+    /// All profiles are disabled.
+    ProfileDisabled,
+    /// Of each two replies to statements the first is held back until the second has gone out.
+    Reorder {
+        /// Milliseconds after which it goes out at the latest.
+        ms: u64,
+    },
+    /// The next so many bytes that are kept beside a reply are gone when they are asked for.
+    BlobsLost {
+        /// How many.
+        count: u64,
+    },
 }
 
 /// The faults that stay.
@@ -75,6 +94,14 @@ pub struct FaultState {
     pub not_json: bool,
     /// See [`Fault::EndlessReply`].
     pub endless: bool,
+    /// See [`Fault::ClockStopped`].
+    pub clock_stopped: bool,
+    /// See [`Fault::ProfileDisabled`].
+    pub profile_disabled: bool,
+    /// See [`Fault::Reorder`].
+    pub reorder_ms: Option<u64>,
+    /// See [`Fault::BlobsLost`].
+    pub blobs_lost: u64,
 }
 
 /// What is left to do at once when a fault is switched on.
@@ -90,8 +117,10 @@ pub enum Act {
     DeleteReceiver,
     /// Move the clock by so many seconds.
     MoveClock(i64),
-    /// Make a new certificate and drop all sockets.
-    NewCertificate,
+    /// Make a new certificate, and drop all sockets where true.
+    NewCertificate(bool),
+    /// Leave all sockets alone for good.
+    Silence,
 }
 
 impl FaultState {
@@ -109,11 +138,17 @@ impl FaultState {
             Fault::AbsurdData => self.absurd = true,
             Fault::NotJson => self.not_json = true,
             Fault::EndlessReply => self.endless = true,
+            Fault::ClockStopped => self.clock_stopped = true,
+            Fault::ProfileDisabled => self.profile_disabled = true,
+            Fault::Reorder { ms } => self.reorder_ms = Some(ms),
+            Fault::BlobsLost { count } => self.blobs_lost = count,
             Fault::DropSocket => return Act::DropSockets,
             Fault::Restart { ms } => return Act::StayAway(ms),
             Fault::ReceiverDeleted => return Act::DeleteReceiver,
             Fault::ClockJump { seconds } => return Act::MoveClock(seconds),
-            Fault::CertificateChanged => return Act::NewCertificate,
+            Fault::CertificateChanged => return Act::NewCertificate(true),
+            Fault::CertificateShown => return Act::NewCertificate(false),
+            Fault::HalfOpen => return Act::Silence,
         }
         Act::Nothing
     }
@@ -159,10 +194,17 @@ pub fn parse(words: &[String]) -> Result<Fault, String> {
         "not_json" => Fault::NotJson,
         "endless_reply" => Fault::EndlessReply,
         "certificate_changed" => Fault::CertificateChanged,
+        "certificate_shown" => Fault::CertificateShown,
+        "clock_stopped" => Fault::ClockStopped,
+        "half_open" => Fault::HalfOpen,
+        "profile_disabled" => Fault::ProfileDisabled,
+        "reorder" => Fault::Reorder { ms: positive("milliseconds")? },
+        "blobs_lost" => Fault::BlobsLost { count: positive("a count")? },
         _ => {
             return Err("faults are: clear, slow MS, hung, drop-socket, restart MS, password-expired, \
                         journal-detached, journal-missing, receiver-deleted, no-authority, clock-jump SECONDS, \
-                        truncated-data BYTES, absurd-data, not-json, endless-reply, certificate-changed"
+                        truncated-data BYTES, absurd-data, not-json, endless-reply, certificate-changed, certificate-shown, clock-stopped, half-open, \
+                        profile-disabled, reorder MS, blobs-lost COUNT"
                 .into());
         }
     })

@@ -40,6 +40,8 @@ pub use fault::{Fault, FaultState, parse as parse_fault};
 pub use inject::{InjectError, InjectSpec};
 pub use journal::PutEntry;
 pub use scenario::{
-    Generation, JournalPlan, Scenario, ScenarioError, Server as ServerPlan, System, Texts, Traffic, User,
+    Generation, JournalPlan, Manners, Scenario, ScenarioError, Server as ServerPlan, System, Texts, Traffic,
+    User,
 };
+pub use server::Counts;
 pub use simulator::{Options, ReceiverState, SimHandle, Simulator, Status};

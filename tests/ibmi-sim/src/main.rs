@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use ibmi_sim::control::{self, Command};
-use ibmi_sim::{InjectSpec, Options, Scenario, Simulator, parse_fault};
+use ibmi_sim::{Generation, InjectSpec, Options, Scenario, Simulator, parse_fault};
 use tracing::info;
 
 /// A simulated IBM i partition: Mapepire over TLS, SQL services, a journal with true bytes.
@@ -88,6 +88,9 @@ struct Serve {
     /// Entries a second, instead of the scenario's.
     #[arg(long)]
     rate: Option<f64>,
+    /// Which Mapepire servers it behaves like (G1, G1b, G2), instead of the scenario's.
+    #[arg(long)]
+    generation: Option<Generation>,
 }
 
 #[derive(Args)]
@@ -135,6 +138,10 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let mut scenario = Scenario::read(&options.scenario)?;
     if let Some(rate) = options.rate {
         scenario.traffic.rate = rate;
+    }
+    if let Some(generation) = options.generation {
+        scenario.server.generation = generation;
+        scenario.server.version = None;
     }
     let name = scenario.name.clone();
     let sim = Arc::new(

@@ -43,6 +43,75 @@ pub enum Generation {
     G1,
     /// Servers 2.3.4 and 2.3.5.
     G1b,
+    /// Servers from the change of byte columns of 2026 on.
+    G2,
+}
+
+/// What servers do differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Manners {
+    /// Version that it tells unless the scenario gives another.
+    pub version: &'static str,
+    /// Column metadata names the table.
+    pub names_table: bool,
+    /// `prepare_sql` describes columns in full.
+    pub describes_prepared: bool,
+    /// Rows of `cl` have QUALIFIED_JOB_NAME.
+    pub names_job: bool,
+    /// Byte columns are objects that name where the bytes are, and byte parameters are Base64; else both are
+    /// hex digits.
+    pub keeps_blobs: bool,
+    /// A password may have a colon.
+    pub takes_colon: bool,
+    /// Largest message that it takes, in bytes.
+    pub message_limit: usize,
+}
+
+const HEX_SERVER: Manners = Manners {
+    version: "2.3.2",
+    names_table: false,
+    describes_prepared: false,
+    names_job: true,
+    keeps_blobs: false,
+    takes_colon: false,
+    message_limit: muster_proto::mapepire::MAX_REQUEST_BYTES,
+};
+
+impl Generation {
+    /// All of them, with the names that a scenario and the command line have for them.
+    pub const ALL: [(&'static str, Self); 3] = [("G1", Self::G1), ("G1b", Self::G1b), ("G2", Self::G2)];
+
+    /// How servers of this generation behave.
+    #[must_use]
+    pub fn manners(self) -> Manners {
+        let described = Manners {
+            version: "2.3.5",
+            names_table: true,
+            describes_prepared: true,
+            names_job: false,
+            ..HEX_SERVER
+        };
+        match self {
+            Self::G1 => HEX_SERVER,
+            Self::G1b => described,
+            Self::G2 => Manners {
+                version: "2.3.6",
+                keeps_blobs: true,
+                takes_colon: true,
+                message_limit: i32::MAX as usize,
+                ..described
+            },
+        }
+    }
+}
+
+impl std::str::FromStr for Generation {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, generation)| *generation).ok_or_else(|| "generations are: G1, G1b, G2".to_owned())
+    }
 }
 
 /// A whole simulated partition.
@@ -130,24 +199,51 @@ pub struct Server {
     pub version: Option<String>,
     /// Lines of iprules.conf, `allow|deny user@address`; by default `allow *@*`, `deny q*@*`.
     pub ip_rules: Option<Vec<String>>,
+    /// Seconds for which bytes are kept beside a reply (BLOB_TOKEN_TTL of generation G2).
+    pub blob_token_ttl: u64,
+    /// Largest message that it takes, in bytes (MAX_WS_MESSAGE_SIZE); by default that of the generation.
+    pub max_message_bytes: Option<usize>,
     /// Seed of made-up things such as the job number.
     pub job_number: u32,
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Self { generation: Generation::G1b, version: None, ip_rules: None, job_number: 330_921 }
+        Self {
+            generation: Generation::G1b,
+            version: None,
+            ip_rules: None,
+            blob_token_ttl: 60,
+            max_message_bytes: None,
+            job_number: 330_921,
+        }
     }
 }
 
 impl Server {
+    /// How it behaves.
+    #[must_use]
+    pub fn manners(&self) -> Manners {
+        self.generation.manners()
+    }
+
     /// The version it tells.
     #[must_use]
     pub fn version(&self) -> &str {
-        self.version.as_deref().unwrap_or(match self.generation {
-            Generation::G1 => "2.3.2",
-            Generation::G1b => "2.3.5",
-        })
+        self.version.as_deref().unwrap_or(self.manners().version)
+    }
+
+    /// Whether GET /source tells where it is installed: servers 2.3.5 and later.
+    #[must_use]
+    pub fn tells_source(&self) -> bool {
+        let numbers: Vec<u32> = self.version().split('.').map_while(|part| part.parse().ok()).collect();
+        numbers >= vec![2, 3, 5]
+    }
+
+    /// Largest message that it takes, in bytes.
+    #[must_use]
+    pub fn message_limit(&self) -> usize {
+        self.max_message_bytes.unwrap_or(self.manners().message_limit)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::fault::{Act, Fault, FaultState};
 use crate::inject::{InjectError, InjectSpec};
 use crate::journal::PutEntry;
 use crate::scenario::Scenario;
-use crate::server::{Server, identity};
+use crate::server::{Counts, Server, identity};
 use crate::world::World;
 
 /// How often traffic is written: short enough that a second's rate looks even.
@@ -196,16 +196,24 @@ impl SimHandle {
     /// When a new certificate cannot be made.
     pub fn set_fault(&self, fault: Fault) -> anyhow::Result<()> {
         let world = &self.server.world;
+        if fault == Fault::ClockStopped {
+            // Before anybody sees it stopped.
+            world.stop_clock();
+        }
         match world.with_faults(|faults| faults.apply(fault)) {
             Act::Nothing => {}
             Act::DropSockets => self.server.drop_sockets(),
+            Act::Silence => self.server.silence_sockets(),
             Act::StayAway(ms) => self.server.stay_away(Duration::from_millis(ms)),
             Act::DeleteReceiver => {
                 self.prune_oldest();
             }
             Act::MoveClock(seconds) => world.move_clock(seconds),
-            Act::NewCertificate => {
-                self.server.change_identity(identity(&world.scenario.system.host_name, None)?)
+            Act::NewCertificate(drop) => {
+                self.server.change_identity(identity(&world.scenario.system.host_name, None)?);
+                if drop {
+                    self.server.drop_sockets();
+                }
             }
         }
         Ok(())
@@ -236,6 +244,12 @@ impl SimHandle {
     #[must_use]
     pub fn profile(&self, user: &str) -> (u32, bool) {
         self.server.world.profile(user)
+    }
+
+    /// What clients have done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.server.counts()
     }
 
     /// What the partition is doing.

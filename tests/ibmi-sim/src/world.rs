@@ -10,6 +10,7 @@ use crate::journal::{Body, Journal};
 use crate::mix::Mix;
 use crate::rng::Rng;
 use crate::scenario::{Scenario, ScenarioError};
+use crate::sql::Value;
 use crate::time;
 
 /// State of one profile.
@@ -44,7 +45,10 @@ pub struct World {
     profiles: Mutex<BTreeMap<String, Profile>>,
     mix: Mutex<Mix>,
     noise: Mutex<Rng>,
+    notes: Mutex<Vec<Vec<Value>>>,
     clock_jump: AtomicI64,
+    /// Where the clock stands while it is stopped.
+    stopped_at: AtomicI64,
     last_job: AtomicU32,
 }
 
@@ -85,7 +89,9 @@ impl World {
             profiles: Mutex::new(profiles),
             mix: Mutex::new(Mix::new(&scenario, page)),
             noise: Mutex::new(Rng::new(scenario.traffic.seed ^ 0xAB5_04D)),
+            notes: Mutex::default(),
             clock_jump: AtomicI64::new(0),
+            stopped_at: AtomicI64::new(0),
             last_job: AtomicU32::new(scenario.server.job_number),
             page,
             scenario,
@@ -101,7 +107,19 @@ impl World {
     /// The partition's local clock, microseconds since 1970.
     #[must_use]
     pub fn now(&self) -> i64 {
+        if self.faults().clock_stopped {
+            return self.stopped_at.load(Ordering::Relaxed);
+        }
+        self.running_clock()
+    }
+
+    fn running_clock(&self) -> i64 {
         time::now_utc() + self.offset() + self.clock_jump.load(Ordering::Relaxed)
+    }
+
+    /// Notes where the clock stops.
+    pub fn stop_clock(&self) {
+        self.stopped_at.store(self.running_clock(), Ordering::Relaxed);
     }
 
     /// Moves the clock.
@@ -117,6 +135,11 @@ impl World {
     /// The journal, to change.
     pub fn journal_mut(&self) -> RwLockWriteGuard<'_, Journal> {
         write(&self.journal)
+    }
+
+    /// Rows of SAMPLE.NOTES.
+    pub fn notes(&self) -> MutexGuard<'_, Vec<Vec<Value>>> {
+        lock(&self.notes)
     }
 
     /// Which faults are on.
@@ -157,7 +180,8 @@ impl World {
                 let Some((body, port)) = mix.next() else { return written };
                 let body = if faults.damages_data() { Arc::new(self.damage(&body, &faults)) } else { body };
                 // Entries of one run lie a microsecond apart, as far as the clock allows.
-                journal.append(now + i64::try_from(written % 512).unwrap_or(0), port, body);
+                let later = if faults.clock_stopped { 0 } else { i64::try_from(written % 512).unwrap_or(0) };
+                journal.append(now + later, port, body);
                 written += 1;
             }
         }
@@ -190,7 +214,7 @@ impl World {
         let expired = known.expired || self.faults().password_expired;
         let mut profiles = lock(&self.profiles);
         let profile = profiles.entry(name).or_default();
-        if profile.disabled {
+        if profile.disabled || self.faults().profile_disabled {
             return Err(Refusal::Disabled);
         }
         if known.password != password {

@@ -1,5 +1,7 @@
 //! The simulated partition as a client sees it: sign-on, paging, the journal, errors, faults.
 
+mod generations;
+
 use std::sync::Arc;
 
 use base64::Engine as _;

@@ -28,7 +28,7 @@ pub(super) type Socket = WebSocketStream<TlsStream<TcpStream>>;
 pub(super) const MAX_REPLY: usize = 16 * 1024 * 1024;
 
 /// Longest wait for each stage: name, TCP, TLS, upgrade.
-const STAGE: Duration = Duration::from_secs(10);
+pub(super) const STAGE: Duration = Duration::from_secs(10);
 
 /// A silent peer is found out after 30 s and 3 probes: soon enough, and it costs nothing.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
@@ -142,12 +142,17 @@ fn request(config: &MapepireConfig) -> Result<Request<()>, HostError> {
     let mut request = format!("wss://{}{PATH}", config.address)
         .into_client_request()
         .map_err(|error| HostError::Config(format!("`{}` is no address: {error}", config.address)))?;
+    request.headers_mut().insert(AUTHORIZATION, basic(config)?);
+    Ok(request)
+}
+
+/// User and password as a header.
+pub(super) fn basic(config: &MapepireConfig) -> Result<HeaderValue, HostError> {
     let plain = Zeroizing::new(format!("{}:{}", config.user, config.password.expose()));
     let encoded = Zeroizing::new(BASE64_STANDARD.encode(plain.as_bytes()));
     let basic = Zeroizing::new(format!("Basic {}", *encoded));
     let mut value = HeaderValue::from_str(&basic)
         .map_err(|_| HostError::Config("user or password cannot be sent in a header".to_owned()))?;
     value.set_sensitive(true);
-    request.headers_mut().insert(AUTHORIZATION, value);
-    Ok(request)
+    Ok(value)
 }

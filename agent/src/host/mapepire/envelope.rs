@@ -4,9 +4,8 @@
 //! reply is walked once: known keys are kept, everything else is stepped over, and the walk over `data`
 //! yields the place of every row.
 
-use crate::host::rows::{Malformed, Scan};
+use crate::host::rows::{Block, Malformed, Scan};
 use std::borrow::Cow;
-use std::ops::Range;
 
 /// What a reply says besides its rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,8 +26,12 @@ pub(super) struct Envelope {
     pub(super) version: Option<String>,
     /// Whether the server saw the end of the result.
     pub(super) done: Option<bool>,
-    /// Place of the array of rows and of each row.
-    pub(super) data: Option<(Range<usize>, Vec<Range<usize>>)>,
+    /// Rows that a statement without a result changed; -1 for a query.
+    pub(super) updated: Option<i64>,
+    /// Values of OUT and INOUT parameters, as text.
+    pub(super) outputs: Vec<Option<String>>,
+    /// Place of the rows.
+    pub(super) data: Option<Block>,
 }
 
 /// Reads the envelope of a whole reply.
@@ -64,6 +67,8 @@ pub(super) fn read(text: &[u8]) -> Result<Envelope, Malformed> {
                     b"job" => envelope.job = string(raw),
                     b"version" => envelope.version = string(raw),
                     b"is_done" => envelope.done = Some(raw == b"true"),
+                    b"update_count" => envelope.updated = utf8(raw).parse().ok(),
+                    b"output_parms" => envelope.outputs = outputs(raw),
                     // The protocol grows; what is not known is not needed.
                     _ => {}
                 }
@@ -85,6 +90,34 @@ fn utf8(raw: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(raw)
 }
 
+/// Values of the parameters that give something back, which alone have one; none for anything that is no
+/// list of parameters.
+fn outputs(raw: &[u8]) -> Vec<Option<String>> {
+    let read = || -> Result<_, Malformed> {
+        let (mut scan, mut values) = (Scan::new(raw), Vec::new());
+        scan.expect(b'[', "a list of parameters")?;
+        while !scan.take(b']') {
+            scan.expect(b'{', "a parameter")?;
+            while !scan.take(b'}') {
+                let key = scan.string()?;
+                scan.expect(b':', "a colon after a key")?;
+                let value = &raw[scan.value()?];
+                if &raw[key] == b"value" {
+                    values.push(match value.first() {
+                        Some(b'"') => string(value),
+                        _ if value == b"null" => None,
+                        _ => Some(utf8(value).into_owned()),
+                    });
+                }
+                scan.take(b',');
+            }
+            scan.take(b',');
+        }
+        Ok(values)
+    };
+    read().unwrap_or_default()
+}
+
 /// Content of a JSON string; None for null and everything else.
 fn string(raw: &[u8]) -> Option<String> {
     serde_json::from_slice::<Option<String>>(raw).ok().flatten()
@@ -101,9 +134,10 @@ mod tests {
                     \"data\":[[\"C1\",5],[\"]}\",6]],\"output_parms\":null,\"is_done\":true,\"success\":true,\
                     \"execution_time\":3}\n\n";
         let envelope = read(text.as_bytes()).expect("a reply");
-        let (data, index) = envelope.data.clone().expect("rows");
-        assert_eq!(&text[data], "[[\"C1\",5],[\"]}\",6]]");
-        let rows: Vec<&str> = index.into_iter().map(|range| &text[range]).collect();
+        let block = envelope.data.clone().expect("rows");
+        assert_eq!(&text[block.data], "[[\"C1\",5],[\"]}\",6]]");
+        let rows: Vec<&str> = block.index.into_iter().map(|range| &text[range]).collect();
+        assert!(!block.objects, "the objects of the metadata are none of the rows");
         assert_eq!(rows, ["[\"C1\",5]", "[\"]}\",6]"]);
         assert_eq!((envelope.id.as_str(), envelope.success, envelope.done), ("7", true, Some(true)));
         assert_eq!(envelope.job, None, "the job of the metadata is not that of the reply");
@@ -127,6 +161,22 @@ mod tests {
         let text = r#"{"id":"1","error":"Not connected","success":false,"sql_state":null,"sql_rc":0}"#;
         let envelope = read(text.as_bytes()).expect("a reply");
         assert_eq!((envelope.sql_state, envelope.sql_code), (None, Some(0)));
+    }
+
+    #[test]
+    fn a_call_gives_its_count_and_the_parameters_that_have_a_value() {
+        let text = r#"{"id":"9","parameter_count":4,"has_results":false,"update_count":3,"output_parms":[
+            {"index":1,"type":"VARCHAR","name":"A"},{"index":2,"type":"CHAR","value":"x \u003c"},
+            {"index":3,"type":"DECIMAL","value":12345678901234567890123},{"index":4,"type":"CHAR","value":null}],
+            "success":true}"#;
+        let envelope = read(text.as_bytes()).expect("a reply");
+        assert_eq!(envelope.updated, Some(3));
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(envelope.outputs, [text("x <"), text("12345678901234567890123"), None]);
+        for none in [r#"null"#, r#"{"value":1}"#, r#"[1]"#] {
+            let text = format!(r#"{{"id":"9","output_parms":{none},"success":true}}"#);
+            assert_eq!(read(text.as_bytes()).expect("a reply").outputs, [], "{none}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! A client of Mapepire, the database server for IBM i that speaks JSON over a TLS WebSocket.
 //!
-//! Works with all generations of the server, since it asks for nothing that they do differently: no raw
-//! bytes (hex text instead), no metadata, no paging.
+//! Works with all generations of the server: it asks for hardly anything that they do differently (hex text
+//! instead of raw bytes, no metadata), and where a statement has bytes nevertheless, as a parameter or in a
+//! column, it writes them as this server takes them and fetches them from where this server keeps them
+//! ([`binary`], [`blob`]).
 //!
 //! **Statements.** A registered statement is prepared once per connection (`prepare_sql`) and run with
 //! `execute`, which re-uses the prepared handle: the cheapest sequence, one round trip a run and no
@@ -9,84 +11,40 @@
 //! therefore statements end with `FETCH FIRST n ROWS ONLY` and one row more than n is asked for: the
 //! server sees the end within the first block, says `is_done` and leaves no cursor open. Should it say
 //! otherwise, the prepared handle is closed (`sqlclose`), which closes its cursor, and prepared anew.
-//! One-off queries use `sql` or, with parameters, `prepare_sql_execute`; both ids are handles and are
-//! closed when not done.
+//! One-off statements use `sql` or, with parameters, `prepare_sql_execute`; both ids are handles, which a
+//! server may keep as long as the connection lives, so they are closed in any case. Such a handle is also
+//! what further blocks of a large result are asked for by (`sqlmore`).
 //!
-//! **Failures.** There is no way to cancel a statement, so after a timeout the connection is closed.
+//! **Failures.** There is no way to cancel a statement, so after a timeout the connection is closed. A
+//! rejected sign-on is known to all connections with the same [`Password`] ([`sign_on`]).
 
+mod ahead;
+mod binary;
+mod blob;
+mod blocks;
+mod config;
 mod dial;
 mod envelope;
 mod session;
+mod sign_on;
 mod trust;
 
+pub use config::{MapepireConfig, Password};
 pub use trust::{Trust, fingerprint};
 
 use super::rows::Malformed;
-use super::{Host, HostError, Param, Rows, StatementId};
+use super::{Answer, Called, Host, HostError, Param, Rows, StatementId, Ticket};
+use ahead::Ahead;
+use binary::ByteForm;
+use blob::BlobStore;
+use blocks::Opened;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use muster_proto::mapepire::{Parameter, Request};
+use muster_proto::mapepire::Request;
 use session::{Answered, Asked, Reply, Session};
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::time::Duration;
 use trust::Tls;
-use zeroize::Zeroizing;
-
-/// A password: not printed, and wiped when dropped.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Zeroizing<String>);
-
-impl Password {
-    /// Takes the text.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(Zeroizing::new(text))
-    }
-
-    fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Shows the text to whoever has to keep it out of something.
-    pub(crate) fn keep_out(&self, of: impl FnOnce(&str)) {
-        of(&self.0);
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(..)")
-    }
-}
-
-/// How to reach a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MapepireConfig {
-    /// `host:port`; an IPv6 address in brackets.
-    pub address: String,
-    /// User profile.
-    pub user: String,
-    /// Its password.
-    pub password: Password,
-    /// How the server's certificate is recognised.
-    pub trust: Trust,
-}
-
-impl MapepireConfig {
-    /// The host of the address, without brackets.
-    fn host(&self) -> &str {
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
-    }
-
-    fn port(&self) -> Result<u16, HostError> {
-        let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        port.filter(|port| *port != 0).ok_or_else(|| {
-            HostError::Config(format!("`{}` is no address; write host:port, e.g. prod01:8076", self.address))
-        })
-    }
-}
 
 /// A statement that was begun.
 struct Outstanding {
@@ -100,9 +58,14 @@ pub struct Mapepire {
     config: MapepireConfig,
     user: String,
     tls: Tls,
+    blobs: BlobStore,
     statements: Vec<String>,
     session: Option<Session>,
+    /// How often it signed on: after the first time nobody else keeps it from trying again too soon.
+    signed_on: u64,
     outstanding: Option<Outstanding>,
+    opened: Option<Opened>,
+    ahead: Ahead,
     answered: Answered,
 }
 
@@ -118,10 +81,14 @@ impl Mapepire {
         Ok(Self {
             config,
             user,
+            blobs: BlobStore::new(&tls)?,
             tls,
             statements: Vec::new(),
             session: None,
+            signed_on: 0,
             outstanding: None,
+            opened: None,
+            ahead: Ahead::default(),
             answered: Rc::new(|| {}),
         })
     }
@@ -133,21 +100,42 @@ impl Mapepire {
         self
     }
 
+    /// Another connection to the same partition, not connected yet: for statements that wait there, since
+    /// the partition's job works on one statement of a connection at a time.
+    ///
+    /// # Errors
+    /// As [`Mapepire::new`].
+    pub fn another(&self) -> Result<Self, HostError> {
+        let mut other = Self::new(self.config.clone())?;
+        other.answered = Rc::clone(&self.answered);
+        Ok(other)
+    }
+
     async fn session(&mut self) -> Result<&mut Session, HostError> {
         match &mut self.session {
             Some(session) => Ok(session),
             none => {
-                self.outstanding = None;
-                Ok(none.insert(Session::open(&self.config, &self.tls, &self.answered).await?))
+                let session = Session::open(&self.config, &self.tls, &self.answered, self.signed_on).await?;
+                self.signed_on += 1;
+                Ok(none.insert(session))
             }
         }
     }
 
+    fn lost(&self, reason: &str) -> HostError {
+        HostError::Dropped { address: self.config.address.clone(), reason: reason.to_owned() }
+    }
+
     /// Forgets the connection when `result` says that it is gone.
     fn note<T>(&mut self, result: Result<T, HostError>) -> Result<T, HostError> {
-        if result.as_ref().is_err_and(HostError::is_disconnected) {
+        if let Err(error) = &result
+            && error.is_disconnected()
+        {
             self.session = None;
             self.outstanding = None;
+            self.opened = None;
+            let reason = format!("it was closed after another request on it had failed ({error})");
+            self.ahead.lose(&self.lost(&reason));
         }
         result
     }
@@ -161,6 +149,37 @@ impl Mapepire {
         }
     }
 
+    /// Sends a one-off statement.
+    async fn send(
+        &mut self,
+        sql: &str,
+        params: &[Param],
+        rows: u32,
+        wait: Duration,
+    ) -> Result<Asked, HostError> {
+        let session = self.session().await?;
+        if params.is_empty() {
+            return session.send(sql, wait, |id| Request::sql(id, sql, rows)).await;
+        }
+        let form = form_for(session, params, wait).await?;
+        let make = |id| Request::prepare_execute(id, sql, binary::parameters(params, form), rows);
+        session.send(sql, wait, make).await
+    }
+
+    /// Runs a one-off statement, whose handle the reply's id is.
+    async fn run(
+        &mut self,
+        sql: &str,
+        params: &[Param],
+        rows: u32,
+        wait: Duration,
+    ) -> Result<Reply, HostError> {
+        let asked = self.send(sql, params, rows, wait).await?;
+        let session = self.session().await?;
+        let reply = session.receive(&asked).await?;
+        if reply.envelope.success { Ok(reply) } else { Err(session.failure(reply.envelope)) }
+    }
+
     async fn query_inner(
         &mut self,
         sql: &str,
@@ -168,19 +187,30 @@ impl Mapepire {
         max_rows: u32,
         wait: Duration,
     ) -> Result<Rows, HostError> {
-        let session = self.session().await?;
-        let reply = if params.is_empty() {
-            session.ask(sql, wait, |id| Request::sql(id, sql, max_rows)).await?
-        } else {
-            let make = |id| Request::prepare_execute(id, sql, parameters(params), max_rows);
-            session.ask(sql, wait, make).await?
-        };
-        let handle = reply.envelope.id.clone();
-        let rows = rows(session, reply)?;
-        if !rows.done {
-            session.ask("sqlclose", wait, |id| Request::close(id, handle)).await?;
+        let reply = self.run(sql, params, max_rows, wait).await?;
+        self.end(reply.envelope.id.clone(), wait).await;
+        self.whole(located(reply), wait).await
+    }
+
+    async fn call_inner(&mut self, sql: &str, params: &[Param], wait: Duration) -> Result<Called, HostError> {
+        let Reply { envelope, .. } = self.run(sql, params, 1, wait).await?;
+        self.end(envelope.id, wait).await;
+        let updated = envelope.updated.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
+        Ok(Called { updated, outputs: envelope.outputs })
+    }
+
+    /// Closes a handle. The answer is there already: a connection that breaks now is the next request's
+    /// matter.
+    async fn end(&mut self, handle: String, wait: Duration) {
+        if let Some(session) = &mut self.session {
+            let closed = session.close(handle, wait).await;
+            let _ = self.note(closed);
         }
-        Ok(rows)
+    }
+
+    /// The rows with the bytes that the server kept beside them.
+    async fn whole(&self, rows: Rows, wait: Duration) -> Result<Rows, HostError> {
+        if rows.objects { self.blobs.fill(&self.config, &self.tls, rows, wait).await } else { Ok(rows) }
     }
 
     async fn begin_inner(
@@ -195,6 +225,7 @@ impl Mapepire {
             return Err(HostError::Config(format!("statement {index} was never registered")));
         };
         let session = self.session().await?;
+        let form = form_for(session, params, wait).await?;
         session.handles.resize(session.handles.len().max(index + 1), None);
         let handle = match session.handles[index].clone() {
             Some(handle) => handle,
@@ -208,36 +239,32 @@ impl Mapepire {
             }
         };
         let rows = max_rows.saturating_add(1);
-        let make = |id| Request::execute(id, handle, parameters(params), rows);
+        let make = |id| Request::execute(id, handle, binary::parameters(params, form), rows);
         let asked = session.send(&sql, wait, make).await?;
         Ok(Outstanding { asked, statement, wait })
     }
 
     async fn finish_inner(&mut self) -> Result<Rows, HostError> {
         let (Some(mut outstanding), Some(session)) = (self.outstanding.take(), self.session.as_mut()) else {
-            let reason = "the request was lost with the previous connection".to_owned();
-            return Err(HostError::Dropped { address: self.config.address.clone(), reason });
+            return Err(self.lost("the request was lost with the previous connection"));
         };
         outstanding.asked.renew();
         let reply = session.receive(&outstanding.asked).await?;
-        let rows = rows(session, reply)?;
+        if !reply.envelope.success {
+            return Err(session.failure(reply.envelope));
+        }
+        let rows = located(reply);
         if !rows.done {
             let handle = session.handles[outstanding.statement.0 as usize].take().unwrap_or_default();
-            session.ask("sqlclose", outstanding.wait, |id| Request::close(id, handle)).await?;
+            self.end(handle, outstanding.wait).await;
         }
-        Ok(rows)
+        self.whole(rows, outstanding.wait).await
     }
 }
 
-fn parameters(params: &[Param]) -> Vec<Parameter<'_>> {
-    params
-        .iter()
-        .map(|param| match param {
-            Param::Null => Parameter::Null,
-            Param::Text(text) => Parameter::Text(Cow::Borrowed(text)),
-            Param::Int(number) => Parameter::Integer(*number),
-        })
-        .collect()
+/// How bytes are written among these parameters; where there are none it does not matter and is not asked.
+async fn form_for(session: &mut Session, params: &[Param], wait: Duration) -> Result<ByteForm, HostError> {
+    if binary::has_bytes(params) { session.byte_form(wait).await } else { Ok(ByteForm::Hex) }
 }
 
 /// The rows of a successful reply's text, without a connection: what the benchmarks measure.
@@ -246,21 +273,13 @@ fn parameters(params: &[Param]) -> Vec<Parameter<'_>> {
 /// The text is no Mapepire reply.
 pub fn reply_rows(text: bytes::Bytes) -> Result<Rows, Malformed> {
     let envelope = envelope::read(&text)?;
-    Ok(located(text, envelope))
+    Ok(located(Reply { text, envelope }))
 }
 
-fn located(text: bytes::Bytes, mut envelope: envelope::Envelope) -> Rows {
-    let (data, index) = envelope.data.take().unwrap_or_default();
-    Rows { text, data, index, done: envelope.done.unwrap_or(true) }
-}
-
-/// The rows of a reply, or the error it stands for.
-fn rows(session: &Session, reply: Reply) -> Result<Rows, HostError> {
+/// The rows of a successful reply.
+fn located(reply: Reply) -> Rows {
     let Reply { text, envelope } = reply;
-    if !envelope.success {
-        return Err(session.failure(envelope));
-    }
-    Ok(located(text, envelope))
+    Rows::of(text, envelope.data.unwrap_or_default(), envelope.done.unwrap_or(true))
 }
 
 impl Host for Mapepire {
@@ -326,34 +345,65 @@ impl Host for Mapepire {
         }
         .boxed_local()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(address: &str) -> MapepireConfig {
-        MapepireConfig {
-            address: address.to_owned(),
-            user: "muster".to_owned(),
-            password: Password::new("secret".to_owned()),
-            trust: Trust::Pin([0; 32]),
+    fn call<'a>(
+        &'a mut self,
+        sql: &'a str,
+        params: &'a [Param],
+        deadline: Duration,
+    ) -> LocalBoxFuture<'a, Result<Called, HostError>> {
+        async move {
+            self.drain().await;
+            let result = self.call_inner(sql, params, deadline).await;
+            self.note(result)
         }
+        .boxed_local()
     }
 
-    #[test]
-    fn an_address_is_host_and_port() {
-        for (address, host, port) in [("prod01:8076", "prod01", 8076), ("[::1]:1", "::1", 1)] {
-            let config = config(address);
-            assert_eq!((config.host(), config.port()), (host, Ok(port)));
+    fn open<'a>(
+        &'a mut self,
+        sql: &'a str,
+        params: &'a [Param],
+        block: u32,
+        deadline: Duration,
+    ) -> LocalBoxFuture<'a, Result<Rows, HostError>> {
+        async move {
+            self.drain().await;
+            let result = self.open_inner(sql, params, block, deadline).await;
+            self.note(result)
         }
-        for address in ["prod01", "prod01:", "prod01:0", "prod01:99999", ""] {
-            assert!(matches!(Mapepire::new(config(address)), Err(HostError::Config(_))), "{address}");
-        }
+        .boxed_local()
     }
 
-    #[test]
-    fn the_password_is_never_printed() {
-        assert!(!format!("{:?}", config("prod01:8076")).contains("secret"));
+    fn more(&mut self, block: u32, deadline: Duration) -> LocalBoxFuture<'_, Result<Rows, HostError>> {
+        async move {
+            self.drain().await;
+            let result = self.more_inner(block, deadline).await;
+            self.note(result)
+        }
+        .boxed_local()
+    }
+
+    fn ask<'a>(
+        &'a mut self,
+        sql: &'a str,
+        params: &'a [Param],
+        max_rows: u32,
+        deadline: Duration,
+    ) -> LocalBoxFuture<'a, Result<Ticket, HostError>> {
+        async move {
+            self.drain().await;
+            let result = self.ask_inner(sql, params, max_rows, deadline).await;
+            self.note(result)
+        }
+        .boxed_local()
+    }
+
+    fn answer(&mut self) -> LocalBoxFuture<'_, Option<Answer>> {
+        async move {
+            self.drain().await;
+            self.answer_inner().await
+        }
+        .boxed_local()
     }
 }

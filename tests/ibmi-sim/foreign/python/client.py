@@ -1,6 +1,7 @@
-"""Runs the published Python client against a server: pages, an unknown table, a wrong password.
+"""Runs the published Python client against a server: pages, bytes, a batch, a command, an unknown table, a wrong
+password.
 
-Arguments: host port user password ca-file. Prints one JSON object.
+Arguments: host port user password ca-file bytes (as the server takes them as a parameter). Prints one JSON object.
 """
 import json
 import sys
@@ -9,7 +10,7 @@ from mapepire_python import DaemonServer
 from mapepire_python.client.sql_job import SQLJob
 from mapepire_python.data_types import QueryOptions
 
-host, port, user, password, ca_file = sys.argv[1:6]
+host, port, user, password, ca_file, data = sys.argv[1:7]
 with open(ca_file, encoding="ascii") as file:
     ca = file.read()
 
@@ -54,6 +55,18 @@ result["bonus"] = query.run()["data"][0]["N"]
 
 query = job.query("values (job_name)")
 result["job_name"] = query.run()["data"][0]["00001"]
+
+result["bytes"] = job.query("select x'C1C2' as B from sysibm.sysdummy1").run()["data"][0]["B"]
+insert = job.query(
+    "insert into sample.notes (id, text) values (?, ?)", QueryOptions(parameters=[[1, "a"], [2, "b"], [3, "c"]])
+)
+result["inserted"] = insert.run()["update_count"]
+job.query("insert into sample.notes (id, data) values (?, ?)", QueryOptions(parameters=[4, data])).run()
+result["written"] = job.query("select hex(data) as H from sample.notes where id = 4").run()["data"][0]["H"]
+command = job.query("DSPLIBL", QueryOptions(isClCommand=True)).run()
+result["command"] = {"success": command["success"], "columns": len(command["data"][1])}
+failed = job.query("NOSUCH", QueryOptions(isClCommand=True)).run()
+result["failed_command"] = failed["data"][2]["MESSAGE_ID"]
 
 try:
     job.query("select * from nolib.notab").run()

@@ -1,4 +1,4 @@
-//! Between TLS and WebSocket: GET /version, the authorisation rules, the upgrade.
+//! Between TLS and WebSocket: plain requests, the authorisation rules, the upgrade.
 
 use std::io;
 use std::pin::Pin;
@@ -15,6 +15,9 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::StatusCode;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
+use super::http::{self, Head};
+use super::{HANDSHAKE, Server};
+
 /// Longest request head.
 const HEAD: usize = 16 * 1024;
 
@@ -25,6 +28,19 @@ pub(super) struct Login {
     pub(super) user: String,
     /// Password.
     pub(super) password: String,
+}
+
+impl Login {
+    /// The same user with the same password.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        self.user.eq_ignore_ascii_case(&other.user) && self.password == other.password
+    }
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").field("user", &self.user).finish_non_exhaustive()
+    }
 }
 
 /// A stream whose first bytes were read already.
@@ -62,40 +78,57 @@ impl AsyncWrite for Peeked {
     }
 }
 
-/// Answers a plain request, or opens the WebSocket.
+/// Answers plain requests until the client goes, or opens the WebSocket.
 pub(super) async fn open(
     mut stream: TlsStream<TcpStream>,
-    version: &str,
+    server: &Server,
 ) -> Result<Option<(WebSocketStream<Peeked>, Login)>, Error> {
-    let mut head = Vec::with_capacity(1024);
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-        if head.len() > HEAD || stream.read_buf(&mut head).await? == 0 {
+    let mut read = Vec::with_capacity(1024);
+    loop {
+        let Some(head) = next_head(&mut stream, &mut read).await? else { return Ok(None) };
+        if head.is_upgrade() {
+            return upgrade(Peeked { head: read, at: 0, inner: stream }, server).await;
+        }
+        read.drain(..head.length);
+        stream.write_all(&http::answer(&head, server)).await?;
+        if head.is_last() {
+            stream.shutdown().await?;
             return Ok(None);
         }
     }
-    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-    let line = String::from_utf8_lossy(line).into_owned();
-    let path = line.split(' ').nth(1).unwrap_or_default();
-    let upgrade = String::from_utf8_lossy(&head).to_ascii_lowercase().contains("upgrade: websocket");
-    if !upgrade || !(path == "/db" || path.starts_with("/db/")) {
-        let reply = plain(&line, version);
-        stream.write_all(reply.as_bytes()).await?;
-        stream.shutdown().await?;
-        return Ok(None);
+}
+
+/// The next head, whose bytes stay in `read`; none when the client goes or takes too long.
+async fn next_head(stream: &mut TlsStream<TcpStream>, read: &mut Vec<u8>) -> Result<Option<Head>, Error> {
+    loop {
+        if let Some(head) = Head::read(read) {
+            return Ok(Some(head));
+        }
+        if read.len() > HEAD {
+            return Ok(None);
+        }
+        match tokio::time::timeout(HANDSHAKE, stream.read_buf(read)).await {
+            Ok(Ok(0)) | Err(_) => return Ok(None),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err(error.into()),
+        }
     }
+}
+
+async fn upgrade(stream: Peeked, server: &Server) -> Result<Option<(WebSocketStream<Peeked>, Login)>, Error> {
+    let plan = &server.world.scenario.server;
     let mut login = None;
     let config = WebSocketConfig::default()
-        .max_message_size(Some(muster_proto::mapepire::MAX_REQUEST_BYTES))
-        .max_frame_size(Some(muster_proto::mapepire::MAX_REQUEST_BYTES))
+        .max_message_size(Some(plan.message_limit()))
+        .max_frame_size(Some(plan.message_limit()))
         .write_buffer_size(0);
-    let stream = Peeked { head, at: 0, inner: stream };
     let socket = {
         // The callback's error type is the crate's and large; it is made once per refused connection.
         #[allow(clippy::result_large_err)]
         let check = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
-            match credentials(
-                request.headers().get("authorization").map(|value| value.to_str().unwrap_or_default()),
-            ) {
+            let header = request.headers().get("authorization");
+            let header = header.map(|value| value.to_str().unwrap_or_default());
+            match credentials(header, plan.manners().takes_colon) {
                 Ok(found) => {
                     login = Some(found);
                     Ok(response)
@@ -112,33 +145,21 @@ pub(super) async fn open(
     Ok(login.map(|login| (socket, login)))
 }
 
-/// Credentials of a Basic header, by the rules of servers up to 2.3.5. They are not checked here.
-fn credentials(header: Option<&str>) -> Result<Login, &'static str> {
+/// Credentials of a Basic header, which are not checked here. `colon`: the password may have one.
+pub(super) fn credentials(header: Option<&str>, colon: bool) -> Result<Login, &'static str> {
     let header = header.ok_or("Authorization header missing")?;
     const INVALID: &str = "Invalid Authorization header";
     let encoded = header.strip_prefix("Basic ").ok_or(INVALID)?;
     let decoded = STANDARD.decode(encoded.trim()).map_err(|_| INVALID)?;
     let text = String::from_utf8(decoded).map_err(|_| INVALID)?;
-    match text.split(':').collect::<Vec<_>>().as_slice() {
-        [user, password] if !user.is_empty() && !password.is_empty() && !user.contains('*') => {
-            // A semicolon ends the password: the server builds a connection string from it.
-            let password = password.split(';').next().unwrap_or_default().to_owned();
-            Ok(Login { user: (*user).to_owned(), password })
-        }
-        _ => Err(INVALID),
+    let (user, password) = text.split_once(':').ok_or(INVALID)?;
+    let malformed = user.is_empty() || password.is_empty() || user.contains('*');
+    if malformed || (password.contains(':') && !colon) {
+        return Err(INVALID);
     }
-}
-
-fn plain(line: &str, version: &str) -> String {
-    let (status, kind, body) = if line.starts_with("GET /version ") {
-        ("200 OK", "application/json", format!("{{\"version\":\"{version}\"}}"))
-    } else {
-        ("404 Not Found", "text/plain", "Not Found".to_owned())
-    };
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
+    // A semicolon ends the password: the server builds a connection string from it.
+    let password = password.split(';').next().unwrap_or_default().to_owned();
+    Ok(Login { user: user.to_owned(), password })
 }
 
 #[cfg(test)]
@@ -151,17 +172,25 @@ mod tests {
 
     #[test]
     fn only_a_whole_basic_header_passes() {
-        let login = credentials(Some(&basic("BOB:secret;x"))).map(|login| (login.user, login.password));
-        assert_eq!(login, Ok(("BOB".into(), "secret".into())));
+        let login = |header: Option<&str>, colon| {
+            credentials(header, colon).map(|login| (login.user, login.password))
+        };
+        let good = |user: &str, password: &str| Ok((user.to_owned(), password.to_owned()));
+        assert_eq!(login(Some(&basic("BOB:secret;x")), false), good("BOB", "secret"));
+        let colons = basic("BOB:a:b:");
+        assert_eq!(login(Some(&colons), false), Err("Invalid Authorization header"));
+        assert_eq!(login(Some(&colons), true), good("BOB", "a:b:"));
         for (header, reason) in [
             (None, "Authorization header missing"),
             (Some("Bearer x".to_owned()), "Invalid Authorization header"),
             (Some(basic("BOB")), "Invalid Authorization header"),
-            (Some(basic("BOB:a:b")), "Invalid Authorization header"),
             (Some(basic("B*:a")), "Invalid Authorization header"),
             (Some(basic(":a")), "Invalid Authorization header"),
+            (Some(basic("BOB:")), "Invalid Authorization header"),
         ] {
-            assert_eq!(credentials(header.as_deref()).map(|_| ()), Err(reason));
+            for colon in [false, true] {
+                assert_eq!(login(header.as_deref(), colon), Err(reason));
+            }
         }
     }
 }

@@ -1,6 +1,12 @@
-//! The Mapepire server: one TLS port with WebSocket below `/db/` and GET /version beside it.
+//! The Mapepire server: one TLS port with WebSocket below `/db/` and a few plain requests beside it.
 
+mod blob;
+mod cl;
+mod counts;
 mod handshake;
+mod http;
+mod parameters;
+mod rules;
 mod session;
 mod statement;
 mod tls;
@@ -15,9 +21,12 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
+pub use counts::Counts;
 pub use tls::{Identity, identity};
 
 use crate::world::World;
+use blob::BlobStore;
+use counts::{Tally, count};
 
 /// Longest time a client may take for the TLS handshake and its request.
 const HANDSHAKE: Duration = Duration::from_secs(20);
@@ -30,19 +39,27 @@ pub struct Server {
     identity: RwLock<Identity>,
     /// Counts up whenever all sockets are to be dropped.
     dropped: watch::Sender<u64>,
+    /// Counts up whenever all sockets are to fall silent.
+    silenced: watch::Sender<u64>,
     /// Until when connections are refused.
     away: RwLock<Option<tokio::time::Instant>>,
+    tally: Arc<Tally>,
+    blobs: Arc<BlobStore>,
 }
 
 impl Server {
     /// A server that shows this certificate.
     #[must_use]
     pub fn new(world: Arc<World>, identity: Identity) -> Arc<Self> {
+        let tally = Arc::new(Tally::default());
         Arc::new(Self {
+            blobs: BlobStore::new(Arc::clone(&world), Arc::clone(&tally)),
             world,
             identity: RwLock::new(identity),
             dropped: watch::Sender::new(0),
+            silenced: watch::Sender::new(0),
             away: RwLock::new(None),
+            tally,
         })
     }
 
@@ -51,16 +68,26 @@ impl Server {
         self.dropped.send_modify(|count| *count += 1);
     }
 
+    /// Leaves all sockets alone for good, without closing them.
+    pub fn silence_sockets(&self) {
+        self.silenced.send_modify(|count| *count += 1);
+    }
+
+    /// What clients have done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.tally.counts()
+    }
+
     /// Drops all sockets and refuses new ones for a while.
     pub fn stay_away(&self, time: Duration) {
         *self.away.write().unwrap_or_else(PoisonError::into_inner) = Some(tokio::time::Instant::now() + time);
         self.drop_sockets();
     }
 
-    /// Shows another certificate from now on.
+    /// Shows another certificate to new connections.
     pub fn change_identity(&self, identity: Identity) {
         *self.identity.write().unwrap_or_else(PoisonError::into_inner) = identity;
-        self.drop_sockets();
     }
 
     /// What a client must trust now.
@@ -82,11 +109,13 @@ impl Server {
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, peer)) if !self.is_away() => {
-                        let server = Arc::clone(&self);
-                        connections.spawn(async move { server.connection(stream, peer).await });
+                    Ok((stream, peer)) => {
+                        count(&self.tally.connections);
+                        if !self.is_away() {
+                            let server = Arc::clone(&self);
+                            connections.spawn(async move { server.connection(stream, peer).await });
+                        }
                     }
-                    Ok(_) => {}
                     Err(error) => debug!(%error, "accept failed"),
                 },
                 Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -95,8 +124,9 @@ impl Server {
     }
 
     async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
-        let mut dropped = self.dropped.subscribe();
+        let (mut dropped, mut silenced) = (self.dropped.subscribe(), self.silenced.subscribe());
         dropped.mark_unchanged();
+        silenced.mark_unchanged();
         let config = Arc::clone(&self.identity.read().unwrap_or_else(PoisonError::into_inner).config);
         let work = async {
             if let Err(error) = stream.set_nodelay(true) {
@@ -104,20 +134,21 @@ impl Server {
             }
             let tls = tokio::time::timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream)).await;
             let Ok(Ok(tls)) = tls else { return };
-            let opened =
-                tokio::time::timeout(HANDSHAKE, handshake::open(tls, self.world.scenario.server.version()))
-                    .await;
-            match opened {
-                Ok(Ok(Some((socket, login)))) => {
-                    session::run(Arc::clone(&self.world), socket, login, peer).await
-                }
-                Ok(Ok(None)) | Err(_) => {}
-                Ok(Err(error)) => debug!(%peer, %error, "handshake failed"),
+            match handshake::open(tls, &self).await {
+                Ok(Some((socket, login))) => session::run(&self, socket, login, peer).await,
+                Ok(None) => {}
+                Err(error) => debug!(%peer, %error, "handshake failed"),
             }
         };
+        tokio::pin!(work);
         tokio::select! {
-            () = work => {}
+            () = &mut work => {}
             _ = dropped.changed() => debug!(%peer, "socket dropped on purpose"),
+            _ = silenced.changed() => {
+                debug!(%peer, "socket left alone on purpose");
+                // It stays open until all are dropped; its work is not gone on with.
+                let _ = dropped.changed().await;
+            }
         }
     }
 }

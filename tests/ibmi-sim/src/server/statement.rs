@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use muster_proto::mapepire::{Column, Metadata, ParameterMetadata, RequestFrame};
 use serde_json::Value as Json;
 
+use super::parameters::{self, Given};
 use crate::json;
-use crate::scenario::Generation;
+use crate::scenario::Manners;
+use crate::service::Mode;
+use crate::sql::change::{self, Done};
 use crate::sql::compile::Source;
-use crate::sql::eval::Env;
-use crate::sql::{Cursor, Query, SqlError, Value, compile, parse};
+use crate::sql::eval::{Env, KeepBytes};
+use crate::sql::{Action, Cursor, Query, SqlError, SqlType, Value, compile, compile_action, parse};
 use crate::world::World;
 
 /// Handles that one connection may hold.
@@ -38,10 +41,26 @@ impl From<SqlError> for Failure {
     }
 }
 
+/// A compiled statement.
+#[derive(Clone)]
+enum Plan {
+    /// One with a result.
+    Query(Arc<Query>),
+    /// One without.
+    Action(Arc<Action>),
+}
+
+/// What is open of a result.
+struct Open {
+    query: Arc<Query>,
+    cursor: Cursor,
+    env: Env,
+}
+
 /// What a handle stands for.
 struct Handle {
-    query: Arc<Query>,
-    open: Option<(Cursor, Env)>,
+    plan: Plan,
+    open: Option<Open>,
     terse: bool,
 }
 
@@ -54,6 +73,8 @@ struct Connection {
 pub(super) struct Statements {
     world: Arc<World>,
     user: String,
+    /// Where byte cells are kept, by servers that do so.
+    keeper: Option<Arc<dyn KeepBytes>>,
     connection: Mutex<Option<Connection>>,
     handles: Mutex<HashMap<String, Arc<Mutex<Handle>>>>,
 }
@@ -63,9 +84,13 @@ fn lock<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Statements {
-    pub(super) fn new(world: Arc<World>, user: &str) -> Self {
+    pub(super) fn new(world: Arc<World>, user: &str, keeper: Option<Arc<dyn KeepBytes>>) -> Self {
         let user = user.to_uppercase();
-        Self { world, user, connection: Mutex::new(None), handles: Mutex::new(HashMap::new()) }
+        Self { world, user, keeper, connection: Mutex::new(None), handles: Mutex::new(HashMap::new()) }
+    }
+
+    pub(super) fn manners(&self) -> Manners {
+        self.world.scenario.server.manners()
     }
 
     /// Starts a new connection; the old one and its handles end.
@@ -94,11 +119,12 @@ impl Statements {
         lock(&self.connection).as_ref().map(|connection| connection.job.clone())
     }
 
-    fn env(&self, markers: Vec<Value>) -> Result<Env, SqlError> {
+    pub(super) fn env(&self, markers: Vec<Value>) -> Result<Env, SqlError> {
         let connection = lock(&self.connection);
         let not_connected = || SqlError { text: "Not connected".into(), state: None, code: 0 };
         let connection = connection.as_ref().ok_or_else(not_connected)?;
         Ok(Env {
+            bytes: self.keeper.clone(),
             markers,
             now: self.world.now(),
             offset: self.world.offset(),
@@ -109,10 +135,13 @@ impl Statements {
         })
     }
 
-    fn compile(&self, frame: &RequestFrame) -> Result<Arc<Query>, SqlError> {
+    fn compile(&self, frame: &RequestFrame) -> Result<Plan, SqlError> {
         let schema = self.env(Vec::new())?.schema;
         let parsed = parse::parse(frame.sql.as_deref().unwrap_or_default())?;
-        compile(&parsed, &schema).map(Arc::new)
+        if let Some(action) = compile_action(&parsed, &schema)? {
+            return Ok(Plan::Action(Arc::new(action)));
+        }
+        compile(&parsed, &schema).map(|query| Plan::Query(Arc::new(query)))
     }
 
     fn keep(&self, id: &str, handle: Handle) -> Result<(), Failure> {
@@ -134,84 +163,111 @@ impl Statements {
     }
 
     pub(super) fn sql(&self, id: &str, frame: &RequestFrame) -> Result<String, Failure> {
-        let query = self.compile(frame)?;
+        let plan = self.compile(frame)?;
         let env = self.env(Vec::new())?;
-        let mut cursor = Cursor::open(&query, &self.world, &env)?;
         let terse = frame.terse.unwrap_or(false);
-        let mut out = self.head(&query, &env);
+        let query = match &plan {
+            Plan::Query(query) => Arc::clone(query),
+            Plan::Action(action) => {
+                let done = change::run(action, &self.world, &env)?;
+                self.keep(id, Handle { plan, open: None, terse })?;
+                return Ok(format!(",\"has_results\":false,\"update_count\":{}", done.updated));
+            }
+        };
+        let mut cursor = Cursor::open(&query, &self.world, &env)?;
+        let mut out = String::from(",\"has_results\":true,\"update_count\":-1,\"metadata\":");
+        out.push_str(&json::frame(&self.metadata(&query, &env.job, true)));
         out.push_str(",\"data\":");
         let done = cursor.fetch(&query, &self.world, &env, rows(frame), terse, &mut out)?;
         push_done(done, &mut out);
-        self.keep(id, Handle { query, open: Some((cursor, env)), terse })?;
+        self.keep(id, Handle { plan, open: Some(Open { query, cursor, env }), terse })?;
         Ok(out)
     }
 
     pub(super) fn prepare(&self, id: &str, frame: &RequestFrame) -> Result<String, Failure> {
-        let query = self.compile(frame)?;
-        let out = self.prepared(&query)?;
-        self.keep(id, Handle { query, open: None, terse: frame.terse.unwrap_or(false) })?;
+        let plan = self.compile(frame)?;
+        let out = self.prepared(&plan)?;
+        self.keep(id, Handle { plan, open: None, terse: frame.terse.unwrap_or(false) })?;
         Ok(out)
     }
 
     pub(super) fn prepare_execute(&self, id: &str, frame: &RequestFrame) -> Result<String, Failure> {
-        let query = self.compile(frame)?;
-        let prepared = self.prepared(&query)?;
+        let plan = self.compile(frame)?;
+        let prepared = self.prepared(&plan)?;
         let terse = frame.terse.unwrap_or(false);
-        let failed = |error: SqlError| Failure::Sql { body: prepared.clone(), error };
-        let env = self.env(markers(frame, true)?).map_err(&failed)?;
-        let mut cursor = Cursor::open(&query, &self.world, &env).map_err(&failed)?;
-        let mut out = format!(",\"parameter_count\":{}", query.markers);
-        out.push_str(",\"metadata\":");
-        out.push_str(&json::frame(&self.metadata(&query, &env.job, true)));
-        self.block(&query, &env, &mut cursor, frame, terse, &mut out).map_err(&failed)?;
-        self.keep(id, Handle { query, open: Some((cursor, env)), terse })?;
+        let failed = |failure: Failure| match failure {
+            Failure::Sql { error, .. } => Failure::Sql { body: prepared.clone(), error },
+            request @ Failure::Request(_) => request,
+        };
+        let (block, open) = self.execute_plan(&plan, frame, true).map_err(failed)?;
+        let mut out = match &open {
+            None => prepared,
+            // With a result the metadata is that of the result.
+            Some(Open { query, env, .. }) => format!(
+                ",\"parameter_count\":{},\"metadata\":{}",
+                query.markers,
+                json::frame(&self.metadata(query, &env.job, true))
+            ),
+        };
+        out.push_str(&block);
+        self.keep(id, Handle { plan, open, terse })?;
         Ok(out)
     }
 
     pub(super) fn execute(&self, frame: &RequestFrame) -> Result<String, Failure> {
         let handle = self.handle(frame)?;
-        let query = Arc::clone(&lock(&handle).query);
-        let terse = frame.terse.unwrap_or(false);
-        let env = self.env(markers(frame, false)?)?;
-        let mut cursor = Cursor::open(&query, &self.world, &env)?;
-        let mut out = String::with_capacity(rows(frame).saturating_mul(1_500).min(LARGEST));
-        self.block(&query, &env, &mut cursor, frame, terse, &mut out)?;
-        Ok(out)
+        let plan = lock(&handle).plan.clone();
+        Ok(self.execute_plan(&plan, frame, false)?.0)
     }
 
-    /// has_results, update_count, data, output_parms, is_done.
-    fn block(
+    /// [batch_added], has_results, update_count, data, output_parms, is_done; and the result, if there is one.
+    fn execute_plan(
         &self,
-        query: &Query,
-        env: &Env,
-        cursor: &mut Cursor,
+        plan: &Plan,
         frame: &RequestFrame,
-        terse: bool,
-        out: &mut String,
-    ) -> Result<(), SqlError> {
-        out.push_str(",\"has_results\":true,\"update_count\":-1,\"data\":");
-        let done = cursor.fetch(query, &self.world, env, rows(frame), terse, out)?;
-        out.push_str(",\"output_parms\":[");
-        for index in 0..query.markers {
-            if index > 0 {
-                out.push(',');
+        required: bool,
+    ) -> Result<(String, Option<Open>), Failure> {
+        let given = parameters::given(frame, required)?;
+        let kinds = marker_kinds(plan);
+        let bind = |values| parameters::bind(values, &kinds, self.manners().keeps_blobs);
+        let (query, values) = match (plan, given) {
+            (Plan::Query(query), Given::One(values)) => (query, bind(values)?),
+            (Plan::Query(_), Given::Batch(_)) => {
+                return Err(SqlError::unsupported("batch of parameters for a query").into());
             }
-            out.push_str(&format!(
-                "{{\"index\":{},\"type\":\"VARCHAR\",\"precision\":32672,\"scale\":0,\"name\":null,\"ccsid\":1208}}",
-                index + 1
-            ));
-        }
-        out.push(']');
-        push_done(done, out);
-        Ok(())
+            (Plan::Action(action), Given::One(values)) => {
+                let env = self.env(bind(values)?)?;
+                let done = change::run(action, &self.world, &env)?;
+                return Ok((changed(None, &done, action, &env), None));
+            }
+            (Plan::Action(action), Given::Batch(batch)) => {
+                let (mut sum, count) = (Done::default(), batch.len());
+                for values in batch {
+                    let env = self.env(bind(values)?)?;
+                    sum.updated += change::run(action, &self.world, &env)?.updated;
+                }
+                return Ok((changed(Some(count), &sum, action, &self.env(Vec::new())?), None));
+            }
+        };
+        let env = self.env(values)?;
+        let mut cursor = Cursor::open(query, &self.world, &env)?;
+        let mut out = String::with_capacity(rows(frame).saturating_mul(1_500).min(LARGEST));
+        out.push_str(",\"has_results\":true,\"update_count\":-1,\"data\":");
+        let terse = frame.terse.unwrap_or(false);
+        let done = cursor.fetch(query, &self.world, &env, rows(frame), terse, &mut out)?;
+        push_outputs(kinds.iter().map(|kind| (*kind, None)), &env, &mut out);
+        push_done(done, &mut out);
+        Ok((out, Some(Open { query: Arc::clone(query), cursor, env })))
     }
 
     pub(super) fn more(&self, frame: &RequestFrame) -> Result<String, Failure> {
         self.env(Vec::new())?;
         let handle = self.handle(frame)?;
         let mut handle = lock(&handle);
-        let Handle { query, open, terse } = &mut *handle;
-        let Some((cursor, env)) = open else { return Err(Failure::Request("Result set was null".into())) };
+        let Handle { open, terse, .. } = &mut *handle;
+        let Some(Open { query, cursor, env }) = open else {
+            return Err(Failure::Request("Result set was null".into()));
+        };
         let mut out = String::from(",\"data\":");
         let done = cursor.fetch(query, &self.world, env, rows(frame), *terse, &mut out)?;
         push_done(done, &mut out);
@@ -224,29 +280,26 @@ impl Statements {
         Ok(String::new())
     }
 
-    fn head(&self, query: &Query, env: &Env) -> String {
-        let mut out = String::from(",\"has_results\":true,\"update_count\":-1,\"metadata\":");
-        out.push_str(&json::frame(&self.metadata(query, &env.job, true)));
-        out
-    }
-
-    fn prepared(&self, query: &Query) -> Result<String, SqlError> {
+    fn prepared(&self, plan: &Plan) -> Result<String, SqlError> {
         let job = self.env(Vec::new())?.job;
-        let full = self.world.scenario.server.generation == Generation::G1b;
-        let mut metadata = self.metadata(query, &job, full);
-        let parameter = ParameterMetadata {
-            kind: "VARCHAR".into(),
-            mode: "IN".into(),
-            precision: 32_672,
-            scale: 0,
-            name: None,
+        let full = self.manners().describes_prepared;
+        let mut metadata = match plan {
+            Plan::Query(query) => self.metadata(query, &job, full),
+            Plan::Action(_) => Metadata { column_count: 0, job, columns: None, parameters: None },
         };
-        metadata.parameters = Some(vec![parameter; query.markers]);
-        Ok(format!(",\"parameter_count\":{},\"metadata\":{}", query.markers, json::frame(&metadata)))
+        let kinds = marker_kinds(plan);
+        let modes = parameters::modes(plan_action(plan), kinds.len());
+        let parameter = |(kind, mode): (&SqlType, Mode)| {
+            let (_, precision, scale) = kind.sizes();
+            let (kind, mode) = (kind.name().to_owned(), mode.name().to_owned());
+            ParameterMetadata { kind, mode, precision, scale, name: None }
+        };
+        metadata.parameters = Some(kinds.iter().zip(modes).map(parameter).collect());
+        Ok(format!(",\"parameter_count\":{},\"metadata\":{}", kinds.len(), json::frame(&metadata)))
     }
 
     fn metadata(&self, query: &Query, job: &str, full: bool) -> Metadata {
-        let tables = self.world.scenario.server.generation == Generation::G1b;
+        let tables = self.manners().names_table;
         let table = match &query.source {
             Source::Table(table) => table.name,
             Source::One | Source::Journal(..) => "",
@@ -278,118 +331,55 @@ impl Statements {
             parameters: None,
         }
     }
+}
 
-    /// Runs a CL command: a few are known, the others fail as unknown commands do.
-    pub(super) fn cl(&self, frame: &RequestFrame) -> Result<String, Failure> {
-        let env = self.env(Vec::new())?;
-        let command = frame.cmd.as_deref().unwrap_or_default().trim().to_owned();
-        let name = command.split([' ', '(']).next().unwrap_or_default().to_uppercase();
-        let known = ["WRKACTJOB", "DSPJRN", "DSPLIBL", "CHGJOB", "DLYJOB", "SNDMSG", "DSPSYSSTS", "ADDLIBLE"];
-        let mut messages = vec![("*NONE", "REQUEST", 0_i64, command.clone())];
-        let failed = if known.contains(&name.as_str()) {
-            messages.push(("CPC9801", "COMPLETION", 0, format!("Command {name} completed.")));
-            false
-        } else {
-            messages.push((
-                "CPD0030",
-                "DIAGNOSTIC",
-                30,
-                format!("Command {name} in library *LIBL not found."),
-            ));
-            messages.push(("CPF0006", "ESCAPE", 30, "Errors occurred in command.".to_owned()));
-            true
-        };
-        let out = self.job_log(&messages, &env, frame.terse.unwrap_or(false));
-        if failed {
-            let error = SqlError {
-                text: "[CPF0006] Errors occurred in command.".into(),
-                state: Some("38501"),
-                code: -443,
-            };
-            return Err(Failure::Sql { body: out, error });
-        }
-        Ok(out)
-    }
-
-    fn job_log(&self, messages: &[(&str, &str, i64, String)], env: &Env, terse: bool) -> String {
-        const TEXTS: [&str; 22] = [
-            "SUMMARY",
-            "SEVERITY",
-            "MESSAGE_SECOND_LEVEL_TEXT",
-            "MESSAGE_ID",
-            "MESSAGE_TYPE",
-            "MESSAGE_SUBTYPE",
-            "SEVERITY",
-            "MESSAGE_TIMESTAMP",
-            "FROM_LIBRARY",
-            "FROM_PROGRAM",
-            "FROM_MODULE",
-            "FROM_PROCEDURE",
-            "FROM_INSTRUCTION",
-            "TO_LIBRARY",
-            "TO_PROGRAM",
-            "TO_MODULE",
-            "TO_PROCEDURE",
-            "TO_INSTRUCTION",
-            "FROM_USER",
-            "MESSAGE_TEXT",
-            "MESSAGE_SECOND_LEVEL_TEXT",
-            "QUALIFIED_JOB_NAME",
-        ];
-        let count = TEXTS.len() - usize::from(self.world.scenario.server.generation == Generation::G1b);
-        let names = &TEXTS[..count];
-        let columns = names
-            .iter()
-            .map(|name| Column {
-                name: (*name).to_owned(),
-                kind: if *name == "SEVERITY" { "SMALLINT" } else { "VARCHAR" }.to_owned(),
-                display_size: 1024,
-                label: (*name).to_owned(),
-                ..Column::default()
-            })
-            .collect::<Vec<_>>();
-        let metadata =
-            Metadata { column_count: count, job: env.job.clone(), columns: Some(columns), parameters: None };
-        let mut out = format!(",\"metadata\":{},\"data\":[", json::frame(&metadata));
-        for (number, (id, kind, severity, text)) in messages.iter().enumerate() {
-            if number > 0 {
-                out.push(',');
-            }
-            out.push(if terse { '[' } else { '{' });
-            for (index, name) in names.iter().enumerate() {
-                if !terse && names[index + 1..].contains(name) {
-                    continue;
-                }
-                if !out.ends_with(['[', '{']) {
-                    out.push(',');
-                }
-                if !terse {
-                    json::write_text(name, &mut out);
-                    out.push(':');
-                }
-                match *name {
-                    "SUMMARY" => json::write_text(&format!("{id} [{}]: {text}", &kind[..4]), &mut out),
-                    "SEVERITY" => out.push_str(&severity.to_string()),
-                    "MESSAGE_ID" => json::write_text(id, &mut out),
-                    "MESSAGE_TYPE" => json::write_text(kind, &mut out),
-                    "MESSAGE_TIMESTAMP" => json::write_text(&crate::time::timestamp(env.now), &mut out),
-                    "FROM_LIBRARY" | "TO_LIBRARY" => json::write_text("QSYS", &mut out),
-                    "FROM_PROGRAM" | "TO_PROGRAM" => json::write_text("QCMD", &mut out),
-                    "FROM_USER" => json::write_text(&env.user, &mut out),
-                    "MESSAGE_TEXT" => json::write_text(text, &mut out),
-                    "QUALIFIED_JOB_NAME" => json::write_text(&env.job, &mut out),
-                    _ => out.push_str("null"),
-                }
-            }
-            out.push(if terse { ']' } else { '}' });
-        }
-        out.push(']');
-        push_done(true, &mut out);
-        out
+fn plan_action(plan: &Plan) -> Option<&Action> {
+    match plan {
+        Plan::Query(_) => None,
+        Plan::Action(action) => Some(action),
     }
 }
 
-fn push_done(done: bool, out: &mut String) {
+fn marker_kinds(plan: &Plan) -> Vec<SqlType> {
+    match plan {
+        Plan::Query(query) => query.marker_kinds(),
+        Plan::Action(action) => action.markers.clone(),
+    }
+}
+
+/// What a statement without a result answers.
+fn changed(batch: Option<usize>, done: &Done, action: &Action, env: &Env) -> String {
+    let mut out = batch.map_or_else(String::new, |count| format!(",\"batch_added\":{count}"));
+    out.push_str(&format!(",\"has_results\":false,\"update_count\":{},\"data\":[]", done.updated));
+    let outputs = parameters::outputs(action, &done.outputs);
+    push_outputs(outputs.into_iter(), env, &mut out);
+    push_done(true, &mut out);
+    out
+}
+
+/// Describes each parameter; those that give something back have a value.
+fn push_outputs(parameters: impl Iterator<Item = (SqlType, Option<Value>)>, env: &Env, out: &mut String) {
+    out.push_str(",\"output_parms\":[");
+    for (index, (kind, value)) in parameters.enumerate() {
+        let (_, precision, scale) = kind.sizes();
+        out.push_str(if index > 0 { "," } else { "" });
+        out.push_str(&format!("{{\"index\":{},\"type\":", index + 1));
+        json::write_text(kind.name(), out);
+        out.push_str(&format!(",\"precision\":{precision},\"scale\":{scale},\"name\":null,\"ccsid\":1208"));
+        if let Some(value) = value {
+            out.push_str(",\"value\":");
+            match value {
+                // Trimmed on both sides.
+                Value::Text(text) => json::write_text(text.trim(), out),
+                other => env.write_cell(&other, kind, out),
+            }
+        }
+        out.push('}');
+    }
+    out.push(']');
+}
+
+pub(super) fn push_done(done: bool, out: &mut String) {
     out.push_str(if done { ",\"is_done\":true" } else { ",\"is_done\":false" });
 }
 
@@ -399,32 +389,4 @@ fn rows(frame: &RequestFrame) -> usize {
         _ => DEFAULT_ROWS,
     };
     usize::try_from(wanted).unwrap_or(0)
-}
-
-/// Values for the markers, all through their text form; null stays NULL.
-fn markers(frame: &RequestFrame, required: bool) -> Result<Vec<Value>, Failure> {
-    let list = match &frame.parameters {
-        Some(Json::Array(list)) => list,
-        None | Some(Json::Null) if !required => return Ok(Vec::new()),
-        None | Some(Json::Null) => {
-            return Err(Failure::Request(
-                "Internal Error: NullPointerException: Cannot invoke \"com.google.gson.JsonElement.getAsJsonArray()\" \
-                 because the return value is null"
-                    .into(),
-            ));
-        }
-        Some(other) => return Err(Failure::Request(format!("Not a JSON Array: {other}"))),
-    };
-    list.iter()
-        .map(|item| match item {
-            Json::Null => Ok(Value::Null),
-            Json::String(text) => Ok(Value::Text(text.clone())),
-            Json::Number(number) => Ok(Value::Text(number.to_string())),
-            Json::Bool(flag) => Ok(Value::Text(flag.to_string())),
-            Json::Array(_) => Err(SqlError::unsupported("batch of parameters for a query").into()),
-            Json::Object(_) => {
-                Err(Failure::Request("Internal Error: UnsupportedOperationException: JsonObject".into()))
-            }
-        })
-        .collect()
 }

@@ -1,11 +1,15 @@
-//! The catalogue: tables, views and the one table function, with their columns and rows.
+//! The catalogue: tables, views and the one table function, with their columns and rows, and procedures.
 
 mod catalogue;
+pub mod command;
 pub mod display_journal;
+mod procedure;
 mod sample;
 mod system;
 
 use std::sync::LazyLock;
+
+pub use procedure::{Mode, Procedure, procedure};
 
 use crate::sql::{SqlError, SqlType, Value};
 use crate::world::World;
@@ -73,6 +77,14 @@ pub fn table(schema: &str, name: &str) -> Option<&'static Table> {
 #[must_use]
 pub fn all_tables() -> &'static [Table] {
     &TABLES
+}
+
+static NOTES: LazyLock<Table> = LazyLock::new(sample::notes);
+
+/// SAMPLE.NOTES, the one table that can be written.
+#[must_use]
+pub fn notes() -> &'static Table {
+    &NOTES
 }
 
 /// QSYS2.DISPLAY_JOURNAL.

@@ -1,4 +1,5 @@
 //! SAMPLE.EMPLOYEE and SAMPLE.DEPARTMENT: something for foreign clients to read. Names and numbers are our own.
+//! SAMPLE.NOTES: something to write to, with a column of bytes.
 
 use super::{Column, Table, column, required};
 use crate::sql::{SqlType, Value};
@@ -57,8 +58,25 @@ const DEPARTMENT: [Column; 5] = [
     column("LOCATION", SqlType::Char(16)),
 ];
 
+const NOTES: [Column; 3] = [
+    required("ID", SqlType::Integer),
+    column("TEXT", SqlType::Varchar(100)),
+    column("DATA", SqlType::Varbinary(1_000)),
+];
+
+/// The table that can be written; empty at first.
+pub(super) fn notes() -> Table {
+    Table {
+        schema: "SAMPLE",
+        name: "NOTES",
+        columns: NOTES.to_vec(),
+        rows: |world, _| Ok(world.notes().clone()),
+    }
+}
+
 pub(super) fn tables() -> Vec<Table> {
     vec![
+        notes(),
         Table {
             schema: "SAMPLE",
             name: "EMPLOYEE",

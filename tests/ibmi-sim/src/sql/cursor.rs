@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::change::check_markers;
 use super::compile::{Call, Expr, Output, Query, Source};
 use super::eval::{Env, HEX_LIMIT, NoRow, Row, eval, truth, view};
 use super::{SqlError, Value};
@@ -30,16 +31,7 @@ impl Cursor {
     /// # Errors
     /// SQL errors.
     pub fn open(query: &Query, world: &World, env: &Env) -> Result<Self, SqlError> {
-        if env.markers.len() < query.markers {
-            return Err(SqlError::driver(
-                "07001",
-                "The number of parameter values set or registered does not match the number of parameters.",
-            ));
-        }
-        if env.markers.len() > query.markers {
-            let text = format!("Descriptor index not valid. ({}>{})", query.markers + 1, query.markers);
-            return Err(SqlError::driver("07009", &text));
-        }
+        check_markers(query.markers, env)?;
         let (limit, skip) =
             (count(query.limit.as_ref(), env)?, count(query.offset.as_ref(), env)?.unwrap_or(0));
         let lazy = query.order.is_empty() && query.aggregates.is_empty() && !query.distinct;
@@ -85,7 +77,7 @@ impl Cursor {
                                 continue;
                             }
                             start_cell(usize::from(!out.ends_with(['[', '{'])), output, terse, out);
-                            value.write_json(output.kind, out);
+                            env.write_cell(value, output.kind, out);
                         }
                         out.push(if terse { ']' } else { '}' });
                     }
@@ -172,7 +164,7 @@ fn write_entry(
             }
             _ => {}
         }
-        eval(&output.expr, row, env)?.write_json(output.kind, out);
+        env.write_cell(&eval(&output.expr, row, env)?, output.kind, out);
     }
     out.push(if terse { ']' } else { '}' });
     Ok(())

@@ -1,8 +1,11 @@
 //! Evaluating compiled expressions over one row.
 
+use std::sync::Arc;
+
 use super::compile::{Call, Expr, Operator, Special};
 use super::value::{decimal, hex, scaled};
 use super::{SqlError, SqlType, Value};
+use crate::json;
 use crate::time;
 
 /// Most bytes HEX takes.
@@ -10,9 +13,17 @@ pub const HEX_LIMIT: usize = 16_336;
 /// Longest string that SUBSTR or CAST may make.
 const LONGEST: usize = 2 * 1024 * 1024;
 
+/// Keeps bytes beside a reply.
+pub trait KeepBytes: std::fmt::Debug + Send + Sync {
+    /// Where they can be fetched.
+    fn keep(&self, bytes: &[u8]) -> String;
+}
+
 /// What an expression sees besides its row.
 #[derive(Debug, Clone)]
 pub struct Env {
+    /// Where byte cells are kept; none writes them as hex digits.
+    pub bytes: Option<Arc<dyn KeepBytes>>,
     /// Values of the parameter markers.
     pub markers: Vec<Value>,
     /// Local time, microseconds.
@@ -27,6 +38,20 @@ pub struct Env {
     pub job: String,
     /// Name of the database.
     pub server: String,
+}
+
+impl Env {
+    /// Appends a cell as JSON.
+    pub fn write_cell(&self, value: &Value, kind: SqlType, out: &mut String) {
+        match (value, &self.bytes) {
+            (Value::Bits(bytes) | Value::Binary(bytes), Some(keeper)) => {
+                out.push_str("{\"blob_url\":");
+                json::write_text(&keeper.keep(bytes), out);
+                out.push_str(&format!(",\"size\":{}}}", bytes.len()));
+            }
+            _ => value.write_json(kind, out),
+        }
+    }
 }
 
 /// A row that expressions read.
@@ -437,7 +462,11 @@ fn trim(call: Call, value: Value) -> Value {
     }
 }
 
-fn cast(value: Value, kind: SqlType) -> Result<Value, SqlError> {
+/// A value as that type.
+///
+/// # Errors
+/// It does not read as one.
+pub fn cast(value: Value, kind: SqlType) -> Result<Value, SqlError> {
     let wrong = || SqlError::new(-420, "22018", "Value for cast argument not valid.");
     if value == Value::Null {
         return Ok(Value::Null);

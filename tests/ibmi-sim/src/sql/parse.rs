@@ -5,6 +5,7 @@
 //!
 //! - `CURRENT TIMESTAMP | DATE | TIME | TIMEZONE | SCHEMA | SERVER` becomes one name, `CURRENT_…`;
 //! - `CHAR(n) | VARCHAR(n) FOR BIT DATA` becomes the type name `BITDATA(n)`;
+//! - `BX'C1C2'` becomes `VARBINARY(X'C1C2')`;
 //! - `FOR READ ONLY`, `FOR FETCH ONLY`, `WITH UR | NC | CS | RS`, `OPTIMIZE FOR n ROWS` at the end go away;
 //! - each `?` becomes `?1`, `?2` … so that its number does not depend on the order of compilation.
 
@@ -129,6 +130,12 @@ fn rewrite(tokens: Vec<Token>) -> (Vec<Token>, usize) {
             at += 3;
             continue;
         }
+        if let (true, Some(Token::SingleQuotedString(digits))) = (is(Some(token), "BX"), next) {
+            let literal = Token::HexStringLiteral(digits.clone());
+            out.extend([name("VARBINARY".to_owned()), Token::LParen, literal, Token::RParen]);
+            at += 2;
+            continue;
+        }
         if ends_here(&tokens[at..]) {
             break;
         }
@@ -185,6 +192,10 @@ mod tests {
                 2,
             ),
             ("select 1 as A from sysibm.sysdummy1 for read only with ur", 0),
+            ("select BX'C1', varbinary(X'C1'), cast(? as varbinary(3)) from sysibm.sysdummy1", 1),
+            ("call qsys2.qcmdexc(?)", 1),
+            ("insert into sample.notes (id, data) values(?, ?)", 2),
+            ("delete from sample.notes where id = ?", 1),
             ("select * from qsys2.journal_info where journal_name = 'QAUDJRN' optimize for 1 rows", 0),
         ] {
             assert_eq!(parse(sql).expect(sql).markers, markers, "{sql}");

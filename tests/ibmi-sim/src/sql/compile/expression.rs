@@ -342,6 +342,7 @@ impl Scope {
                 return Ok(Expr::Binary(Operator::Concat, Box::new(arguments.remove(0)), right));
             }
             "VARCHAR" | "CHAR" => return one(arguments, &name, SqlType::Varchar(32_672)),
+            "VARBINARY" | "BINARY" => return one(arguments, &name, SqlType::Varbinary(32_740)),
             "INTEGER" | "INT" => return one(arguments, &name, SqlType::Integer),
             "BIGINT" => return one(arguments, &name, SqlType::Bigint),
             "TIMESTAMP" => return one(arguments, &name, SqlType::Timestamp),
@@ -382,6 +383,7 @@ impl Scope {
                     SqlType::Varchar(u32::try_from(text.chars().count()).unwrap_or(1).max(1))
                 }
                 Value::Bits(bytes) => SqlType::VarcharBit(u32::try_from(bytes.len()).unwrap_or(1).max(1)),
+                Value::Binary(bytes) => SqlType::Varbinary(u32::try_from(bytes.len()).unwrap_or(1).max(1)),
                 _ => SqlType::Varchar(1),
             },
             Expr::Column(index) => self

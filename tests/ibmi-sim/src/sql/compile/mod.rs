@@ -1,7 +1,10 @@
 //! From syntax tree to a plan, once per prepared statement.
 
+mod action;
 mod expression;
+mod markers;
 
+pub use action::{Action, Change, compile_action};
 pub use expression::{Call, Expr, Operator, Special};
 
 use sqlparser::ast::{
@@ -61,6 +64,27 @@ pub struct Query {
     pub values: Vec<Vec<Expr>>,
     /// Parameter markers.
     pub markers: usize,
+}
+
+impl Query {
+    /// Type of each parameter marker, as far as its place tells it.
+    #[must_use]
+    pub fn marker_kinds(&self) -> Vec<SqlType> {
+        let mut kinds = markers::Kinds::new(self.markers);
+        let columns = match &self.source {
+            Source::One => &[][..],
+            Source::Table(table) | Source::Journal(table, _) => &table.columns,
+        };
+        if let Source::Journal(_, arguments) = &self.source {
+            arguments.iter().flatten().for_each(|argument| kinds.look(argument, columns));
+        }
+        let order = self.order.iter().map(|(expr, _)| expr);
+        let aggregates = self.aggregates.iter().filter_map(|(_, inner)| inner.as_ref());
+        let outputs = self.outputs.iter().map(|output| &output.expr).chain(self.values.iter().flatten());
+        let others = self.filter.iter().chain(&self.limit).chain(&self.offset);
+        outputs.chain(others).chain(order).chain(aggregates).for_each(|expr| kinds.look(expr, columns));
+        kinds.into_list()
+    }
 }
 
 /// Compiles a parsed statement. `schema` is where names without one are looked for.
