@@ -8,6 +8,7 @@ use crate::ebcdic::Page;
 use crate::fault::FaultState;
 use crate::journal::{Body, Journal};
 use crate::mix::Mix;
+use crate::registry::Registry;
 use crate::rng::Rng;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::time;
@@ -42,6 +43,7 @@ pub struct World {
     journal: RwLock<Journal>,
     faults: RwLock<FaultState>,
     profiles: Mutex<BTreeMap<String, Profile>>,
+    registry: RwLock<Registry>,
     mix: Mutex<Mix>,
     noise: Mutex<Rng>,
     clock_jump: AtomicI64,
@@ -73,6 +75,10 @@ impl World {
             name: scenario.name.clone(),
             reason: "no such code page".into(),
         })?;
+        let registry = Registry::new(&scenario.exit_programs).map_err(|error| ScenarioError::Invalid {
+            name: scenario.name.clone(),
+            reason: format!("exit_programs: {error}"),
+        })?;
         let offset = scenario.system.utc_offset_minutes * 60_000_000;
         let profiles = scenario
             .users
@@ -83,6 +89,7 @@ impl World {
             journal: RwLock::new(Journal::new(scenario.journal.clone(), time::now_utc() + offset)),
             faults: RwLock::new(FaultState::default()),
             profiles: Mutex::new(profiles),
+            registry: RwLock::new(registry),
             mix: Mutex::new(Mix::new(&scenario, page)),
             noise: Mutex::new(Rng::new(scenario.traffic.seed ^ 0xAB5_04D)),
             clock_jump: AtomicI64::new(0),
@@ -117,6 +124,16 @@ impl World {
     /// The journal, to change.
     pub fn journal_mut(&self) -> RwLockWriteGuard<'_, Journal> {
         write(&self.journal)
+    }
+
+    /// The registered exit programs, to read.
+    pub fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+        read(&self.registry)
+    }
+
+    /// The registered exit programs, to change.
+    pub fn registry_mut(&self) -> RwLockWriteGuard<'_, Registry> {
+        write(&self.registry)
     }
 
     /// Which faults are on.

@@ -2,6 +2,7 @@
 
 mod catalogue;
 pub mod display_journal;
+mod exits;
 mod sample;
 mod system;
 
@@ -59,6 +60,7 @@ static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
     let mut tables = Vec::new();
     tables.extend(system::tables());
     tables.extend(catalogue::tables());
+    tables.extend(exits::tables());
     tables.extend(sample::tables());
     tables
 });
