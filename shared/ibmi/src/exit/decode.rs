@@ -102,7 +102,7 @@ impl ExitDecoder {
             event.push(self.fields.data_cut, "Y");
         }
         let raw_bytes = match layout {
-            Some(layout) => request(layout, function.as_deref().unwrap_or_default(), &mut reader, event),
+            Some(layout) => self.request(layout, function.as_deref().unwrap_or_default(), &mut reader, event),
             None => {
                 event.push(field::REASON, "no layout for this format of this exit point");
                 let length: usize = envelope.parameters.iter().map(|parameter| parameter.bytes.len()).sum();
@@ -142,6 +142,27 @@ impl ExitDecoder {
         }
     }
 
+    /// Reads what the format has; returns how many bytes stand in `raw`.
+    fn request(
+        &self,
+        layout: &Layout,
+        function: &str,
+        reader: &mut Reader<'_, '_>,
+        event: &mut Event,
+    ) -> u32 {
+        for step in layout.steps.iter().filter(|step| step.is_of(function) && !is_user(step.kind)) {
+            reader.step(step, event);
+        }
+        if layout.secrets {
+            return 0;
+        }
+        let page = match reader.encoding {
+            Encoding::Ebcdic(page) => page,
+            Encoding::Utf16 | Encoding::Utf8 => self.page,
+        };
+        raw::push(event, reader.envelope, &reader.covered, page)
+    }
+
     /// How text of the job is read: by its CCSID, its default one, else the partition's. Only EBCDIC can be either.
     fn encoding(&self, envelope: &Envelope<'_>) -> (Encoding, bool) {
         let of = |ccsid: u32| {
@@ -163,14 +184,6 @@ fn be(action: &'static ExitAction, event: &mut Event) {
 
 fn is_user(kind: Kind) -> bool {
     matches!(kind, Kind::Text(field::USER))
-}
-
-/// Reads what the format has; returns how many bytes stand in `raw`.
-fn request(layout: &Layout, function: &str, reader: &mut Reader<'_, '_>, event: &mut Event) -> u32 {
-    for step in layout.steps.iter().filter(|step| step.is_of(function) && !is_user(step.kind)) {
-        reader.step(step, event);
-    }
-    if layout.secrets { 0 } else { raw::push(event, reader.envelope, &reader.covered) }
 }
 
 /// When the exit program was called; `None` if the record does not tell it in a readable way.

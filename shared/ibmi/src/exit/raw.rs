@@ -11,6 +11,9 @@ use muster_shared::event::{Event, field};
 use smallvec::SmallVec;
 use std::ops::Range;
 
+/// A page with letters, parentheses and quotes where nearly all pages have them.
+const USUAL_CCSID: u16 = 37;
+
 /// Asterisk: stands for each byte of a masked password.
 const MASK: u8 = 0x5C;
 
@@ -45,10 +48,14 @@ impl Covered {
     }
 }
 
-/// Writes what is not covered; returns how many bytes were kept or counted.
-pub(super) fn push(event: &mut Event, envelope: &Envelope<'_>, covered: &Covered) -> u32 {
-    // Letters, digits, parentheses and quotes lie where they lie in every page, which is all that is looked for.
-    let page = code_page(37).expect("tables.csv holds page 37");
+/// Writes what is not covered, with the passwords of text in that page masked; returns how many bytes were kept or
+/// counted.
+pub(super) fn push(
+    event: &mut Event,
+    envelope: &Envelope<'_>,
+    covered: &Covered,
+    page: &CodePage,
+) -> u32 {
     let mut kept = 0;
     let mut left_out = 0;
     event.push_with(field::RAW, None, |text| {
@@ -86,7 +93,11 @@ fn piece(page: &CodePage, bytes: &[u8], stretch: Range<usize>, text: &mut String
     if !mask::may_hold_secrets(bytes, stretch.clone()) {
         return push_hex(&bytes[stretch], text);
     }
-    let secrets = mask::find(page, bytes);
+    // The CCSID that a job tells may not be that of the bytes, and small letters lie elsewhere in some pages.
+    let usual = code_page(USUAL_CCSID).expect("tables.csv holds page 37");
+    let mut secrets = mask::find_in_data(page, bytes);
+    secrets.extend(mask::find_in_data(usual, bytes));
+    secrets.sort_by_key(|secret| secret.start);
     let mut at = stretch.start;
     for secret in secrets {
         let from = secret.start.clamp(at, stretch.end);

@@ -194,7 +194,9 @@ impl Reader<'_, '_> {
         let mut text = String::new();
         let bytes = &bytes[..bytes.len().min(MAX_TEXT)];
         own.unwrap_or(self.encoding).decode_trimmed_into(bytes, &mut text);
-        event.push_with(field, None, |out| self.masked += mask::mask_text(&text, out));
+        let (text, count) = mask::masked(text);
+        self.masked += count;
+        event.push(field, &text);
     }
 
     /// The first file that was asked for becomes the object, the others are named behind it.

@@ -6,6 +6,7 @@ mod properties;
 
 use encoder::{Area, Record, bin4, ebcdic, host, ipv4, ipv6, utf16, vlrq};
 use functions::{CASES, Function};
+use muster_ibmi::ebcdic::code_page;
 use muster_ibmi::exit::envelope::EnvelopeError;
 use muster_ibmi::exit::{Decoded, ExitDecoder, ExitEntry, formats};
 use muster_shared::event::{Event, dictionary};
@@ -526,6 +527,25 @@ fn ddm_and_drda() {
 }
 
 #[test]
+fn passwords_in_raw_are_found_whatever_page_the_job_tells() {
+    // Small letters in page 37, and where the Katakana pages have theirs.
+    let page = code_page(290).unwrap();
+    let katakana: Vec<u8> = "password(AB)".chars().map(|c| page.byte_of(c).unwrap()).collect();
+    assert_ne!(katakana, ebcdic("password(AB)"));
+    for text in [ebcdic("password(AB)"), katakana] {
+        let area = Area::blank(60).text(0, "BOB").text(10, "*DDM").text(20, "COMMAND").bytes(70, &text);
+        for ccsid in [37, 273, 290, 930, 939] {
+            let mut record = Record::host("DDMACC", "DDMACC", &area);
+            record.ccsid = ccsid;
+            let (event, _) = decode(&record);
+            let raw = get(&event, "raw").unwrap();
+            let readable = text[0] == 0x97 || [290, 930].contains(&ccsid);
+            assert_eq!(raw.ends_with("4D5C5C5D"), readable, "{ccsid}: {raw}");
+        }
+    }
+}
+
+#[test]
 fn sockets_of_both_kinds() {
     let v6 = [0x2001, 0xdb8, 0, 0, 0, 0, 0, 7];
     let mapped = [0, 0, 0, 0, 0, 0xFFFF, 0xC000, 0x0207];
@@ -698,6 +718,15 @@ fn text_is_read_with_the_ccsid_of_the_job() {
         let (event, decoded) = decode_bytes(273, &record.bytes());
         assert_eq!((get(&event, "path"), decoded.ccsid_replaced), (Some(expected), replaced), "{ccsid}");
     }
+    // Mixed pages, of which a half character is kept as it is.
+    record.ccsid = 939;
+    record.parameters[5] = ([&ebcdic("/A")[..], &[0x0E, 0x45, 0x62, 0x0F]].concat(), 6);
+    record.parameters[6] = (bin4(6), 4);
+    let (event, decoded) = decode(&record);
+    assert_eq!((get(&event, "path"), decoded.raw_bytes), (Some("/A日"), 0));
+    record.parameters[6] = (bin4(4), 4);
+    let (event, decoded) = decode(&record);
+    assert_eq!((get(&event, "path"), decoded.raw_bytes), (Some("/A\u{FFFD}"), 6));
     // A partition whose own CCSID has no table reads as 37.
     assert_eq!(ExitDecoder::new(65_535).ccsid(), 37);
 }
