@@ -553,7 +553,7 @@ impl Writer<'_> {
 
     fn bytes(&self, text: &str) -> Vec<u8> {
         let mut out = Vec::new();
-        self.page.put(text, text.chars().count(), &mut out);
+        self.page.put(text, self.page.length(text), &mut out);
         out
     }
 
