@@ -10,6 +10,7 @@ mod controller_audit;
 mod crash;
 mod destinations;
 mod examples;
+mod exit_records;
 mod fleet;
 mod foreign_opamp;
 mod formats;

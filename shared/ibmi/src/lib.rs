@@ -1,5 +1,5 @@
-//! Decoding of IBM i bytes, without any I/O: EBCDIC and Unicode text, decimals, time stamps, and the entries
-//! of the security audit journal.
+//! Decoding of IBM i bytes, without any I/O: EBCDIC and Unicode text, decimals, time stamps, the entries of the
+//! security audit journal, and what an exit program was called with.
 //!
 //! Input is never trusted. Whatever the bytes are, a decoder returns, keeps what it cannot read as
 //! hexadecimal digits, and does not panic.
@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod blank;
 pub mod ebcdic;
+pub mod exit;
 pub mod number;
 pub mod text;
 pub mod timestamp;

@@ -13,7 +13,10 @@ pub mod query;
 
 pub use controller::{ACTIONS as CONTROLLER_ACTIONS, ControllerAction, controller_action};
 pub use dictionary::{Dictionary, FieldDef, FieldType, dictionary};
-pub use exit::{EXIT_UNKNOWN, ExitAction, exit_action};
+pub use exit::{
+    EXIT_PROGRAM_ADDED, EXIT_PROGRAM_CHANGED, EXIT_PROGRAM_FOREIGN, EXIT_PROGRAM_MISSING,
+    EXIT_PROGRAM_REMOVED, EXIT_UNKNOWN, ExitAction, exit_action, exit_actions,
+};
 pub use kind::{AgentEvent, EventKind, MessageId, MessageOrigin, QueuedFormat, SourceKind};
 pub use query::{EventQuery, QueryError};
 

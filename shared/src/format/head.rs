@@ -65,7 +65,8 @@ fn place(event: &Event) -> usize {
             u32::from_le_bytes([a, b, c, d]) ^ origin as u32
         }
         EventKind::Queued(format) => 0x100 | format as u32,
-        EventKind::Exit(action) => u32::from(action.severity) << 12 | action.id.len() as u32,
+        // Many actions are alike in severity and length, so the row itself tells them apart.
+        EventKind::Exit(action) => std::ptr::from_ref(action).addr() as u32,
         EventKind::Controller(action) => u32::from(action.severity) << 8 | action.id.len() as u32,
         EventKind::Agent(event) => event as u32,
     };

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::fault::Fault;
 use crate::inject::InjectSpec;
+use crate::registry::ExitProgram;
 use crate::simulator::SimHandle;
 
 /// Longest line.
@@ -58,6 +59,20 @@ pub enum Command {
     Prune,
     /// Delete the journal and create it anew.
     RecreateJournal,
+    /// Register an exit program.
+    AddExitProgram {
+        /// Which, and where.
+        program: ExitProgram,
+    },
+    /// Take an exit program off its exit point.
+    RemoveExitProgram {
+        /// Exit point.
+        exit_point: String,
+        /// Its format.
+        format: String,
+        /// Number of the program.
+        number: i64,
+    },
     /// What is going on.
     Status,
 }
@@ -135,6 +150,14 @@ fn run(command: &Command, sim: &SimHandle) -> anyhow::Result<Value> {
         Command::Prune => json!({"ok": true, "deleted": sim.prune_oldest()}),
         Command::RecreateJournal => {
             sim.recreate_journal();
+            json!({"ok": true})
+        }
+        Command::AddExitProgram { program } => {
+            sim.add_exit_program(program.clone())?;
+            json!({"ok": true})
+        }
+        Command::RemoveExitProgram { exit_point, format, number } => {
+            sim.remove_exit_program(exit_point, format, *number)?;
             json!({"ok": true})
         }
         Command::Status => json!({"ok": true, "status": sim.status()}),

@@ -26,6 +26,7 @@ mod inject;
 mod journal;
 mod json;
 mod mix;
+mod registry;
 mod rng;
 mod scenario;
 mod server;
@@ -35,10 +36,11 @@ mod sql;
 mod time;
 mod world;
 
-pub use encode::PutField;
+pub use encode::{ExitError, ExitRequest, PutField, exit_places};
 pub use fault::{Fault, FaultState, parse as parse_fault};
 pub use inject::{InjectError, InjectSpec};
 pub use journal::PutEntry;
+pub use registry::{ExitProgram, RegistryError};
 pub use scenario::{
     Generation, JournalPlan, Manners, Scenario, ScenarioError, Server as ServerPlan, System, Texts, Traffic,
     User,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use ibmi_sim::control::{self, Command};
-use ibmi_sim::{Generation, InjectSpec, Options, Scenario, Simulator, parse_fault};
+use ibmi_sim::{ExitProgram, Generation, InjectSpec, Options, Scenario, Simulator, parse_fault};
 use tracing::info;
 
 /// A simulated IBM i partition: Mapepire over TLS, SQL services, a journal with true bytes.
@@ -64,6 +64,32 @@ enum Task {
     Prune(Target),
     /// Delete the journal with its receivers and create it anew.
     RecreateJournal(Target),
+    /// Register an exit program, e.g. QIBM_QTMF_SERVER_REQ VLRQ0100 MUSTER/MUSTERXV.
+    AddExitProgram {
+        #[command(flatten)]
+        target: Target,
+        /// Exit point.
+        exit_point: String,
+        /// Its format.
+        format: String,
+        /// Program as LIBRARY/NAME.
+        program: String,
+        /// Order among the programs of the exit point.
+        #[arg(long, default_value_t = 1)]
+        number: i64,
+    },
+    /// Take an exit program off its exit point.
+    RemoveExitProgram {
+        #[command(flatten)]
+        target: Target,
+        /// Exit point.
+        exit_point: String,
+        /// Its format.
+        format: String,
+        /// Number of the program.
+        #[arg(long, default_value_t = 1)]
+        number: i64,
+    },
     /// Say what is going on.
     Status(Target),
 }
@@ -127,6 +153,13 @@ async fn main() -> anyhow::Result<()> {
         Task::ResetSequence(target) => (target, Command::ResetSequence),
         Task::Prune(target) => (target, Command::Prune),
         Task::RecreateJournal(target) => (target, Command::RecreateJournal),
+        Task::AddExitProgram { target, exit_point, format, program, number } => {
+            let program = ExitProgram { exit_point, format, program, number, text: String::new() };
+            (target, Command::AddExitProgram { program })
+        }
+        Task::RemoveExitProgram { target, exit_point, format, number } => {
+            (target, Command::RemoveExitProgram { exit_point, format, number })
+        }
         Task::Status(target) => (target, Command::Status),
     };
     let answer = control::send(target.control, &command).await?;

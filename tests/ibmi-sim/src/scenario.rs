@@ -138,6 +138,9 @@ pub struct Scenario {
     /// Names and strings that entries are made of.
     #[serde(default)]
     pub texts: Texts,
+    /// Exit programs that are registered from the start.
+    #[serde(default)]
+    pub exit_programs: Vec<crate::registry::ExitProgram>,
     /// Faults that are there from the start.
     #[serde(default)]
     pub faults: Vec<crate::fault::Fault>,
@@ -403,6 +406,7 @@ impl Default for Scenario {
             journal: JournalPlan::default(),
             traffic: Traffic::default(),
             texts: Texts::default(),
+            exit_programs: Vec::new(),
             faults: Vec::new(),
         }
     }

@@ -12,9 +12,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::encode::{ExitError, ExitRequest, write_exit};
 use crate::fault::{Act, Fault, FaultState};
 use crate::inject::{InjectError, InjectSpec};
 use crate::journal::PutEntry;
+use crate::registry::{ExitProgram, RegistryError};
 use crate::scenario::Scenario;
 use crate::server::{Counts, Server, identity};
 use crate::world::World;
@@ -150,6 +152,36 @@ impl SimHandle {
         world.append(Arc::new(body), spec.remote_port.unwrap_or(50_000)).context(
             "no receiver is attached (fault journal-detached or journal-missing): nothing was written",
         )
+    }
+
+    /// The bytes that the exit program would put on its data queue now for this request.
+    ///
+    /// # Errors
+    /// When the request names an unknown format or value.
+    pub fn exit_record(&self, request: &ExitRequest) -> Result<Vec<u8>, ExitError> {
+        let world = &self.server.world;
+        write_exit(request, world.page, world.now(), world.scenario.system.utc_offset_minutes)
+    }
+
+    /// Registers an exit program (ADDEXITPGM).
+    ///
+    /// # Errors
+    /// When there is no such exit point, or no room at it.
+    pub fn add_exit_program(&self, program: ExitProgram) -> Result<(), RegistryError> {
+        self.server.world.registry_mut().add(program)
+    }
+
+    /// Takes an exit program off its exit point (RMVEXITPGM).
+    ///
+    /// # Errors
+    /// When none is registered with that number.
+    pub fn remove_exit_program(
+        &self,
+        exit_point: &str,
+        format: &str,
+        number: i64,
+    ) -> Result<(), RegistryError> {
+        self.server.world.registry_mut().remove(exit_point, format, number)
     }
 
     /// Writes that many entries of the everyday mix at once; says how many were written.

@@ -8,6 +8,7 @@ use crate::ebcdic::Page;
 use crate::fault::FaultState;
 use crate::journal::{Body, Journal};
 use crate::mix::Mix;
+use crate::registry::Registry;
 use crate::rng::Rng;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::sql::Value;
@@ -43,6 +44,7 @@ pub struct World {
     journal: RwLock<Journal>,
     faults: RwLock<FaultState>,
     profiles: Mutex<BTreeMap<String, Profile>>,
+    registry: RwLock<Registry>,
     mix: Mutex<Mix>,
     noise: Mutex<Rng>,
     notes: Mutex<Vec<Vec<Value>>>,
@@ -77,6 +79,10 @@ impl World {
             name: scenario.name.clone(),
             reason: "no such code page".into(),
         })?;
+        let registry = Registry::new(&scenario.exit_programs).map_err(|error| ScenarioError::Invalid {
+            name: scenario.name.clone(),
+            reason: format!("exit_programs: {error}"),
+        })?;
         let offset = scenario.system.utc_offset_minutes * 60_000_000;
         let profiles = scenario
             .users
@@ -87,6 +93,7 @@ impl World {
             journal: RwLock::new(Journal::new(scenario.journal.clone(), time::now_utc() + offset)),
             faults: RwLock::new(FaultState::default()),
             profiles: Mutex::new(profiles),
+            registry: RwLock::new(registry),
             mix: Mutex::new(Mix::new(&scenario, page)),
             noise: Mutex::new(Rng::new(scenario.traffic.seed ^ 0xAB5_04D)),
             notes: Mutex::default(),
@@ -135,6 +142,16 @@ impl World {
     /// The journal, to change.
     pub fn journal_mut(&self) -> RwLockWriteGuard<'_, Journal> {
         write(&self.journal)
+    }
+
+    /// The registered exit programs, to read.
+    pub fn registry(&self) -> RwLockReadGuard<'_, Registry> {
+        read(&self.registry)
+    }
+
+    /// The registered exit programs, to change.
+    pub fn registry_mut(&self) -> RwLockWriteGuard<'_, Registry> {
+        write(&self.registry)
     }
 
     /// Rows of SAMPLE.NOTES.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use futures_util::{SinkExt as _, StreamExt as _};
-use ibmi_sim::{Fault, InjectSpec, JournalPlan, Options, Scenario, SimHandle, Simulator};
+use ibmi_sim::{ExitProgram, Fault, InjectSpec, JournalPlan, Options, Scenario, SimHandle, Simulator};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
@@ -415,4 +415,31 @@ fn the_scenarios_that_come_with_it_are_usable() {
     }
     pages.sort_unstable();
     assert_eq!(pages, [37, 37, 37, 273, 297, 870, 1148, 5035]);
+}
+
+#[tokio::test]
+async fn exit_programs_come_and_go_in_the_views() {
+    let sim = Simulator::start(Scenario::default(), Options::default()).await.expect("starts");
+    let mut socket = connected(&sim).await;
+    let programs = "select EXIT_POINT_NAME, EXIT_POINT_FORMAT, EXIT_PROGRAM_NUMBER, EXIT_PROGRAM_LIBRARY, \
+                    EXIT_PROGRAM, TEXT_DESCRIPTION, hex(EXIT_PROGRAM_DATA) as DATA from QSYS2.EXIT_PROGRAM_INFO";
+    assert_eq!(sql(&mut socket, programs).await["data"], json!([]));
+    let program = ExitProgram {
+        exit_point: "QIBM_QTMF_SERVER_REQ".into(),
+        format: "VLRQ0100".into(),
+        program: "MUSTER/MUSTERXV".into(),
+        number: 4320,
+        text: "Muster: FTP server".into(),
+    };
+    sim.add_exit_program(program).expect("free");
+    assert_eq!(
+        sql(&mut socket, programs).await["data"],
+        json!([["QIBM_QTMF_SERVER_REQ", "VLRQ0100", 4320, "MUSTER", "MUSTERXV", "Muster: FTP server", null]])
+    );
+    let points = "select EXIT_POINT_FORMAT, REGISTERED, EXIT_PROGRAMS, MAXIMUM_EXIT_PROGRAMS \
+                  from QSYS2.EXIT_POINT_INFO where EXIT_POINT_NAME = 'QIBM_QTMF_SERVER_REQ'";
+    assert_eq!(sql(&mut socket, points).await["data"], json!([["VLRQ0100", "YES", 1, 1]]));
+    sim.remove_exit_program("QIBM_QTMF_SERVER_REQ", "VLRQ0100", 4320).expect("there");
+    assert_eq!(sql(&mut socket, programs).await["data"], json!([]));
+    sim.stop().await;
 }

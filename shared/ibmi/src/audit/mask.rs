@@ -2,8 +2,8 @@
 //!
 //! Looked for are values of parameters whose name speaks of a password (`PASSWORD(…)`, `NEWPWD(…)`,
 //! `PASSWORD = '…'`, `"password": "…"`), the password that is the second positional parameter of the user profile commands, and
-//! `IDENTIFIED BY` and `CONNECT … USING` of SQL. Special values such as `*NONE` stay, since they say much and
-//! give away nothing.
+//! `IDENTIFIED BY`, `CONNECT … USING` and the arguments of the encryption functions of SQL. Special values such as
+//! `*NONE` stay, since they say much and give away nothing.
 
 use crate::ebcdic::CodePage;
 use memchr::memchr3;
@@ -31,14 +31,15 @@ const SPECIAL: [&[u8]; 9] =
 const SPEAKING: [&[u8]; 6] = [b"PASSWORD", b"PASSWD", b"PASSPHRASE", b"PASSCODE", b"PWD", b"SECRET"];
 
 /// Three letters of each word that [`Scan::word`] acts upon, in upper-case EBCDIC: PWD, PASsword, SECret,
-/// uSRPrf, identifIED, uSINg. Most commands have none of them and need no closer look.
-const HINTS: [[u8; 3]; 6] = [
+/// uSRPrf, identifIED, uSINg, enCRYpt_. Most commands have none of them and need no closer look.
+const HINTS: [[u8; 3]; 7] = [
     [0xD7, 0xE6, 0xC4],
     [0xD7, 0xC1, 0xE2],
     [0xE2, 0xC5, 0xC3],
     [0xE2, 0xD9, 0xD7],
     [0xC9, 0xC5, 0xC4],
     [0xE2, 0xC9, 0xD5],
+    [0xC3, 0xD9, 0xE8],
 ];
 
 /// A letter in upper case: in EBCDIC the bit of 0x40 is all that differs.
@@ -155,6 +156,7 @@ impl Scan<'_> {
                 }
             }
             _ if speaks_of_password(word) => self.value_of_parameter(),
+            _ if word.starts_with(b"ENCRYPT_") || word.starts_with(b"DECRYPT_") => self.arguments(),
             _ => {}
         }
     }
@@ -180,6 +182,15 @@ impl Scan<'_> {
             }
             Some(b'\'' | b'"') => self.secret_token(),
             _ => {}
+        }
+    }
+
+    /// `ENCRYPT_AES(data, password)`: neither the data nor the password is for others.
+    fn arguments(&mut self) {
+        let open = self.skip_blanks(self.at);
+        if self.text.get(open) == Some(&b'(') {
+            let end = self.end_of_parenthesis(open + 1);
+            self.add(open + 1..end);
         }
     }
 
@@ -326,7 +337,15 @@ mod tests {
     fn masked(command: &str) -> String {
         let mut out = String::new();
         decode_masked(code_page(37).unwrap(), &invariant_bytes(command), &mut out);
+        assert_eq!(super::masked(command.to_owned()).0, out);
         out
+    }
+
+    #[test]
+    fn text_of_any_alphabet_is_masked() {
+        let text = "CHGUSRPRF USRPRF(MÜLLER) PASSWORD('größe€') TEXT('Кадры') PWD(ß)ß".to_owned();
+        let expected = "CHGUSRPRF USRPRF(MÜLLER) PASSWORD(********) TEXT('Кадры') PWD(********)ß".to_owned();
+        assert_eq!(super::masked(text), (expected, 2));
     }
 
     #[test]
@@ -359,6 +378,10 @@ mod tests {
             ),
             ("QSH CMD('curl --password=abc x')", "QSH CMD('curl --password=******** x')"),
             ("PASSWORD('never closed", "PASSWORD(********"),
+            (
+                "VALUES ENCRYPT_AES('4111', 'k(1'), decrypt_char(C, :H)",
+                "VALUES ENCRYPT_AES(********), decrypt_char(********)",
+            ),
             ("IDENTIFIED BY abc", "IDENTIFIED BY ********"),
         ];
         for (command, expected) in cases {
@@ -402,6 +425,7 @@ mod tests {
             "CHGUSRPRF BOB",
             "CHGUSRPRF USRPRF(BOB) TEXT(X)",
             "CRTUSRPRF(A) B",
+            "SELECT ENCRYPT_FLAG, DECRYPT_X FROM T",
         ] {
             assert_eq!(masked(command), command);
         }
@@ -467,7 +491,12 @@ mod tests {
         }
 
         #[test]
-        fn the_hints_leave_nothing_out(command in "[A-Ca-c ]{0,9}(PASSWORD|newpwd|Secret|PASSPHRASE|PASSCODE|passwd)[(=]x[A-C]{1,9}[) ]") {
+        fn any_decoded_text_is_safe(command in "(\\PC|[ ()'\"=:;]|PASSWORD|CRTUSRPRF|IDENTIFIED|CONNECT|USING|BY|ENCRYPT_X){0,12}") {
+            super::masked(command);
+        }
+
+        #[test]
+        fn the_hints_leave_nothing_out(command in "[A-Ca-c ]{0,9}(PASSWORD|newpwd|Secret|PASSPHRASE|PASSCODE|passwd| ENCRYPT_A| decrypt_b)[(]x[A-C]{1,9}[) ]") {
             prop_assert!(!find(code_page(37).unwrap(), &invariant_bytes(&command)).is_empty());
         }
 

@@ -10,12 +10,12 @@ mod decode;
 mod documents;
 mod glance;
 mod layout;
-mod mask;
-mod raw;
+pub(crate) mod mask;
+pub(crate) mod raw;
 mod run;
 mod severity;
 mod step;
-mod tables;
+pub(crate) mod tables;
 mod user;
 
 pub use decode::AuditDecoder;

@@ -93,7 +93,7 @@ impl Writer<'_> {
 }
 
 /// The next stretch of bytes between `at` and `end` that holds something.
-fn next_piece(data: &[u8], at: usize, end: usize) -> Option<(usize, usize)> {
+pub(crate) fn next_piece(data: &[u8], at: usize, end: usize) -> Option<(usize, usize)> {
     let from = at + first_filled(data.get(at..end)?)?;
     let mut to = from + 1;
     let mut look = to;

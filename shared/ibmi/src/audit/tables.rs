@@ -32,7 +32,7 @@ impl Source {
         }
     }
 
-    fn parse(word: &str) -> Self {
+    pub(crate) fn parse(word: &str) -> Self {
         [Self::Documented, Self::Derived, Self::Unverified]
             .into_iter()
             .find(|source| source.as_str() == word)
@@ -131,18 +131,18 @@ pub(crate) fn severity_rows() -> Vec<SeverityRow> {
     })
 }
 
-fn rows<T>(text: &str, row: impl Fn(&csv::StringRecord) -> T) -> Vec<T> {
+pub(crate) fn rows<T>(text: &str, row: impl Fn(&csv::StringRecord) -> T) -> Vec<T> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
     reader.records().map(|record| row(&record.expect("a table is well-formed"))).collect()
 }
 
 /// Texts of the tables live as long as the program: events refer to names and meanings by `&'static str`.
 /// Each table is read once, so what is kept is bounded by its size.
-fn keep(text: &str) -> &'static str {
+pub(crate) fn keep(text: &str) -> &'static str {
     Box::leak(text.to_owned().into_boxed_str())
 }
 
-fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
     if text.is_empty() {
         return None;
     }

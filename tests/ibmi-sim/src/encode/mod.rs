@@ -5,10 +5,12 @@
 //! faithful reader must get back.
 
 mod demo;
+mod exit;
 mod layout;
 mod record;
 mod text;
 
+pub use exit::{ExitError, ExitRequest, places as exit_places, write as write_exit};
 #[cfg(test)]
 pub use layout::types;
 pub use layout::{Field, FieldType, coded_values, layout};

@@ -3,6 +3,7 @@
 mod catalogue;
 pub mod command;
 pub mod display_journal;
+mod exits;
 mod procedure;
 mod sample;
 mod system;
@@ -63,6 +64,7 @@ static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
     let mut tables = Vec::new();
     tables.extend(system::tables());
     tables.extend(catalogue::tables());
+    tables.extend(exits::tables());
     tables.extend(sample::tables());
     tables
 });
