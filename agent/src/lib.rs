@@ -25,6 +25,7 @@ pub mod pipeline;
 pub mod policy;
 pub mod secrets;
 pub mod source;
+pub mod spool;
 pub mod state;
 pub mod status;
 pub mod supervisor;

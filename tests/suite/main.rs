@@ -8,6 +8,7 @@ mod bad_input;
 mod code_pages;
 mod controller_audit;
 mod crash;
+mod data_queue;
 mod destinations;
 mod examples;
 mod exit_records;

@@ -1,6 +1,7 @@
 //! How sources and destinations are started, each by a factory that its supervision calls again.
 
 use super::sources::{self, Pace};
+use super::spooled::Parts;
 use super::{FactsBook, OutageWatch, SignOnGate};
 use crate::config::Config;
 use crate::destination::{
@@ -12,14 +13,16 @@ use crate::inspect::Watches;
 use crate::lane::Lane;
 use crate::lease::LeaseBook;
 use crate::pipeline::{Output, Pipeline};
-use crate::source::SourceError;
-use crate::source::actor::{Connect, Connected, LaneSlot, Mailbox, SourceActor, SourceTask, Store};
+use crate::source::actor::{Connect, Connected, LaneSlot, Leftover, Mailbox, SourceActor, SourceTask, Store};
+use crate::source::sign_on::SignOn;
+use crate::source::{Source, SourceError};
 use crate::state::{CursorKeeper, Flush, GapBook, Loaded};
 use crate::supervisor::{Factory, Progress, Running};
 use crate::telemetry::Telemetry;
 use actix::prelude::*;
 use arc_swap::ArcSwap;
 use muster_shared::format::FormatContext;
+use muster_shared::partition::Partition;
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::model::SourceSpec;
 use std::path::PathBuf;
@@ -263,8 +266,21 @@ impl TaskSeed {
     fn task(self) -> SourceTask {
         let counters = self.env.telemetry.source(&self.name);
         let pace = Pace::of(&self.spec);
-        let gate = sources::on_partition(&self.spec).then(|| Arc::clone(&self.env.gate));
+        let on_partition = sources::on_partition(&self.spec);
+        let keeps_spool = sources::keeps_spool(&self.spec);
+        let sign_on = SignOn(on_partition.then(|| Arc::clone(&self.env.gate)));
         let source_key = self.key.clone();
+        let spooled = keeps_spool.then(|| {
+            Arc::new(Parts {
+                env: Arc::clone(&self.env),
+                name: self.name.clone(),
+                key: self.key.clone(),
+                spec: self.spec.clone(),
+                lanes: self.slots.iter().map(|slot| Arc::clone(&slot.lane)).collect(),
+                wake: Arc::clone(&self.wake),
+                progress: self.progress.clone(),
+            })
+        });
         let recipe = Arc::new(Recipe {
             env: Arc::clone(&self.env),
             name: self.name.clone(),
@@ -273,6 +289,14 @@ impl TaskSeed {
             policy: Arc::clone(&self.policy),
             configs: self.configs,
             progress: self.progress.clone(),
+            spooled,
+        });
+        let left = Arc::clone(&recipe);
+        let leftover = keeps_spool.then(|| -> Leftover {
+            Box::new(move || {
+                let recipe = Arc::clone(&left);
+                Box::pin(async move { recipe.leftover().await })
+            })
         });
         let connect: Connect = Box::new(move || {
             let recipe = Arc::clone(&recipe);
@@ -285,14 +309,18 @@ impl TaskSeed {
                 flushed.await.unwrap_or_else(|_| Err("the keeper of cursors has ended".to_owned()))
             })
         });
-        let known = Arc::clone(&self.env);
+        let (known, met) = (Arc::clone(&self.env), Arc::clone(&self.env));
         SourceTask {
+            // One with a spool goes on without the partition, once it knows which one it is.
+            signs_on: Box::new(move || on_partition && !(keeps_spool && met.facts.known())),
+            on_partition,
+            leftover,
             lease: self.env.leases.lease(&source_key),
             partition_known: Box::new(move || known.facts.known()),
             name: self.name,
             connect,
             store,
-            gate,
+            sign_on,
             gaps: Arc::clone(&self.env.gaps),
             lanes: self.slots,
             wake: self.wake,
@@ -317,11 +345,14 @@ struct Recipe {
     policy: Arc<ArcSwap<CompiledPolicy>>,
     configs: Arc<Vec<DestinationConfig>>,
     progress: Progress,
+    /// For a source that keeps a spool.
+    spooled: Option<Arc<Parts>>,
 }
 
 impl Recipe {
     async fn connect(&self) -> Result<Connected, SourceError> {
         let (source, assumed) = match &self.spec {
+            SourceSpec::DataQueue(_) | SourceSpec::ExitPoint(_) => (self.open_spooled().await?, None),
             SourceSpec::ControllerAudit(log) => {
                 (sources::open_controller_audit(&self.env.config, log)?, None)
             }
@@ -336,6 +367,36 @@ impl Recipe {
                 (source, facts.assumed)
             }
         };
+        Ok(Connected { source, pipeline: self.pipeline()?, assumed })
+    }
+
+    /// Needs the partition once, to know which one it is.
+    async fn open_spooled(&self) -> Result<Box<dyn Source>, SourceError> {
+        let Some(parts) = &self.spooled else {
+            return Err(SourceError::Setup("this source keeps no spool".to_owned()));
+        };
+        let book = &self.env.facts;
+        if book.known() {
+            return parts.open(Partition::clone(&book.get()), None).await;
+        }
+        let (host, facts) = sources::dial(&self.env.config, None, self.progress.clone()).await?;
+        book.learn(facts.partition.clone());
+        parts.open(facts.partition.clone(), Some((host, facts))).await
+    }
+
+    /// What an earlier turn left behind, without the partition.
+    async fn leftover(&self) -> Result<Option<Connected>, SourceError> {
+        let (Some(parts), book) = (&self.spooled, &self.env.facts) else { return Ok(None) };
+        if !book.known() {
+            return Err(SourceError::Setup("it is not known yet which partition this is".to_owned()));
+        }
+        match parts.open_leftover(&book.get()).await? {
+            Some(source) => Ok(Some(Connected { source, pipeline: self.pipeline()?, assumed: None })),
+            None => Ok(None),
+        }
+    }
+
+    fn pipeline(&self) -> Result<Pipeline, SourceError> {
         let context = self.env.format_context();
         let outputs: Result<Vec<Output>, _> =
             self.configs.iter().map(|config| Output::new(config, &context)).collect();
@@ -350,10 +411,9 @@ impl Recipe {
         );
         let pipeline =
             pipeline.noticing(Arc::clone(&self.env.outage)).under_lease(self.env.leases.epoch(&self.key));
-        let pipeline = match self.env.config.inspect {
+        Ok(match self.env.config.inspect {
             true => pipeline.watched(self.env.inspect.source(&self.name)),
             false => pipeline,
-        };
-        Ok(Connected { source, pipeline, assumed })
+        })
     }
 }

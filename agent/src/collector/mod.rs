@@ -11,6 +11,7 @@ mod launch;
 mod outage;
 mod running;
 mod sources;
+mod spooled;
 
 pub use facts::FactsBook;
 pub use gate::{Closed, Credentials, SignOnGate};

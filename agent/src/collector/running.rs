@@ -4,10 +4,12 @@ use super::Overview;
 use super::launch::{DestinationHandle, Environment, SourceHandle};
 use super::sources;
 use crate::destination::DestinationConfig;
+use crate::health::{HealthSink, HealthState};
 use crate::lane::Lane;
 use crate::pipeline::Output;
 use crate::policy::PolicyChange;
 use crate::source::actor::{LaneSlot, Mailbox};
+use crate::spool::orphans;
 use crate::state::{CursorKeeper, Lost, Watch};
 use crate::status::{CursorStatus, DestinationStatus, SourceStatus};
 use crate::supervisor::{Child, Children};
@@ -35,6 +37,9 @@ const STOP_DESTINATION: Duration = Duration::from_secs(10);
 /// A child without progress for this long is frozen: a source stamps at least every 20 s when idle, and its
 /// longest request has a deadline of a minute.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Component of spools that belong to no source.
+const SPOOL_COMPONENT: &str = "state/spool";
 
 /// A policy that was checked whole: nothing in it can fail to start.
 pub struct Prepared {
@@ -202,6 +207,7 @@ impl Running {
     pub(super) fn start(&mut self, env: &Arc<Environment>, children: &mut Children, prepared: Prepared) {
         self.adopt(env, &prepared);
         self.forget_unnamed(env);
+        self.tell_orphans(env);
         let wanted = self.lane_keys(&self.spec);
         for (key, lane) in self.lanes.extract_if(.., |key, _| !wanted.contains(key)) {
             self.parked.extend(lane.committed().map(|cursor| (key, cursor)));
@@ -256,6 +262,24 @@ impl Running {
                 env.telemetry.forget(name);
             }
         }
+    }
+
+    /// What was taken out of a queue that no source names any more lies on this disk and nowhere else.
+    fn tell_orphans(&self, env: &Environment) {
+        let keys: Vec<String> = self.spec.sources.values().map(SourceSpec::key).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let orphans = orphans(&env.config.state_dir, &keys);
+        if orphans.is_empty() {
+            env.health.forget(SPOOL_COMPONENT);
+            return;
+        }
+        let reason = format!(
+            "entries of queues that no source of the policy names lie in the state folder below spool: {}; they are \
+             delivered when a policy names the queue again. Delete the folder if nobody needs them",
+            orphans.join(", ")
+        );
+        warn!(reason, "spools without a source");
+        env.health.report(SPOOL_COMPONENT, HealthState::Degraded, &reason);
     }
 
     fn start_destination(

@@ -3,25 +3,29 @@
 use super::launch::Environment;
 use crate::config::Config;
 use crate::enrol::Identity;
+use crate::host::Host;
 use crate::host::facts::{self, Facts};
 use crate::host::mapepire::Mapepire;
 use crate::source::audit_journal::{AuditJournal, Settings};
 use crate::source::controller_audit::{self, ControllerAudit, Controllers};
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, data_queue, drain, exit_point};
 use crate::supervisor::Progress;
 use muster_shared::partition::Partition;
-use muster_shared::policy::model::{AuditJournalSpec, ControllerAuditSpec, SourceSpec};
+use muster_shared::policy::model::{ControllerAuditSpec, SourceSpec};
 use std::time::Duration;
 
 /// Checks a source's settings without connecting.
 pub(super) fn check(env: &Environment, spec: &SourceSpec) -> Result<(), String> {
     match spec {
         SourceSpec::AuditJournal(spec) => Settings::new(spec).map(|_| ()).map_err(|error| error.to_string()),
-        SourceSpec::HistoryLog(_)
-        | SourceSpec::MessageQueue(_)
-        | SourceSpec::DataQueue(_)
-        | SourceSpec::ExitPoint(_) => {
+        SourceSpec::HistoryLog(_) | SourceSpec::MessageQueue(_) => {
             Err(format!("sources of kind {} are not read by this release of the agent", spec.kind().as_str()))
+        }
+        SourceSpec::DataQueue(spec) => {
+            data_queue::Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
+        }
+        SourceSpec::ExitPoint(spec) => {
+            exit_point::Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
         }
         SourceSpec::ControllerAudit(_) if !Identity::exists(&env.config.state_dir) => {
             Err("the controller's audit log can be read by enrolled agents only".to_owned())
@@ -41,6 +45,17 @@ pub(super) const fn on_partition(spec: &SourceSpec) -> bool {
         | SourceSpec::DataQueue(_)
         | SourceSpec::ExitPoint(_) => true,
         SourceSpec::ControllerAudit(_) => false,
+    }
+}
+
+/// Whether it takes away what it reads and keeps it in a spool of its own, which it reads without the partition.
+pub(super) const fn keeps_spool(spec: &SourceSpec) -> bool {
+    match spec {
+        SourceSpec::DataQueue(_) | SourceSpec::ExitPoint(_) => true,
+        SourceSpec::AuditJournal(_)
+        | SourceSpec::HistoryLog(_)
+        | SourceSpec::MessageQueue(_)
+        | SourceSpec::ControllerAudit(_) => false,
     }
 }
 
@@ -82,6 +97,17 @@ pub(super) fn open_controller_audit(
     Ok(Box::new(ControllerAudit::new(settings, Box::new(controllers), &authority)))
 }
 
+/// Connects to the partition and reads its facts.
+pub(super) async fn dial(
+    config: &Config,
+    last: Option<&Partition>,
+    progress: Progress,
+) -> Result<(Box<dyn Host>, Facts), SourceError> {
+    let mut host = Mapepire::new(config.mapepire())?.on_answer(move || progress.stamp());
+    let facts = facts::read(&mut host, config.ccsid, last).await?;
+    Ok((Box::new(host), facts))
+}
+
 /// Connects to the partition, reads its facts, and makes the source on that connection.
 pub(super) async fn open_on_partition(
     config: &Config,
@@ -89,9 +115,7 @@ pub(super) async fn open_on_partition(
     last: Option<&Partition>,
     progress: Progress,
 ) -> Result<(Box<dyn Source>, Facts), SourceError> {
-    let mut host = Mapepire::new(config.mapepire())?.on_answer(move || progress.stamp());
-    let facts = facts::read(&mut host, config.ccsid, last).await?;
-    let host = Box::new(host);
+    let (host, facts) = dial(config, last, progress).await?;
     let source: Box<dyn Source> = match spec {
         SourceSpec::AuditJournal(spec) => {
             Box::new(AuditJournal::new(spec, host, facts.partition.utc_offset_seconds)?)
@@ -110,17 +134,29 @@ pub(super) async fn open_on_partition(
     Ok((source, facts))
 }
 
-/// Connects once, looks whether the journal can be read, and gives the partition's facts: for
-/// `check-config --connect`.
+/// Connects once, looks whether the source can be read, and gives the partition's facts: for
+/// `check-config --connect`. Takes nothing away.
 ///
 /// # Errors
 /// Why it cannot be read, and what to do.
-pub async fn connect_source_once(
-    config: &Config,
-    journal: &AuditJournalSpec,
-) -> Result<Partition, SourceError> {
-    let spec = SourceSpec::AuditJournal(journal.clone());
-    let (mut source, facts) = open_on_partition(config, &spec, None, Progress::new()).await?;
-    source.start(false).await?;
-    Ok(facts.partition)
+pub async fn connect_source_once(config: &Config, spec: &SourceSpec) -> Result<Partition, SourceError> {
+    match spec {
+        SourceSpec::DataQueue(_) | SourceSpec::ExitPoint(_) => {
+            let (mut host, facts) = dial(config, None, Progress::new()).await?;
+            let queue = spec.emptied_queue().unwrap_or_default();
+            drain::look_once(&mut *host, queue).await?;
+            if let SourceSpec::ExitPoint(_) = spec {
+                exit_point::registry_rows(&mut *host).await?;
+            }
+            Ok(facts.partition)
+        }
+        SourceSpec::AuditJournal(_)
+        | SourceSpec::HistoryLog(_)
+        | SourceSpec::MessageQueue(_)
+        | SourceSpec::ControllerAudit(_) => {
+            let (mut source, facts) = open_on_partition(config, spec, None, Progress::new()).await?;
+            source.start(false).await?;
+            Ok(facts.partition)
+        }
+    }
 }

@@ -52,13 +52,14 @@ pub fn policy_in_force(config: &Config) -> Option<PolicySpec> {
     serde_json::from_slice::<EffectivePolicy>(&stored.body).ok().map(|policy| policy.spec)
 }
 
-fn journal(source: &SourceSpec) -> Option<AuditJournalSpec> {
+/// What a source of the partition is called here; None for one that is not read from it.
+fn object(source: &SourceSpec) -> Option<String> {
     match source {
-        SourceSpec::AuditJournal(spec) => Some(spec.clone()),
+        SourceSpec::AuditJournal(spec) => Some(format!("journal {}", spec.journal)),
+        SourceSpec::DataQueue(spec) => Some(format!("data queue {}", spec.queue)),
+        SourceSpec::ExitPoint(spec) => Some(format!("exit points, data queue {}", spec.queue)),
         SourceSpec::HistoryLog(_)
         | SourceSpec::MessageQueue(_)
-        | SourceSpec::DataQueue(_)
-        | SourceSpec::ExitPoint(_)
         // The uplink tells whether the controller is there.
         | SourceSpec::ControllerAudit(_) => None,
     }
@@ -66,12 +67,16 @@ fn journal(source: &SourceSpec) -> Option<AuditJournalSpec> {
 
 async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
     let mut well = true;
-    let journals: Vec<_> =
-        spec.map(|spec| spec.sources.values().filter_map(journal).collect()).unwrap_or_default();
-    let journals = if journals.is_empty() { vec![AuditJournalSpec::default()] } else { journals };
-    for journal in journals {
-        let checked = tokio::time::timeout(LIMIT, connect_source_once(config, &journal)).await;
-        let what = format!("partition {}:{}, journal {}", config.host, config.port, journal.journal);
+    let sources: Vec<SourceSpec> = spec.map(|spec| spec.sources.values().cloned().collect()).unwrap_or_default();
+    let mut sources: Vec<(String, SourceSpec)> =
+        sources.into_iter().filter_map(|source| Some((object(&source)?, source))).collect();
+    if sources.is_empty() {
+        let journal = SourceSpec::AuditJournal(AuditJournalSpec::default());
+        sources.extend(object(&journal).map(|what| (what, journal)));
+    }
+    for (object, source) in sources {
+        let checked = tokio::time::timeout(LIMIT, connect_source_once(config, &source)).await;
+        let what = format!("partition {}:{}, {object}", config.host, config.port);
         match checked {
             Ok(Ok(p)) => println!(
                 "ok    {what}: {} serial {} partition {} {}, CCSID {}, UTC offset {} s",

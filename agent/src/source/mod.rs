@@ -6,9 +6,14 @@
 pub mod actor;
 pub mod audit_journal;
 pub mod controller_audit;
+pub mod data_queue;
+pub mod drain;
+pub mod exit_point;
 pub mod record;
+pub mod sign_on;
 pub mod turn;
 
+use crate::health::HealthState;
 use crate::host::HostError;
 use futures_util::future::LocalBoxFuture;
 use muster_ibmi::audit::JournalEntry;
@@ -28,6 +33,9 @@ pub enum SourceError {
     /// The answer makes no sense; the text says which part of which reply.
     #[error("{0}")]
     Reply(String),
+    /// Nothing is wrong, but the source has to be made anew; the text says why.
+    #[error("{0}")]
+    Renew(&'static str),
 }
 
 /// A range of entries that was gone before it could be read.
@@ -80,6 +88,15 @@ pub enum Read {
     Idle,
 }
 
+/// What a source tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// How it is.
+    pub state: HealthState,
+    /// Why, and what to do.
+    pub reason: String,
+}
+
 /// A source of events of one partition.
 pub trait Source {
     /// Kind and object, as in [`muster_shared::cursor::CursorKey`]: `audit_journal:QSYS/QAUDJRN`.
@@ -96,6 +113,32 @@ pub trait Source {
         until: Option<&'a Cursor>,
         prefetch: bool,
     ) -> LocalBoxFuture<'a, Result<Read, SourceError>>;
+
+    /// It may collect from now on, until it is closed: for a source that works beside being read.
+    fn begin(&mut self) {}
+
+    /// Whether something came since this was last asked, so that reading is worth it before the next poll is due.
+    fn has_news(&mut self) -> bool {
+        false
+    }
+
+    /// What is to be said of it at `now_us` (microseconds since 1970 UTC), beside what reading it tells.
+    fn standing(&self, now_us: i64) -> Option<Told> {
+        let _ = now_us;
+        None
+    }
+
+    /// Entries that are here and nowhere else any more, and that a destination whose committed cursor is among
+    /// `committed` does not have.
+    fn undelivered(&self, committed: &[Option<Cursor>]) -> u64 {
+        let _ = committed;
+        0
+    }
+
+    /// Ends what [`Source::begin`] began, and waits until it has ended.
+    fn close(&mut self) -> LocalBoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 }
 
 /// Visitor of decoded rows: the pipeline.

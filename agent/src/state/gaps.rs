@@ -39,10 +39,12 @@ impl GapNote {
             Some(to) => format!("{} to {to}", self.from),
             None => format!("from {} on", self.from),
         };
-        format!(
-            "entries lost: sequence {range} of receiver {}: {}; keep receivers longer than the agent may be down",
-            self.receiver, self.reason
-        )
+        // A receiver is one object; anything else that has entries is told in words.
+        let (kind, advice) = match self.receiver.contains(' ') {
+            false => ("receiver ", "; keep receivers longer than the agent may be down"),
+            true => ("", ""),
+        };
+        format!("entries lost: sequence {range} of {kind}{}: {}{advice}", self.receiver, self.reason)
     }
 }
 
@@ -123,5 +125,12 @@ mod tests {
         assert!(
             gap(3).text().starts_with("entries lost: sequence 3 to 9 of receiver QGPL/R1: receiver deleted;")
         );
+        let spool = GapNote {
+            receiver: "spool of data_queue:A/B".to_owned(),
+            to: None,
+            reason: "it is gone".to_owned(),
+            ..gap(4)
+        };
+        assert_eq!(spool.text(), "entries lost: sequence from 4 on of spool of data_queue:A/B: it is gone");
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::dtaq::QueueAction;
 use crate::fault::Fault;
 use crate::inject::InjectSpec;
 use crate::registry::ExitProgram;
@@ -72,6 +73,14 @@ pub enum Command {
         format: String,
         /// Number of the program.
         number: i64,
+    },
+    /// Do something with a data queue.
+    Dtaq {
+        /// LIBRARY/NAME.
+        queue: String,
+        /// What.
+        #[serde(flatten)]
+        action: QueueAction,
     },
     /// What is going on.
     Status,
@@ -160,6 +169,7 @@ fn run(command: &Command, sim: &SimHandle) -> anyhow::Result<Value> {
             sim.remove_exit_program(exit_point, format, *number)?;
             json!({"ok": true})
         }
+        Command::Dtaq { queue, action } => action.run(queue, sim)?,
         Command::Status => json!({"ok": true, "status": sim.status()}),
     })
 }

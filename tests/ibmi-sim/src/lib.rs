@@ -19,6 +19,7 @@
 #![allow(unreachable_pub)]
 
 pub mod control;
+pub mod dtaq;
 mod ebcdic;
 mod encode;
 mod fault;
@@ -27,6 +28,7 @@ mod journal;
 mod json;
 mod mix;
 mod registry;
+mod queue;
 mod rng;
 mod scenario;
 mod server;
@@ -41,9 +43,10 @@ pub use fault::{Fault, FaultState, parse as parse_fault};
 pub use inject::{InjectError, InjectSpec};
 pub use journal::PutEntry;
 pub use registry::{ExitProgram, RegistryError};
+pub use queue::{QueueError, QueuePlan, Sent as SentEntry, Sequence as QueueSequence};
 pub use scenario::{
     Generation, JournalPlan, Manners, Scenario, ScenarioError, Server as ServerPlan, System, Texts, Traffic,
     User,
 };
 pub use server::Counts;
-pub use simulator::{Options, ReceiverState, SimHandle, Simulator, Status};
+pub use simulator::{Options, QueueState, ReceiverState, SimHandle, Simulator, Status};

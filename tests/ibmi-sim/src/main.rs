@@ -8,7 +8,10 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use ibmi_sim::control::{self, Command};
-use ibmi_sim::{ExitProgram, Generation, InjectSpec, Options, Scenario, Simulator, parse_fault};
+use ibmi_sim::dtaq::QueueAction;
+use ibmi_sim::{
+    ExitProgram, Generation, InjectSpec, Options, QueuePlan, QueueSequence, Scenario, Simulator, parse_fault,
+};
 use tracing::info;
 
 /// A simulated IBM i partition: Mapepire over TLS, SQL services, a journal with true bytes.
@@ -90,8 +93,96 @@ enum Task {
         #[arg(long, default_value_t = 1)]
         number: i64,
     },
+    /// Put an entry on a data queue, e.g. PAYROLL/EVENTS 'order=4711 severity=7'; or create, delete, show it.
+    Dtaq(Dtaq),
     /// Say what is going on.
     Status(Target),
+}
+
+#[derive(Args)]
+struct Dtaq {
+    #[command(flatten)]
+    target: Target,
+    /// LIBRARY/NAME.
+    queue: String,
+    /// The entry; several words are joined. Without one, and without an option, the queue is shown.
+    text: Vec<String>,
+    /// The entry is hexadecimal digits.
+    #[arg(long)]
+    hex: bool,
+    /// Key of the entry; x'…' for hexadecimal digits.
+    #[arg(long, default_value = "")]
+    key: String,
+    /// Job of the sender, NNNNNN/USER/NAME.
+    #[arg(long, default_value = "")]
+    job: String,
+    /// User of the sender.
+    #[arg(long, default_value = "")]
+    user: String,
+    /// Create the queue: fifo, lifo or keyed.
+    #[arg(long, value_name = "SEQUENCE", conflicts_with = "text")]
+    create: Option<String>,
+    /// Length of its keys.
+    #[arg(long, default_value_t = 0)]
+    key_length: usize,
+    /// Longest entry.
+    #[arg(long, default_value_t = 1024)]
+    max_length: usize,
+    /// Delete or empty the queue, take everybody's authority to it away or give it back, hold it or let it go.
+    #[arg(long = "do", value_enum, conflicts_with_all = ["text", "create"])]
+    act: Option<QueueAct>,
+    /// Answer statements on data queues so many milliseconds later.
+    #[arg(long, conflicts_with_all = ["text", "create", "act"])]
+    slow: Option<u64>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum QueueAct {
+    Delete,
+    Clear,
+    Deny,
+    Allow,
+    Lock,
+    Unlock,
+}
+
+impl QueueAct {
+    fn action(self) -> QueueAction {
+        match self {
+            Self::Delete => QueueAction::Delete,
+            Self::Clear => QueueAction::Clear,
+            Self::Deny => QueueAction::Deny,
+            Self::Allow => QueueAction::Allow,
+            Self::Lock => QueueAction::Lock,
+            Self::Unlock => QueueAction::Unlock,
+        }
+    }
+}
+
+impl Dtaq {
+    fn command(self) -> anyhow::Result<(Target, Command)> {
+        let action = if let Some(sequence) = &self.create {
+            let sequence = match sequence.as_str() {
+                "fifo" => QueueSequence::Fifo,
+                "lifo" => QueueSequence::Lifo,
+                "keyed" => QueueSequence::Keyed,
+                other => anyhow::bail!("{other} is no sequence; write fifo, lifo or keyed"),
+            };
+            let (key_length, max_length) = (self.key_length, self.max_length);
+            let plan = QueuePlan { sequence, key_length, max_length, ..QueuePlan::new(&self.queue) };
+            QueueAction::Create { plan }
+        } else if let Some(act) = self.act {
+            act.action()
+        } else if let Some(ms) = self.slow {
+            QueueAction::Slow { ms }
+        } else if self.text.is_empty() {
+            QueueAction::Show
+        } else {
+            let data = self.text.join(" ");
+            QueueAction::Send { data, hex: self.hex, key: self.key, job: self.job, user: self.user }
+        };
+        Ok((self.target, Command::Dtaq { queue: self.queue, action }))
+    }
 }
 
 #[derive(Args)]
@@ -160,6 +251,7 @@ async fn main() -> anyhow::Result<()> {
         Task::RemoveExitProgram { target, exit_point, format, number } => {
             (target, Command::RemoveExitProgram { exit_point, format, number })
         }
+        Task::Dtaq(dtaq) => dtaq.command()?,
         Task::Status(target) => (target, Command::Status),
     };
     let answer = control::send(target.control, &command).await?;

@@ -141,6 +141,9 @@ pub struct Scenario {
     /// Exit programs that are registered from the start.
     #[serde(default)]
     pub exit_programs: Vec<crate::registry::ExitProgram>,
+    /// Data queues that are there from the start.
+    #[serde(default)]
+    pub data_queues: Vec<crate::queue::QueuePlan>,
     /// Faults that are there from the start.
     #[serde(default)]
     pub faults: Vec<crate::fault::Fault>,
@@ -407,6 +410,7 @@ impl Default for Scenario {
             traffic: Traffic::default(),
             texts: Texts::default(),
             exit_programs: Vec::new(),
+            data_queues: Vec::new(),
             faults: Vec::new(),
         }
     }

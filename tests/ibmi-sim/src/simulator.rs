@@ -17,6 +17,7 @@ use crate::fault::{Act, Fault, FaultState};
 use crate::inject::{InjectError, InjectSpec};
 use crate::journal::PutEntry;
 use crate::registry::{ExitProgram, RegistryError};
+use crate::queue::{QueueError, QueuePlan, Sent};
 use crate::scenario::Scenario;
 use crate::server::{Counts, Server, identity};
 use crate::world::World;
@@ -72,6 +73,17 @@ pub struct ReceiverState {
     pub attached_us: i64,
     /// Is it the attached one?
     pub attached: bool,
+}
+
+/// A data queue as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QueueState {
+    /// LIBRARY/NAME.
+    pub queue: String,
+    /// Entries on it.
+    pub entries: usize,
+    /// Entries that were ever put on it.
+    pub total: u64,
 }
 
 /// What a partition is doing.
@@ -187,6 +199,103 @@ impl SimHandle {
     /// Writes that many entries of the everyday mix at once; says how many were written.
     pub fn append_mix(&self, count: usize) -> usize {
         self.server.world.append_mix(count)
+    }
+
+    /// Creates a data queue (CRTDTAQ).
+    ///
+    /// # Errors
+    /// When it is there, or the plan makes no queue.
+    pub fn create_data_queue(&self, plan: QueuePlan) -> Result<(), QueueError> {
+        self.server.world.queues().create(plan)
+    }
+
+    /// Deletes a data queue with what is on it (DLTDTAQ).
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn delete_data_queue(&self, queue: &str) -> Result<(), QueueError> {
+        self.server.world.queues().delete(queue)
+    }
+
+    /// Puts an entry on a data queue, as a program does (QSNDDTAQ).
+    ///
+    /// # Errors
+    /// When it is not there, full, or the entry does not fit.
+    pub fn send_data_queue(&self, queue: &str, sent: Sent) -> Result<(), QueueError> {
+        let world = &self.server.world;
+        let at = world.now();
+        world.queues().of(queue)?.send(sent, at)
+    }
+
+    /// Bytes of a text in the page of the partition.
+    #[must_use]
+    pub fn bytes(&self, text: &str) -> Vec<u8> {
+        let (page, mut out) = (self.server.world.page, Vec::new());
+        page.put(text, page.length(text), &mut out);
+        out
+    }
+
+    /// Takes the next entry of a queue without keys away, as another reader does.
+    ///
+    /// # Errors
+    /// When it is not there, or keyed.
+    pub fn receive_data_queue(&self, queue: &str) -> Result<Option<Vec<u8>>, QueueError> {
+        Ok(self.server.world.queues().of(queue)?.receive(None, true)?.map(|entry| entry.data))
+    }
+
+    /// Takes all entries of a queue away.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn clear_data_queue(&self, queue: &str) -> Result<(), QueueError> {
+        self.server.world.queues().of(queue)?.clear(None)
+    }
+
+    /// Data queues as they stand.
+    #[must_use]
+    pub fn data_queues(&self) -> Vec<QueueState> {
+        let queues = self.server.world.queues();
+        let state = |queue: &crate::queue::DataQueue| QueueState {
+            queue: queue.plan.queue.to_uppercase(),
+            entries: queue.entries().count(),
+            total: queue.total(),
+        };
+        queues.iter().map(state).collect()
+    }
+
+    /// Takes everybody's authority to a data queue away, or gives it back.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn deny_data_queue(&self, queue: &str, denied: bool) -> Result<(), QueueError> {
+        self.server.world.queues().deny(queue, denied)
+    }
+
+    /// Lets another job hold a data queue, so that nothing can be taken away, or let it go.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn lock_data_queue(&self, queue: &str, locked: bool) -> Result<(), QueueError> {
+        self.server.world.queues().lock(queue, locked)
+    }
+
+    /// The next statement that takes an entry of this queue away is carried out and never answered.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn lose_next_answer(&self, queue: &str) -> Result<(), QueueError> {
+        self.server.world.queues().lose_next_answer(queue)
+    }
+
+    /// Whether an answer is still to be lost.
+    #[must_use]
+    pub fn loses_answers(&self) -> bool {
+        self.server.world.queues().loses_answers()
+    }
+
+    /// Answers to statements on data queues come so much later from now on.
+    pub fn slow_data_queues(&self, by: Duration) {
+        self.server.world.queues().set_slow(by);
     }
 
     /// Entries a second from now on.

@@ -9,6 +9,7 @@ use crate::fault::FaultState;
 use crate::journal::{Body, Journal};
 use crate::mix::Mix;
 use crate::registry::Registry;
+use crate::queue::Queues;
 use crate::rng::Rng;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::sql::Value;
@@ -45,6 +46,7 @@ pub struct World {
     faults: RwLock<FaultState>,
     profiles: Mutex<BTreeMap<String, Profile>>,
     registry: RwLock<Registry>,
+    queues: Mutex<Queues>,
     mix: Mutex<Mix>,
     noise: Mutex<Rng>,
     notes: Mutex<Vec<Vec<Value>>>,
@@ -83,6 +85,10 @@ impl World {
             name: scenario.name.clone(),
             reason: format!("exit_programs: {error}"),
         })?;
+        let queues = Queues::new(&scenario.data_queues).map_err(|error| ScenarioError::Invalid {
+            name: scenario.name.clone(),
+            reason: format!("data_queues: {error}"),
+        })?;
         let offset = scenario.system.utc_offset_minutes * 60_000_000;
         let profiles = scenario
             .users
@@ -94,6 +100,7 @@ impl World {
             faults: RwLock::new(FaultState::default()),
             profiles: Mutex::new(profiles),
             registry: RwLock::new(registry),
+            queues: Mutex::new(queues),
             mix: Mutex::new(Mix::new(&scenario, page)),
             noise: Mutex::new(Rng::new(scenario.traffic.seed ^ 0xAB5_04D)),
             notes: Mutex::default(),
@@ -157,6 +164,11 @@ impl World {
     /// Rows of SAMPLE.NOTES.
     pub fn notes(&self) -> MutexGuard<'_, Vec<Vec<Value>>> {
         lock(&self.notes)
+    }
+
+    /// The data queues.
+    pub fn queues(&self) -> MutexGuard<'_, Queues> {
+        lock(&self.queues)
     }
 
     /// Which faults are on.

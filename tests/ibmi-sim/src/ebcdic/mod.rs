@@ -102,6 +102,16 @@ impl Page {
         kept
     }
 
+    /// The text of single bytes, as a column in the job's page shows it; U+FFFD where the page has no character.
+    #[must_use]
+    pub fn text(&self, bytes: &[u8]) -> String {
+        let mut chars = ['\u{FFFD}'; 256];
+        for (char, byte) in &self.bytes {
+            chars[usize::from(*byte)] = *char;
+        }
+        bytes.iter().map(|byte| chars[usize::from(*byte)]).collect()
+    }
+
     /// Can the page write all of this text?
     #[must_use]
     pub fn covers(&self, text: &str) -> bool {

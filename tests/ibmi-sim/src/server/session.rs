@@ -150,6 +150,13 @@ async fn answer(session: Arc<Session>, text: String, replies: mpsc::Sender<Outgo
     let started = Instant::now();
     let (mut reply, kind) = session.reply(&text, started);
     let rows = kind == Kind::Rows;
+    let (lost, slow) = session.world.queues().take_effects();
+    if lost {
+        // What was done is done, and nobody hears of it.
+        replies.closed().await;
+        return;
+    }
+    tokio::time::sleep(slow).await;
     let outgoing = if rows && faults.endless {
         let cut = reply.find("\"data\":[").map_or(0, |at| at + 8);
         reply.truncate(cut);

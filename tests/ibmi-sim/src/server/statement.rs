@@ -302,7 +302,7 @@ impl Statements {
         let tables = self.manners().names_table;
         let table = match &query.source {
             Source::Table(table) => table.name,
-            Source::One | Source::Journal(..) => "",
+            Source::One | Source::Journal(..) | Source::Function(..) => "",
         };
         let columns = query
             .outputs

@@ -2,8 +2,10 @@
 
 mod catalogue;
 pub mod command;
+mod data_queue;
 pub mod display_journal;
 mod exits;
+mod function;
 mod procedure;
 mod sample;
 mod system;
@@ -15,6 +17,7 @@ pub use procedure::{Mode, Procedure, procedure};
 use crate::sql::{SqlError, SqlType, Value};
 use crate::world::World;
 pub use display_journal::PARAMETERS as JOURNAL_PARAMETERS;
+pub use function::{TableFunction, function};
 
 /// One column.
 #[derive(Debug, Clone, Copy)]
@@ -65,6 +68,7 @@ static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
     tables.extend(system::tables());
     tables.extend(catalogue::tables());
     tables.extend(exits::tables());
+    tables.extend(data_queue::tables());
     tables.extend(sample::tables());
     tables
 });

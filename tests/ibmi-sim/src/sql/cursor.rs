@@ -34,7 +34,8 @@ impl Cursor {
         check_markers(query.markers, env)?;
         let (limit, skip) =
             (count(query.limit.as_ref(), env)?, count(query.offset.as_ref(), env)?.unwrap_or(0));
-        let lazy = query.order.is_empty() && query.aggregates.is_empty() && !query.distinct;
+        let plain = query.order.is_empty() && query.aggregates.is_empty() && !query.distinct;
+        let lazy = plain && query.union.is_empty();
         if let (Source::Journal(_, arguments), true) = (&query.source, lazy) {
             let walk = Box::new(Walk::open(world, &env.user, arguments, env)?);
             return Ok(Self { state: State::Walk { walk, left: limit, skip }, ended: false });
@@ -209,8 +210,19 @@ fn all_rows(query: &Query, world: &World, env: &Env) -> Result<Vec<Vec<Value>>, 
             let mut walk = Walk::open(world, &env.user, arguments, env)?;
             walk.each(world, |row| collected.take(row).map(|()| true))?;
         }
+        Source::Function(function, arguments) => {
+            let value = |argument: &Option<Expr>| {
+                argument.as_ref().map_or(Ok(Value::Null), |expr| eval(expr, &NoRow, env))
+            };
+            let values: Vec<Value> = arguments.iter().map(value).collect::<Result<_, _>>()?;
+            (function.run)(world, env, &values, &mut |row| collected.take(row))?;
+        }
     }
-    collected.finish()
+    let mut rows = collected.finish()?;
+    for part in &query.union {
+        rows.extend(all_rows(part, world, env)?);
+    }
+    Ok(rows)
 }
 
 struct Collector<'a> {

@@ -9,12 +9,12 @@ pub use expression::{Call, Expr, Operator, Special};
 
 use sqlparser::ast::{
     self, Distinct, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, LimitClause, OrderByKind,
-    SelectItem, SetExpr, Statement, TableFactor,
+    SelectItem, SetExpr, SetOperator, SetQuantifier, Statement, TableFactor,
 };
 
 use super::parse::Parsed;
 use super::{SqlError, SqlType};
-use crate::service::{self, JOURNAL_PARAMETERS, Table};
+use crate::service::{self, JOURNAL_PARAMETERS, Table, TableFunction};
 use expression::Scope;
 
 /// One output column.
@@ -39,6 +39,8 @@ pub enum Source {
     Table(&'static Table),
     /// QSYS2.DISPLAY_JOURNAL with its arguments by position.
     Journal(&'static Table, Vec<Option<Expr>>),
+    /// Another table function with its arguments by position.
+    Function(&'static TableFunction, Vec<Option<Expr>>),
 }
 
 /// A compiled query.
@@ -62,6 +64,8 @@ pub struct Query {
     pub distinct: bool,
     /// VALUES of more than one row.
     pub values: Vec<Vec<Expr>>,
+    /// Queries whose rows follow: UNION ALL.
+    pub union: Vec<Query>,
     /// Parameter markers.
     pub markers: usize,
 }
@@ -71,19 +75,23 @@ impl Query {
     #[must_use]
     pub fn marker_kinds(&self) -> Vec<SqlType> {
         let mut kinds = markers::Kinds::new(self.markers);
-        let columns = match &self.source {
-            Source::One => &[][..],
-            Source::Table(table) | Source::Journal(table, _) => &table.columns,
+        std::iter::once(self).chain(&self.union).for_each(|part| part.look_at_markers(&mut kinds));
+        kinds.into_list()
+    }
+
+    fn look_at_markers(&self, kinds: &mut markers::Kinds) {
+        let (columns, arguments) = match &self.source {
+            Source::One => (&[][..], &[][..]),
+            Source::Table(table) => (table.columns.as_slice(), &[][..]),
+            Source::Journal(table, arguments) => (table.columns.as_slice(), arguments.as_slice()),
+            Source::Function(function, arguments) => (function.table.columns.as_slice(), arguments.as_slice()),
         };
-        if let Source::Journal(_, arguments) = &self.source {
-            arguments.iter().flatten().for_each(|argument| kinds.look(argument, columns));
-        }
+        arguments.iter().flatten().for_each(|argument| kinds.look(argument, columns));
         let order = self.order.iter().map(|(expr, _)| expr);
         let aggregates = self.aggregates.iter().filter_map(|(_, inner)| inner.as_ref());
         let outputs = self.outputs.iter().map(|output| &output.expr).chain(self.values.iter().flatten());
         let others = self.filter.iter().chain(&self.limit).chain(&self.offset);
         outputs.chain(others).chain(order).chain(aggregates).for_each(|expr| kinds.look(expr, columns));
-        kinds.into_list()
     }
 }
 
@@ -114,6 +122,7 @@ pub fn compile(parsed: &Parsed, schema: &str) -> Result<Query, SqlError> {
     let mut compiled = match query.body.as_ref() {
         SetExpr::Select(select) => compile_select(select, schema)?,
         SetExpr::Values(values) => compile_values(values)?,
+        SetExpr::SetOperation { .. } => compile_union(&query.body, schema)?,
         _ => return Err(SqlError::unsupported("set operation or nested query")),
     };
     compiled.markers = parsed.markers;
@@ -141,7 +150,37 @@ fn empty(source: Source) -> Query {
         offset: None,
         distinct: false,
         values: Vec::new(),
+        union: Vec::new(),
         markers: 0,
+    }
+}
+
+/// UNION ALL: each part runs once, one after the other, and all of their rows are the result.
+fn compile_union(body: &SetExpr, schema: &str) -> Result<Query, SqlError> {
+    let mut parts = Vec::new();
+    collect_union(body, schema, &mut parts)?;
+    let mut first = parts.remove(0);
+    if parts.iter().any(|part| part.outputs.len() != first.outputs.len()) {
+        return Err(SqlError::new(-421, "42826", "Number of UNION operands not equal."));
+    }
+    if std::iter::once(&first).chain(&parts).any(|part| !part.aggregates.is_empty() || part.distinct) {
+        return Err(SqlError::unsupported("UNION ALL of aggregates"));
+    }
+    first.union = parts;
+    Ok(first)
+}
+
+fn collect_union(body: &SetExpr, schema: &str, parts: &mut Vec<Query>) -> Result<(), SqlError> {
+    match body {
+        SetExpr::SetOperation { op: SetOperator::Union, set_quantifier: SetQuantifier::All, left, right } => {
+            collect_union(left, schema, parts)?;
+            collect_union(right, schema, parts)
+        }
+        SetExpr::Select(select) => {
+            parts.push(compile_select(select, schema)?);
+            Ok(())
+        }
+        _ => Err(SqlError::unsupported("set operation other than UNION ALL of selects")),
     }
 }
 
@@ -235,12 +274,24 @@ fn compile_from(
         }
         TableFactor::TableFunction { expr: ast::Expr::Function(function), alias } => {
             let (schema, name) = split_name(&function.name, "QSYS2");
+            let alias = alias.as_ref().map(|alias| expression::fold(&alias.name));
+            if let Some(found) = service::function(&schema, &name) {
+                let names: Vec<&str> = found.parameters.iter().map(|parameter| parameter.name).collect();
+                let arguments = compile_arguments(function, &schema, &name, &names)?;
+                let missing = found.parameters.iter().zip(&arguments).any(|(p, given)| p.required && given.is_none());
+                if missing {
+                    return Err(no_match(&schema, &name));
+                }
+                return Ok((Source::Function(found, arguments), &found.table, alias));
+            }
             let table = service::journal_table();
             if schema != table.schema || name != table.name {
                 return Err(SqlError::not_found(&schema, &name, "*N"));
             }
-            let arguments = compile_arguments(function)?;
-            let alias = alias.as_ref().map(|alias| expression::fold(&alias.name));
+            let arguments = compile_arguments(function, &schema, &name, &JOURNAL_PARAMETERS)?;
+            if arguments[0].is_none() || arguments[1].is_none() {
+                return Err(no_match(&schema, &name));
+            }
             Ok((Source::Journal(table, arguments), table, alias))
         }
         _ => Err(SqlError::unsupported("nested table expression")),
@@ -256,11 +307,21 @@ fn split_name(name: &ast::ObjectName, schema: &str) -> (String, String) {
     }
 }
 
-fn compile_arguments(function: &ast::Function) -> Result<Vec<Option<Expr>>, SqlError> {
-    let no_match = || {
-        SqlError::new(-440, "42884", "Routine DISPLAY_JOURNAL in QSYS2 not found with specified parameters.")
-    };
-    let mut arguments = vec![None; JOURNAL_PARAMETERS.len()];
+/// No function of that name takes these arguments.
+fn no_match(schema: &str, name: &str) -> SqlError {
+    let text = format!("Routine {name} in {schema} not found with specified parameters.");
+    SqlError::new(-440, "42884", text)
+}
+
+/// Arguments by position; none for those that are not given.
+fn compile_arguments(
+    function: &ast::Function,
+    schema: &str,
+    name: &str,
+    names: &[&str],
+) -> Result<Vec<Option<Expr>>, SqlError> {
+    let no_match = || no_match(schema, name);
+    let mut arguments = vec![None; names.len()];
     let FunctionArguments::List(list) = &function.args else { return Err(no_match()) };
     let mut scope = Scope::none();
     for (position, argument) in list.args.iter().enumerate() {
@@ -268,7 +329,7 @@ fn compile_arguments(function: &ast::Function) -> Result<Vec<Option<Expr>>, SqlE
             FunctionArg::Unnamed(FunctionArgExpr::Expr(value)) => (position, value),
             FunctionArg::Named { name, arg: FunctionArgExpr::Expr(value), .. } => {
                 let name = expression::fold(name);
-                (JOURNAL_PARAMETERS.iter().position(|known| *known == name).ok_or_else(no_match)?, value)
+                (names.iter().position(|known| *known == name).ok_or_else(no_match)?, value)
             }
             _ => return Err(no_match()),
         };
@@ -278,7 +339,7 @@ fn compile_arguments(function: &ast::Function) -> Result<Vec<Option<Expr>>, SqlE
         }
         *slot = Some(scope.compile(value)?);
     }
-    if arguments[0].is_none() || arguments[1].is_none() { Err(no_match()) } else { Ok(arguments) }
+    Ok(arguments)
 }
 
 fn compile_order(order: &ast::OrderBy, query: &mut Query) -> Result<(), SqlError> {
@@ -288,6 +349,7 @@ fn compile_order(order: &ast::OrderBy, query: &mut Query) -> Result<(), SqlError
     let mut scope = match &query.source {
         Source::One => Scope::none(),
         Source::Table(table) | Source::Journal(table, _) => Scope::of(table, None),
+        Source::Function(function, _) => Scope::of(&function.table, None),
     };
     scope.accept_any_alias();
     for item in list {

@@ -5,15 +5,17 @@
 //! others go on. Progress is stamped where a step completes, so that the supervisor can tell a hung
 //! source from an idle one.
 
+mod stand_by;
+
+use super::sign_on::{Refused, SignOn};
 use super::turn::{self, LaneView, Turn};
-use super::{Gap, Read, Source, SourceError};
-use crate::collector::{Closed, SignOnGate};
+use super::{Gap, Read, Source, SourceError, Told};
+use crate::collector::Closed;
 use crate::destination::Delivery;
 use crate::health::{HealthSink, HealthState};
-use crate::host::reconnect::{Failure, Reconnect};
+use crate::host::reconnect::Reconnect;
 use crate::lane::Lane;
 use crate::lease::Lease;
-use crate::lease::standing::Role;
 use crate::pipeline::{Pipeline, SourceCounters, Target};
 use crate::state::{GapBook, GapNote};
 use crate::supervisor::Progress;
@@ -39,19 +41,8 @@ const GAP_SHOWN_US: i64 = 24 * 3600 * 1_000_000;
 /// An answer that takes longer is worth a word; the read's own deadline comes later.
 const SLOW_ANSWER: Duration = Duration::from_secs(10);
 
-/// Pause after an error that only a person can mend (journal missing, no authority): they may be waiting for it.
-const SETUP_RETRY: Duration = Duration::from_secs(10);
-
 /// The partition is not asked while no destination takes anything; after this long that is said.
 const BLOCKED_REPORT: Duration = Duration::from_secs(60);
-
-/// What is under way when a lease is given back has this long to be delivered: a replay window of 30 s and some.
-const DRAIN_LIMIT: Duration = Duration::from_secs(40);
-
-/// While it stands by, so often a source says that it is not behind.
-const STAND_BY_LOOK: Duration = Duration::from_secs(5);
-
-const ASKING: &str = "asking the controller which agent of the partition collects this";
 
 const BAD_ROWS: &str =
     "some rows of the journal could be read only in part; show-state counts them (bad rows)";
@@ -61,6 +52,9 @@ const WAITING: &str =
 
 /// Makes the connection, the source on it and its pipeline. Called again after a failure to connect.
 pub type Connect = Box<dyn FnMut() -> LocalBoxFuture<'static, Result<Connected, SourceError>>>;
+
+/// Opens what an earlier turn of this agent left behind and nobody else can deliver; None if there is nothing.
+pub type Leftover = Box<dyn FnMut() -> LocalBoxFuture<'static, Result<Option<Connected>, SourceError>>>;
 
 /// Stores the lanes' cursors now and answers when they are on disk.
 pub type Store = Box<dyn Fn() -> LocalBoxFuture<'static, Result<(), String>>>;
@@ -118,8 +112,14 @@ pub struct SourceTask {
     pub connect: Connect,
     /// Makes first positions durable.
     pub store: Store,
-    /// Asked before each sign-on to the partition; none for a source that reads something else.
-    pub gate: Option<Arc<SignOnGate>>,
+    /// The gate before each sign-on to the partition.
+    pub sign_on: SignOn,
+    /// Whether [`SourceTask::connect`] signs on to the partition now.
+    pub signs_on: Box<dyn Fn() -> bool>,
+    /// It reads the partition.
+    pub on_partition: bool,
+    /// Opens what is left of an earlier turn, where that can be.
+    pub leftover: Option<Leftover>,
     /// The right to collect.
     pub lease: Lease,
     /// Whether the agent knows which partition it reads.
@@ -192,6 +192,10 @@ struct Loop {
     blocked_since: Option<Duration>,
     gap_until: Option<(i64, String)>,
     assumed: Option<String>,
+    /// What the source says of itself.
+    told: Option<Told>,
+    /// It does not collect, and this is told instead.
+    stands_by: Option<Told>,
     /// Cancelled when the loop is to stop, or may not collect any more.
     halt: CancellationToken,
     /// It has to be told when every lane has a place.
@@ -215,6 +219,8 @@ impl Loop {
             blocked_since: None,
             gap_until,
             assumed: None,
+            told: None,
+            stands_by: None,
         }
     }
 
@@ -232,8 +238,12 @@ impl Loop {
                     continue;
                 }
                 Stop::Closed(closed) => (closed.reason, closed.wait),
+                Stop::Failed(SourceError::Renew(why)) => {
+                    info!(source = self.task.name, why, "source is made anew");
+                    continue;
+                }
                 Stop::Failed(error) => {
-                    let wait = self.wait_after(&error, &mut backoff);
+                    let wait = self.task.sign_on.wait_after(&error, &mut backoff);
                     (error.to_string(), wait)
                 }
             };
@@ -251,126 +261,6 @@ impl Loop {
         self.sleep_stamping(wait).await
     }
 
-    /// Waits for the right to collect, and takes over where the agent before stopped.
-    async fn await_lease(&mut self, backoff: &mut Reconnect) -> Result<(), Stopped> {
-        let stop = self.task.stop.clone();
-        self.halt = stop.clone();
-        let mut moves = self.task.lease.moves();
-        let grant = loop {
-            self.task.progress.stamp();
-            if let Some(grant) = self.task.lease.grant(&stop) {
-                break grant;
-            }
-            match self.task.lease.role() {
-                // Nothing was being read when the lease was wanted back.
-                Role::Releasing => {
-                    self.hand_over().await;
-                    continue;
-                }
-                // The controller has to know which partition this is.
-                Role::Asking if self.task.gate.is_some() && !(self.task.partition_known)() => {
-                    self.meet_partition(backoff).await?;
-                }
-                Role::Asking | Role::Sole | Role::Holding | Role::StandingBy { .. } | Role::Released => {}
-            }
-            self.tell_lease();
-            let changed = tokio::time::timeout(STAND_BY_LOOK, moves.next());
-            // Whether it changed or time passed, it is looked at again.
-            let _ = unless(&stop, changed).await?;
-        };
-        self.halt = grant.turn;
-        for slot in &mut self.task.lanes {
-            match grant.carried.get(slot.lane.key().destination.as_str()) {
-                Some(cursor) => slot.lane.take_over(cursor.clone()),
-                None => slot.lost |= grant.lost,
-            }
-        }
-        // What is not stored is carried once more at the next start.
-        if !grant.carried.is_empty() && self.store_positions().await {
-            self.task.lease.taken_over();
-        }
-        self.owes_beginning = grant.lost;
-        self.note_beginning();
-        Ok(())
-    }
-
-    /// That it is not known where somebody stood matters until every lane has a place of its own.
-    fn note_beginning(&mut self) {
-        if self.owes_beginning && self.task.lanes.iter().all(|slot| slot.lane.committed().is_some()) {
-            self.owes_beginning = false;
-            self.task.lease.begun();
-        }
-    }
-
-    /// Connects once, for the partition's facts.
-    async fn meet_partition(&mut self, backoff: &mut Reconnect) -> Result<(), Stopped> {
-        let stop = self.task.stop.clone();
-        let (error, wait) = match unless(&stop, self.connect()).await? {
-            Ok(_) => return Ok(()),
-            Err(Stop::Asked) => return Err(Stopped),
-            Err(Stop::Closed(closed)) => (closed.reason, closed.wait),
-            Err(Stop::Failed(error)) => {
-                let wait = self.wait_after(&error, backoff);
-                (error.to_string(), wait)
-            }
-        };
-        self.rest(&error, wait).await
-    }
-
-    /// Health of a source that does not collect.
-    fn tell_lease(&self) {
-        let (state, reason) = match self.task.lease.role() {
-            Role::Asking => (HealthState::Starting, ASKING.to_owned()),
-            Role::StandingBy { holder } => (HealthState::Healthy, format!("standing by: {holder} collects")),
-            Role::Releasing | Role::Released => {
-                (HealthState::Healthy, "handing over to another agent of the partition".to_owned())
-            }
-            Role::Sole | Role::Holding => return,
-        };
-        self.task.health.report(&self.component, state, &reason);
-        // Nothing here is behind: another agent has it.
-        let now_us = jiff::Timestamp::now().as_microsecond();
-        self.task.counters.looked(true, now_us);
-        for slot in &self.task.lanes {
-            slot.lane.looked(true, now_us);
-        }
-    }
-
-    /// The right to collect is gone or wanted back: lets what is under way be delivered, if there is time.
-    async fn hand_over(&mut self) {
-        if self.task.lease.role() == Role::Releasing {
-            self.tell_lease();
-            for slot in &self.task.lanes {
-                slot.lane.set_draining(true);
-            }
-            let mut moves = self.task.lease.moves();
-            let drained = async {
-                while !self.task.lanes.iter().all(|slot| slot.lane.drained())
-                    && self.task.lease.role() == Role::Releasing
-                {
-                    self.task.progress.stamp();
-                    // A destination that breaks meanwhile wakes, too.
-                    tokio::select! {
-                        () = self.task.wake.notified() => {}
-                        () = moves.next() => {}
-                    }
-                }
-            };
-            let stop = self.task.stop.clone();
-            // Whatever it was that ended the wait: what is not committed is read again by the next holder.
-            let _ = unless(&stop, tokio::time::timeout(DRAIN_LIMIT, drained)).await;
-            for slot in &self.task.lanes {
-                slot.lane.set_draining(false);
-            }
-        }
-        for slot in &self.task.lanes {
-            slot.lane.rewind();
-        }
-        // What is not stored is read again, should this agent collect again.
-        let _ = self.store_positions().await;
-        self.task.lease.give_back();
-    }
-
     /// Makes the lanes' places durable; false if they are not.
     async fn store_positions(&self) -> bool {
         let stored = (self.task.store)().await;
@@ -382,35 +272,12 @@ impl Loop {
 
     /// Connects, when no rejected sign-on of this or another source has to be waited out.
     async fn connect(&mut self) -> Result<Connected, Stop> {
-        let Some(gate) = self.task.gate.clone() else {
-            return (self.task.connect)().await.map_err(Stop::Failed);
-        };
-        let _turn = gate.enter(now_ms).await.map_err(Stop::Closed)?;
-        let result = (self.task.connect)().await;
-        match &result {
-            Ok(_) => gate.accepted(),
-            // Counted while the turn is held, so that nobody tries again in between.
-            Err(SourceError::Host(host)) if host.failure() == Failure::SignOn => {
-                let reason = host.to_string();
-                let wait = gate.rejected(&reason, now_ms(), rand::random::<f64>());
-                return Err(Stop::Closed(Closed { wait, reason }));
-            }
-            Err(_) => {}
-        }
-        result.map_err(Stop::Failed)
-    }
-
-    fn wait_after(&self, error: &SourceError, backoff: &mut Reconnect) -> Duration {
-        match error {
-            SourceError::Host(host) => match host.failure() {
-                Failure::SignOn => match &self.task.gate {
-                    Some(gate) => gate.rejected(&host.to_string(), now_ms(), rand::random::<f64>()),
-                    None => SETUP_RETRY,
-                },
-                Failure::Other => backoff.failed(Failure::Other, rand::random::<f64>()),
-            },
-            SourceError::Setup(_) | SourceError::Reply(_) => SETUP_RETRY,
-        }
+        let signs_on = (self.task.signs_on)();
+        let sign_on = if signs_on { self.task.sign_on.clone() } else { SignOn(None) };
+        sign_on.through((self.task.connect)()).await.map_err(|refused| match refused {
+            Refused::Closed(closed) => Stop::Closed(closed),
+            Refused::Failed(error) => Stop::Failed(error),
+        })
     }
 
     async fn connect_and_work(&mut self, backoff: &mut Reconnect) -> Stop {
@@ -422,13 +289,17 @@ impl Loop {
         };
         info!(source = self.task.name, "source started");
         self.assumed = connected.assumed.take();
-        loop {
+        connected.source.begin();
+        let ended = loop {
             self.task.progress.stamp();
             match self.step(&mut connected).await {
                 Ok(()) => backoff.succeeded(),
-                Err(stop) => return stop,
+                Err(stop) => break stop,
             }
-        }
+        };
+        connected.source.close().await;
+        self.told = None;
+        ended
     }
 
     /// One turn. Only waiting is cut short by a stop: a batch that was read is also delivered, so that
@@ -438,6 +309,10 @@ impl Loop {
         let stop = self.halt.clone();
         if stop.is_cancelled() {
             return Err(Stop::Asked);
+        }
+        self.told = connected.source.standing(jiff::Timestamp::now().as_microsecond());
+        if connected.source.has_news() {
+            self.times.iter_mut().for_each(|time| time.not_before = Duration::ZERO);
         }
         let (views, epochs) = self.views();
         match turn::next(&views, now) {
@@ -620,7 +495,8 @@ impl Loop {
     /// Lag is told from what the last look found. A read that was bounded by a lane ahead says nothing of the
     /// end.
     fn looked(&self, members: &[usize], bound: Option<&Cursor>, found_end: bool) {
-        let at_end = found_end && bound.is_none();
+        let failed = self.told.as_ref().is_some_and(|told| told.state == HealthState::Failed);
+        let at_end = found_end && bound.is_none() && !failed;
         let now_us = jiff::Timestamp::now().as_microsecond();
         for &member in members {
             self.task.lanes[member].lane.looked(at_end, now_us);
@@ -662,9 +538,15 @@ impl Loop {
             self.gap_until = None;
         }
         let note = if self.task.counters.has_bad_rows() { BAD_ROWS } else { "" };
-        match self.gap_until.as_ref().map(|(_, reason)| reason).or(self.assumed.as_ref()) {
-            Some(reason) => self.task.health.report(&self.component, HealthState::Degraded, reason),
-            None => self.task.health.report(&self.component, HealthState::Healthy, note),
+        let report = |state, reason: &str| self.task.health.report(&self.component, state, reason);
+        let gap = self.gap_until.as_ref().map(|(_, reason)| reason.as_str());
+        match (self.stands_by.as_ref().or(self.told.as_ref()), gap.or(self.assumed.as_deref())) {
+            (Some(told), Some(reason)) if told.state == HealthState::Degraded => {
+                report(HealthState::Degraded, &format!("{}; {reason}", told.reason));
+            }
+            (Some(told), _) => report(told.state, &told.reason),
+            (None, Some(reason)) => report(HealthState::Degraded, reason),
+            (None, None) => report(HealthState::Healthy, note),
         }
     }
 
@@ -730,10 +612,6 @@ impl From<Stopped> for Stop {
     fn from(_: Stopped) -> Self {
         Self::Asked
     }
-}
-
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 /// Waits for `work`, but not longer than until the token is cancelled.

@@ -1,0 +1,591 @@
+//! The task on a queue in memory, which loses connections and answers where a test wants it.
+
+use super::entry::Entry;
+use super::query::{Order, QueueName};
+use super::standing::Standing;
+use super::*;
+use crate::health::HealthState;
+use crate::host::facts::Facts;
+use crate::host::{HostError, Param, Rows, SqlError, StatementId};
+use crate::source::sign_on::SignOn;
+use crate::source::{Read, Source};
+use crate::spool::format::SpoolId;
+use crate::spool::{Spool, SpoolEntry};
+use futures_util::future::{LocalBoxFuture, ready};
+use muster_shared::cursor::Cursor;
+use muster_shared::event::{Event, field};
+use muster_shared::partition::Partition;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::LocalSet;
+
+const QUEUE: &str = "PAYROLL/EVENTS";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// The connection breaks before anything is taken out.
+    BreaksBefore,
+    /// Entries are taken out, and nobody hears of it.
+    BreaksAfter,
+}
+
+/// The queue.
+struct Queue {
+    order: Order,
+    entries: RefCell<VecDeque<(String, String, u64)>>,
+    clock: Cell<u64>,
+    /// At the next statement that takes something out.
+    trouble: Cell<Option<Trouble>>,
+    /// At the next such statement, so many are taken by somebody else first.
+    stolen: Cell<usize>,
+    exists: Cell<bool>,
+    shuffled: Cell<bool>,
+    looks: Cell<usize>,
+    sorted_looks: Cell<usize>,
+}
+
+impl Queue {
+    fn new(order: Order) -> Rc<Self> {
+        Rc::new(Self {
+            order,
+            entries: RefCell::default(),
+            clock: Cell::new(0),
+            trouble: Cell::new(None),
+            stolen: Cell::new(0),
+            exists: Cell::new(true),
+            shuffled: Cell::new(false),
+            looks: Cell::new(0),
+            sorted_looks: Cell::new(0),
+        })
+    }
+
+    fn put(&self, data: &str, key: &str) {
+        self.clock.set(self.clock.get() + 1);
+        let mut entries = self.entries.borrow_mut();
+        let at = match self.order {
+            Order::Fifo => entries.len(),
+            Order::Lifo => 0,
+            Order::Keyed => entries.iter().take_while(|(_, other, _)| other.as_str() <= key).count(),
+        };
+        entries.insert(at, (data.to_owned(), key.to_owned(), self.clock.get()));
+    }
+
+    fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
+    fn row(&self, ordinal: u64, data: &str, key: &str, time: Option<u64>) -> String {
+        let hex = |text: &str| faster_hex::hex_string_upper(text.as_bytes());
+        let time = time.map_or("null".to_owned(), |at| format!("\"2026-03-01 04:05:06.{at:06}\""));
+        let key = if self.order == Order::Keyed { format!("\"{}\"", hex(key)) } else { "null".to_owned() };
+        format!(r#"[{ordinal},{time},"1/BOB/X","BOB",{key},{},"{}"]"#, data.len(), hex(data))
+    }
+
+    fn answer(&self, sql: &str) -> Result<Rows, HostError> {
+        let missing = SqlError {
+            code: -443,
+            state: "38501".to_owned(),
+            message: "CPF9801: Object EVENTS in library PAYROLL not found.".to_owned(),
+        };
+        let rows = if sql.contains("DATA_QUEUE_INFO") {
+            let sequence = match self.order {
+                Order::Fifo => "FIFO",
+                Order::Lifo => "LIFO",
+                Order::Keyed => "KEYED",
+            };
+            let row = format!(r#"["STANDARD","{sequence}",1000,"YES"]"#);
+            if self.exists.get() { vec![row] } else { Vec::new() }
+        } else if !self.exists.get() {
+            return Err(HostError::Sql(missing));
+        } else if sql.contains("DATA_QUEUE_ENTRIES") {
+            self.look(sql)
+        } else {
+            self.take(sql)?
+        };
+        Ok(Rows::from_json(format!("[{}]", rows.join(",")).into_bytes()).unwrap())
+    }
+
+    fn look(&self, sql: &str) -> Vec<String> {
+        self.looks.set(self.looks.get() + 1);
+        let most = sql.split("fetch first ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
+        let entries = self.entries.borrow();
+        let mut rows: Vec<String> = entries
+            .iter()
+            .zip(1..)
+            .take(most.parse().unwrap())
+            .map(|((data, key, at), ordinal)| self.row(ordinal, data, key, Some(*at)))
+            .collect();
+        if sql.contains("order by") {
+            self.sorted_looks.set(self.sorted_looks.get() + 1);
+        } else if self.shuffled.get() {
+            rows.reverse();
+        }
+        rows
+    }
+
+    fn take(&self, sql: &str) -> Result<Vec<String>, HostError> {
+        let broken = || HostError::Dropped { address: "a:1".to_owned(), reason: "test".to_owned() };
+        let trouble = self.trouble.take();
+        if trouble == Some(Trouble::BreaksBefore) {
+            return Err(broken());
+        }
+        let mut entries = self.entries.borrow_mut();
+        let stolen = self.stolen.take().min(entries.len());
+        entries.drain(..stolen);
+        let mut rows = Vec::new();
+        for part in sql.split(" union all ") {
+            let key = part.split("KEY_DATA => X'").nth(1).map(|rest| rest.split('\'').next().unwrap());
+            let at = match key {
+                None => (!entries.is_empty()).then_some(0),
+                Some(key) => entries.iter().position(|(_, other, _)| {
+                    faster_hex::hex_string_upper(other.as_bytes()) == key
+                }),
+            };
+            if let Some((data, key, _)) = at.and_then(|at| entries.remove(at)) {
+                rows.push(self.row(0, &data, &key, None));
+            }
+        }
+        if trouble == Some(Trouble::BreaksAfter) { Err(broken()) } else { Ok(rows) }
+    }
+}
+
+struct Connection {
+    queue: Rc<Queue>,
+    statements: Vec<String>,
+}
+
+impl Host for Connection {
+    fn user(&self) -> &str {
+        "MUSTER"
+    }
+
+    fn query<'a>(
+        &'a mut self,
+        sql: &'a str,
+        _: &'a [Param],
+        _: u32,
+        _: Duration,
+    ) -> LocalBoxFuture<'a, Result<Rows, HostError>> {
+        Box::pin(ready(self.queue.answer(sql)))
+    }
+
+    fn statement(&mut self, sql: String) -> StatementId {
+        self.statements.push(sql);
+        StatementId(self.statements.len() as u32 - 1)
+    }
+
+    fn execute<'a>(
+        &'a mut self,
+        statement: StatementId,
+        _: &'a [Param],
+        _: u32,
+        _: Duration,
+    ) -> LocalBoxFuture<'a, Result<Rows, HostError>> {
+        let sql = &self.statements[statement.0 as usize];
+        Box::pin(ready(self.queue.answer(sql)))
+    }
+
+    fn begin<'a>(
+        &'a mut self,
+        _: StatementId,
+        _: &'a [Param],
+        _: u32,
+        _: Duration,
+    ) -> LocalBoxFuture<'a, Result<(), HostError>> {
+        unreachable!("nothing is asked ahead")
+    }
+
+    fn finish(&mut self) -> LocalBoxFuture<'_, Result<Rows, HostError>> {
+        unreachable!("nothing is asked ahead")
+    }
+}
+
+/// Shows the data of an entry as the message.
+#[derive(Debug)]
+struct Plain;
+
+impl Decode for Plain {
+    fn fill(&self, entry: &SpoolEntry, event: &mut Event) {
+        let taken = Entry::decode(&entry.body).unwrap();
+        event.push(field::MESSAGE, &String::from_utf8(taken.data).unwrap());
+        event.time_us = taken.enqueued_us;
+    }
+}
+
+/// An agent with one such source.
+struct Rig {
+    queue: Rc<Queue>,
+    folder: tempfile::TempDir,
+    delivered: Rc<Cell<u64>>,
+    standing: Rc<Standing>,
+    dials: Rc<Cell<usize>>,
+    source: Option<Spooled>,
+    seen: Vec<String>,
+    cursor: Option<Cursor>,
+}
+
+fn facts() -> Facts {
+    Facts { partition: Partition::default(), assumed: None }
+}
+
+impl Rig {
+    fn new(order: Order) -> Self {
+        Self {
+            queue: Queue::new(order),
+            folder: tempfile::tempdir().unwrap(),
+            delivered: Rc::default(),
+            standing: Rc::default(),
+            dials: Rc::default(),
+            source: None,
+            seen: Vec::new(),
+            cursor: None,
+        }
+    }
+
+    /// Starts the source, as after a start of the agent.
+    fn start(&mut self) {
+        self.start_with(20, 1024 * 1024);
+    }
+
+    fn start_with(&mut self, batch_rows: u32, limit: u64) {
+        let (spool, taken) = Spool::open(self.folder.path(), limit, SpoolId(7), |_| None).unwrap();
+        let spool = Arc::new(spool);
+        self.standing = Rc::default();
+        let (queue, dials) = (Rc::clone(&self.queue), Rc::clone(&self.dials));
+        let delivered = Rc::clone(&self.delivered);
+        let drain = Drain {
+            source: "events".to_owned(),
+            queue: QueueName::parse(QUEUE).unwrap(),
+            poll_interval: Duration::from_secs(1),
+            batch_rows,
+            spool: Arc::clone(&spool),
+            unmarked: taken.unmarked,
+            dial: Box::new(move || {
+                dials.set(dials.get() + 1);
+                let host: Box<dyn Host> =
+                    Box::new(Connection { queue: Rc::clone(&queue), statements: Vec::new() });
+                Box::pin(ready(Ok((host, facts()))))
+            }),
+            first: None,
+            sign_on: SignOn(None),
+            partition: Partition::default(),
+            learn: Box::new(|_| {}),
+            beside: None,
+            delivered: Box::new(move || Some(delivered.get())),
+            store: Box::new(|| Box::pin(ready(Ok(())))),
+            standing: Rc::clone(&self.standing),
+        };
+        let standing = Rc::clone(&self.standing);
+        let begin: Begin = Box::new(move || drain.start());
+        let mut source =
+            Spooled::new("data_queue:X".to_owned(), "P-1", 50, spool, Rc::new(Plain), standing, Some(begin));
+        source.begin();
+        self.source = Some(source);
+    }
+
+    async fn stop(&mut self) {
+        if let Some(mut source) = self.source.take() {
+            source.close().await;
+        }
+    }
+
+    /// Waits until the queue is empty and everything in it was read.
+    async fn emptied(&mut self, count: usize) {
+        for _ in 0..100_000 {
+            self.read().await;
+            if self.queue.len() == 0 && self.seen.len() >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{} left, {:?} seen, {:?}", self.queue.len(), self.seen, self.standing.told(0));
+    }
+
+    /// Reads what lies in the spool.
+    async fn read(&mut self) {
+        let Some(source) = self.source.as_mut() else { return };
+        let mut cursor = match self.cursor.clone() {
+            Some(cursor) => cursor,
+            None => source.start(false).await.unwrap(),
+        };
+        loop {
+            match source.read(&cursor, None, false).await.unwrap() {
+                Read::Records { records, last, .. } => {
+                    for index in 0..records.count() {
+                        let mut event = Event::new();
+                        records.fill(index, &mut event);
+                        self.seen.push(event.get(field::MESSAGE).unwrap().to_owned());
+                    }
+                    cursor = last;
+                }
+                Read::Idle => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        self.delivered.set(cursor.spool().unwrap().sequence);
+        self.cursor = Some(cursor);
+    }
+
+    async fn told(&self, part: &str) -> HealthState {
+        for _ in 0..100_000 {
+            if let Some(told) = self.standing.told(jiff::Timestamp::now().as_microsecond())
+                && told.reason.contains(part)
+            {
+                return told.state;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{part}: {:?}", self.standing.told(0));
+    }
+}
+
+fn names(range: std::ops::Range<usize>) -> Vec<String> {
+    range.map(|number| format!("e{number:03}")).collect()
+}
+
+async fn on_one_thread(work: impl Future<Output = ()>) {
+    LocalSet::new().run_until(work).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_arrives_once_in_order_with_its_time_and_id() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        for name in names(0..73) {
+            rig.queue.put(&name, "");
+        }
+        rig.start();
+        rig.emptied(73).await;
+        rig.queue.put("e073", "");
+        rig.emptied(74).await;
+        assert_eq!(rig.seen, names(0..74));
+        assert_eq!(rig.standing.told(0), None);
+        let first = Cursor::Spool(muster_shared::cursor::SpoolCursor {
+            spool: "0000000000000007".into(),
+            sequence: 0,
+        });
+        let source = rig.source.as_mut().unwrap();
+        let Read::Records { records, last, full, .. } = source.read(&first, None, false).await.unwrap() else {
+            panic!("records expected")
+        };
+        let mut event = Event::new();
+        let facts = records.fill(1, &mut event);
+        let mut id = Vec::new();
+        event.write_id(&mut id);
+        assert_eq!(String::from_utf8(id).unwrap(), "P-1/data_queue:X/0000000000000007/2");
+        assert_eq!((facts.sequence, event.time_us), (2, 1_772_337_906_000_002));
+        assert_eq!((last.spool().unwrap().sequence, full), (50, true));
+        let until = Cursor::Spool(muster_shared::cursor::SpoolCursor {
+            spool: "0000000000000007".into(),
+            sequence: 3,
+        });
+        let Read::Records { records, .. } = source.read(&first, Some(&until), false).await.unwrap() else {
+            panic!("records expected")
+        };
+        assert_eq!(records.count(), 3, "not beyond the lane ahead");
+        rig.stop().await;
+        assert!(!crate::spool::holds_entries(rig.folder.path()), "all is delivered");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_breaks_at_any_moment_costs_and_doubles_nothing() {
+    for order in [Order::Fifo, Order::Lifo, Order::Keyed] {
+        for trouble in [Trouble::BreaksBefore, Trouble::BreaksAfter] {
+            on_one_thread(async {
+                let mut rig = Rig::new(order);
+                rig.start();
+                for round in 0..4 {
+                    for name in names(round * 30..round * 30 + 30) {
+                        rig.queue.put(&name, &name[3..]);
+                    }
+                    rig.queue.trouble.set(Some(trouble));
+                    rig.emptied((round + 1) * 30).await;
+                }
+                let mut seen = rig.seen.clone();
+                seen.sort();
+                assert_eq!(seen, names(0..120), "{order:?} {trouble:?}");
+                assert!(rig.dials.get() > 1);
+                rig.stop().await;
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_killed_at_any_moment_costs_and_doubles_nothing() {
+    for order in [Order::Fifo, Order::Lifo, Order::Keyed] {
+        for trouble in [Trouble::BreaksBefore, Trouble::BreaksAfter] {
+            on_one_thread(async {
+                let mut rig = Rig::new(order);
+                for round in 0..4 {
+                    for name in names(round * 30..round * 30 + 30) {
+                        rig.queue.put(&name, &name[3..]);
+                    }
+                    rig.queue.trouble.set(Some(trouble));
+                    rig.start();
+                    // Kept, and perhaps taken out: and then it is gone, with all that it knew.
+                    let mut waited = 0;
+                    while rig.queue.trouble.get().is_some() {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        waited += 1;
+                        assert!(waited < 100_000);
+                    }
+                    rig.stop().await;
+                }
+                rig.start();
+                rig.emptied(120).await;
+                let mut seen = rig.seen.clone();
+                seen.sort();
+                assert_eq!(seen, names(0..120), "{order:?} {trouble:?}");
+                rig.stop().await;
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_reader_makes_come_out_is_kept_and_told() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        for name in names(0..60) {
+            rig.queue.put(&name, "");
+        }
+        rig.queue.stolen.set(5);
+        rig.start();
+        rig.emptied(60).await;
+        let mut seen = rig.seen.clone();
+        seen.sort();
+        // The five that were stolen had been kept before.
+        assert_eq!(seen, names(0..60));
+        assert_eq!(rig.told("another program takes entries").await, HealthState::Degraded);
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_goes_and_comes_back_is_waited_for() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        rig.queue.exists.set(false);
+        rig.start();
+        assert_eq!(rig.told("CRTDTAQ DTAQ(PAYROLL/EVENTS)").await, HealthState::Failed);
+        rig.queue.exists.set(true);
+        rig.queue.put("e000", "");
+        rig.emptied(1).await;
+        rig.queue.exists.set(false);
+        assert_eq!(rig.told("does not exist").await, HealthState::Failed);
+        rig.queue.exists.set(true);
+        rig.queue.put("e001", "");
+        rig.emptied(2).await;
+        assert_eq!((rig.standing.told(0), rig.dials.get()), (None, 1), "over one connection");
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_spool_leaves_the_queue_alone_until_something_is_delivered() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        let big = "x".repeat(900);
+        for number in 0..1_500 {
+            rig.queue.put(&format!("{number:04}{big}"), "");
+        }
+        rig.start_with(100, 1024 * 1024);
+        assert_eq!(rig.told("the spool is full (1 of 1 MiB)").await, HealthState::Degraded);
+        let left = rig.queue.len();
+        assert!((300..600).contains(&left), "{left}");
+        let looks = rig.queue.looks.get();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!(rig.queue.len(), left, "nothing is taken that cannot be kept");
+        assert!(rig.queue.looks.get() - looks <= 13, "and it is not looked at all the time");
+        // A second time.
+        for _ in 0..2 {
+            rig.read().await;
+            tokio::time::sleep(Duration::from_secs(20)).await;
+        }
+        rig.emptied(1_500).await;
+        let numbers: Vec<usize> = rig.seen.iter().map(|text| text[..4].parse().unwrap()).collect();
+        assert_eq!(numbers, (0..1_500).collect::<Vec<_>>());
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn entries_that_come_in_no_order_are_sorted_by_the_partition() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        rig.queue.shuffled.set(true);
+        for name in names(0..30) {
+            rig.queue.put(&name, "");
+        }
+        rig.start();
+        rig.emptied(30).await;
+        assert_eq!(rig.seen, names(0..30));
+        assert!(rig.queue.sorted_looks.get() > 0 && rig.queue.looks.get() - rig.queue.sorted_looks.get() == 1);
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_last_in_first_out_is_told_of() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Lifo);
+        rig.queue.put("e000", "");
+        rig.start();
+        rig.emptied(1).await;
+        assert_eq!(rig.told("create it anew with SEQ(*FIFO)").await, HealthState::Degraded);
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spool_that_is_gone_or_shorter_is_a_gap() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        rig.start();
+        let source = rig.source.as_mut().unwrap();
+        let place = |spool: &str, sequence| {
+            Cursor::Spool(muster_shared::cursor::SpoolCursor { spool: spool.into(), sequence })
+        };
+        let Read::Gap { gap, next } = source.read(&place("00000000000000ff", 9), None, false).await.unwrap() else {
+            panic!("a gap expected")
+        };
+        assert_eq!((gap.from, gap.to, &next), (10, None, &place("0000000000000007", 0)));
+        assert!(gap.reason.contains("00000000000000ff") && gap.receiver == "spool of data_queue:X", "{gap:?}");
+        let Read::Gap { gap, next } = source.read(&place("0000000000000007", 9), None, false).await.unwrap() else {
+            panic!("a gap expected")
+        };
+        assert_eq!((gap.from, gap.to, &next), (1, Some(9), &place("0000000000000007", 0)));
+        let committed = [Some(place("0000000000000007", 0)), None];
+        assert_eq!(source.undelivered(&committed), 0);
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_sources_do_not_share_a_spool() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        rig.start();
+        let folder: &Path = rig.folder.path();
+        let error = Spool::open(folder, 1024, SpoolId(8), |_| None).unwrap_err();
+        assert!(error.to_string().contains("still in use"), "{error}");
+        rig.stop().await;
+        assert!(Spool::open(rig.folder.path(), 1024, SpoolId(8), |_| None).is_ok());
+    })
+    .await;
+}

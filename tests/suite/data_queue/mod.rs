@@ -1,0 +1,251 @@
+//! Data queues: what programs put on them arrives, whatever happens to the agent, the queue, the partition or a
+//! receiver, and nothing that a policy was not allowed to empty is touched.
+
+mod crash;
+mod lease;
+mod outage;
+mod trouble;
+
+use ibmi_sim::{QueuePlan, Scenario, SentEntry};
+use muster_tests::eventually::eventually;
+use muster_tests::load::Spread;
+use muster_tests::partition::Partition;
+use muster_tests::policies;
+use muster_tests::readers::{Dialect, Seen, read};
+use muster_tests::receiver::rsyslog::{self, Input};
+use muster_tests::receiver::{ProgramReceiver, Receiver};
+use muster_tests::results::{full_size, result};
+use muster_tests::sandbox::{AgentHome, Sandbox};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const QUEUE: &str = "PAYROLL/EVENTS";
+const SOURCE: &str = "source/payroll";
+/// The queue's source as it stands in a policy.
+const PAYROLL: &str = "payroll: {kind: data_queue, queue: PAYROLL/EVENTS}";
+/// From sending to the receiver's file.
+const PROMISED: Duration = Duration::from_secs(2);
+/// Between two looks at what has arrived.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// A partition without traffic of its own, with data queues.
+pub(crate) fn partition(name: &str, plans: Vec<QueuePlan>) -> Partition {
+    let mut scenario = Scenario { name: name.to_owned(), data_queues: plans, ..Scenario::default() };
+    scenario.traffic.rate = 0.0;
+    Partition::start(scenario)
+}
+
+/// A policy of these sources and destinations: (name, transport, format).
+pub(crate) fn policy(sources: &[&str], destinations: &[(&str, String, &str)]) -> String {
+    let mut text = "sources:\n".to_owned();
+    for source in sources {
+        text.push_str(&format!("  {source}\n"));
+    }
+    text.push_str("destinations:\n");
+    for (name, transport, format) in destinations {
+        text.push_str(&format!(
+            "  {name}:\n    transport: {transport}\n    format: {format}\n    heartbeat_seconds: 0\n"
+        ));
+    }
+    text
+}
+
+/// Lets the agent empty these queues.
+pub(crate) fn allow(home: &AgentHome, queues: &[&str]) {
+    let text = std::fs::read_to_string(&home.config).expect("the configuration");
+    std::fs::write(&home.config, format!("{text}[limits]\nqueues = {queues:?}\n")).expect("it is written");
+}
+
+/// A stand-alone agent of a partition with one queue, and one receiver.
+struct Rig {
+    partition: Partition,
+    home: AgentHome,
+    sandbox: Sandbox,
+}
+
+impl Rig {
+    fn new(story: &str, plan: QueuePlan, source: &str, receiver: &Receiver) -> Self {
+        let partition = partition(story, vec![plan]);
+        let sandbox = Sandbox::new(story);
+        let policy = policy(&[source], &[("siem", policies::tcp(&receiver.address()), "{kind: leef2}")])
+            + "    replay_window_ms: 1000\n";
+        let home = sandbox.agent("agent", &partition.at(), Some(&policy));
+        allow(&home, &[QUEUE]);
+        Self { partition, home, sandbox }
+    }
+
+    /// Puts entries with these numbers on the queue.
+    fn send(&self, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            send(&self.partition, QUEUE, &format!("order={number} severity=5"));
+        }
+    }
+
+    /// Entries that lie on the queue.
+    fn waiting(&self) -> usize {
+        self.partition.data_queues().iter().find(|state| state.queue == QUEUE).map_or(0, |state| state.entries)
+    }
+
+    /// Waits until entries with all numbers below `count` have arrived, each under one id and in order where ids
+    /// tell it; gives how many came more than once.
+    fn await_all(&self, count: usize, receiver: &Receiver) -> usize {
+        let arrived = eventually("everything arrives", LIMIT, || {
+            let arrived = arrived(&receiver.messages());
+            let missing: Vec<usize> = (0..count).filter(|number| !arrived.contains_key(number)).take(3).collect();
+            if missing.is_empty() {
+                Ok(arrived)
+            } else {
+                Err(format!("{} of {count} arrived, missing {missing:?}; {:?}", arrived.len(), self.home.health(SOURCE)))
+            }
+        });
+        for (number, ids) in &arrived {
+            let different: BTreeSet<&String> = ids.iter().collect();
+            assert_eq!(different.len(), 1, "entry {number} has several ids: {ids:?}");
+        }
+        arrived.values().map(|ids| ids.len() - 1).sum()
+    }
+}
+
+/// Puts a text on a queue, as a program of the partition does.
+pub(crate) fn send(partition: &Partition, queue: &str, text: &str) {
+    let sent = SentEntry {
+        data: partition.bytes(text),
+        job: "123456/BOB/NIGHTRUN".to_owned(),
+        user: "PAYAPP".to_owned(),
+        ..SentEntry::default()
+    };
+    partition.send_data_queue(queue, sent).expect("the queue takes it");
+}
+
+/// The events of the queue among these messages: the ids under which each order number came.
+fn arrived(messages: &[String]) -> BTreeMap<usize, Vec<String>> {
+    let mut all: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    for seen in messages.iter().filter_map(|message| read(Dialect::Leef, message).ok()) {
+        if let Some(number) = seen.values.get("appOrder").and_then(|number| number.parse().ok()) {
+            all.entry(number).or_default().push(seen.values["eventId"].clone());
+        }
+    }
+    all
+}
+
+/// rsyslog twice, once for each format.
+pub(crate) struct Siems {
+    list: Vec<(Dialect, ProgramReceiver)>,
+}
+
+impl Siems {
+    pub(crate) fn start(sandbox: &Sandbox) -> Self {
+        let list = [Dialect::Leef, Dialect::Cef].map(|dialect| {
+            let folder = sandbox.path().join(format!("{dialect:?}").to_lowercase());
+            std::fs::create_dir_all(&folder).expect("a folder");
+            (dialect, rsyslog::start(&folder, &Input::Tcp))
+        });
+        Self { list: list.into() }
+    }
+
+    /// As destinations of a policy.
+    pub(crate) fn destinations(&self) -> Vec<(&'static str, String, &'static str)> {
+        let with = |dialect: Dialect| if dialect == Dialect::Cef { ("cef", "{kind: cef}") } else { ("leef", "{kind: leef2}") };
+        self.list
+            .iter()
+            .map(|(dialect, receiver)| {
+                let (name, format) = with(*dialect);
+                (name, policies::tcp(&receiver.address()), format)
+            })
+            .collect()
+    }
+
+    /// What the receiver of this format has.
+    pub(crate) fn seen(&self, dialect: Dialect) -> Vec<Seen> {
+        let receiver = self.list.iter().find(|(other, _)| *other == dialect).expect("one of both");
+        receiver.1.lines().iter().filter_map(|line| read(dialect, line).ok()).collect()
+    }
+
+    /// Sends one thing after the other and measures how long each takes to stand in the files of both: `send` sends
+    /// number n, `number` finds it in what arrived.
+    pub(crate) fn measure(
+        &self,
+        count: usize,
+        send: impl Fn(usize),
+        number: impl Fn(&Seen) -> Option<usize>,
+    ) -> Spread {
+        // No multiple of the pause between two looks at a queue, so that every phase of it is met.
+        let pace = Duration::from_millis(173);
+        let mut sent: Vec<Instant> = Vec::new();
+        let mut took: BTreeMap<(usize, bool), Duration> = BTreeMap::new();
+        let began = Instant::now();
+        while took.len() < 2 * count {
+            if sent.len() < count && began.elapsed() >= pace * u32::try_from(sent.len()).expect("few") {
+                send(sent.len());
+                sent.push(Instant::now());
+            }
+            for dialect in [Dialect::Leef, Dialect::Cef] {
+                for number in self.seen(dialect).iter().filter_map(&number) {
+                    took.entry((number, dialect == Dialect::Cef)).or_insert_with(|| sent[number].elapsed());
+                }
+            }
+            let latest = pace * u32::try_from(count).expect("few") + LIMIT;
+            assert!(began.elapsed() < latest, "{} of {} arrived", took.len(), 2 * count);
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Spread::of(took.into_values().collect())
+    }
+}
+
+#[test]
+fn an_entry_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
+    let partition = partition("dtaq-latency", vec![QueuePlan::new(QUEUE)]);
+    let sandbox = Sandbox::new("dtaq-latency");
+    let siems = Siems::start(&sandbox);
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy(&[PAYROLL], &siems.destinations())));
+    allow(&home, &[QUEUE]);
+    let agent = home.run();
+    // What lies there when the agent begins arrives too.
+    send(&partition, QUEUE, "order=4711 severity=high user=ANNA text=\"two words\"");
+    let first = |dialect: Dialect| {
+        eventually("the first entry arrives", LIMIT, || {
+            let seen = siems.seen(dialect).into_iter().find(|seen| seen.event_id == "DTAQ_KV");
+            seen.ok_or_else(|| format!("{:?}", home.health(SOURCE)))
+        })
+    };
+    for dialect in [Dialect::Leef, Dialect::Cef] {
+        check_first(dialect, &first(dialect));
+    }
+    let count = if full_size() { 300 } else { 40 };
+    let used = agent.cpu_seconds();
+    let began = Instant::now();
+    let number = |seen: &Seen| {
+        let text = seen.values.get("msg")?;
+        text.strip_prefix("number ")?.parse().ok()
+    };
+    let spread = siems.measure(count, |number| send(&partition, QUEUE, &format!("number {number}")), number);
+    result("latency_p99_ms_data_queue", spread.p99.as_millis());
+    println!("{spread:?}; {used:?} to {:?} seconds of processor in {:?}", agent.cpu_seconds(), began.elapsed());
+    assert!(spread.p99 < PROMISED, "{spread:?}");
+    home.await_health(SOURCE, "healthy", "", LIMIT);
+    assert_eq!(partition.data_queues()[0].entries, 0, "nothing is left on the queue");
+}
+
+/// Every field of the first entry, as the formats have them.
+fn check_first(dialect: Dialect, seen: &Seen) {
+    let value = |key: &str| seen.values.get(key).map_or("", String::as_str);
+    let user = if dialect == Dialect::Cef { "suser" } else { "usrName" };
+    for (key, expected) in [
+        (user, "PAYAPP"),
+        ("queue", QUEUE),
+        ("jobName", "NIGHTRUN"),
+        ("jobUser", "BOB"),
+        ("jobNumber", "123456"),
+        ("appFormat", "key_value"),
+        ("appSeverity", "high"),
+        ("appOrder", "4711"),
+        ("appUser", "ANNA"),
+        ("appText", "two words"),
+        ("msg", "order=4711 severity=high user=ANNA text=\"two words\""),
+    ] {
+        assert_eq!(value(key), expected, "{key} of {seen:?}");
+    }
+    assert_eq!(seen.severity, "8");
+    assert!(!seen.values.contains_key("raw"), "{seen:?}");
+}
