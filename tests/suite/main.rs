@@ -12,6 +12,7 @@ mod data_queue;
 mod destinations;
 mod examples;
 mod exit_records;
+mod exit_point;
 mod fleet;
 mod foreign_opamp;
 mod formats;

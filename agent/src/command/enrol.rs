@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::enrol::{EnrolOptions, enrol};
 use anyhow::{Context, bail};
 use muster_proto::session::EnrolmentToken;
-use muster_shared::policy::model::AuditJournalSpec;
+use muster_shared::policy::model::{AuditJournalSpec, SourceSpec};
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub fn run(config: &Config, token_file: &Path, replace: bool, wait: Duration) ->
 /// Reads which partition this is, so that the controller can tell whether it knows it already. Enrolment goes on
 /// without: the agent tells it later.
 async fn look_at_partition(config: &Config, book: &FactsBook) {
-    let journal = AuditJournalSpec::default();
+    let journal = SourceSpec::AuditJournal(AuditJournalSpec::default());
     match tokio::time::timeout(PARTITION_LIMIT, connect_source_once(config, &journal)).await {
         Ok(Ok(partition)) => book.learn(partition),
         Ok(Err(error)) => eprintln!("the partition cannot be read yet: {error}"),

@@ -263,15 +263,14 @@ impl Spool {
     fn write(&self, writer: &mut Writer, bytes: &[u8], length: u64, sync: bool) -> Result<(), SpoolError> {
         let Some(file) = writer.file.as_mut() else { return Err(SpoolError::Full) };
         let written = file.write_all(bytes).and_then(|()| if sync { file.sync_data() } else { Ok(()) });
-        written.map_err(|error| {
-            // After a sync that failed nobody knows what is on disk: the rest is cut off, and the next batch begins
-            // a file of its own.
-            if let Err(error) = file.set_len(length) {
-                warn!(%error, folder = %self.folder.display(), "what a failed write left cannot be cut off");
-            }
-            writer.file = None;
-            SpoolError::io("write", &self.folder)(error)
-        })
+        let Err(error) = written else { return Ok(()) };
+        // After a sync that failed nobody knows what is on disk: the rest is cut off, and the next batch begins a
+        // file of its own.
+        if let Err(error) = file.set_len(length) {
+            warn!(%error, folder = %self.folder.display(), "what a failed write left cannot be cut off");
+        }
+        writer.file = None;
+        Err(SpoolError::io("write", &self.folder)(error))
     }
 
     /// Reads what follows `after`: at most `most` entries of about `bytes`.

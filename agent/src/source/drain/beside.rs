@@ -18,6 +18,9 @@ pub trait Beside {
         now_us: i64,
     ) -> LocalBoxFuture<'a, Result<Option<Findings>, HostError>>;
 
+    /// What is wrong with what the last look saw, for people.
+    fn concern(&self) -> Option<&'static str>;
+
     /// What the last look found is in the spool, on disk: it need not be told again.
     ///
     /// # Errors

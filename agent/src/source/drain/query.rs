@@ -245,7 +245,7 @@ fn digits(cell: Option<Cell<'_>>) -> (Vec<u8>, bool) {
     let Some(text) = cell.and_then(Cell::text) else { return (Vec::new(), !matches!(cell, Some(Cell::Null))) };
     let mut bytes = vec![0; text.len() / 2];
     match faster_hex::hex_decode(&text.as_bytes()[..bytes.len() * 2], &mut bytes) {
-        Ok(()) => (bytes, text.len() % 2 != 0),
+        Ok(_) => (bytes, text.len() % 2 != 0),
         // What is there is kept as it came.
         Err(_) => (text.as_bytes().to_vec(), true),
     }

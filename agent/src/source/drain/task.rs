@@ -295,6 +295,8 @@ impl Task {
 
     /// Empties the queue until something is wrong.
     async fn empty(&mut self, link: &mut Link) -> Result<(), End> {
+        // Also where there is no queue: whoever removes the exit program may remove it too.
+        self.look_beside(link).await?;
         self.describe(link).await?;
         loop {
             self.keep_unkept().await?;
@@ -413,7 +415,7 @@ impl Task {
             Err(error) => return Err(error.into()),
         };
         let Some(found) = found else { return Ok(()) };
-        self.drain.standing.set(Note::Beside, None);
+        self.drain.standing.set(Note::Beside, beside.concern().map(str::to_owned));
         if self.drain.spool.fitting(found.iter().map(|(_, body)| body.len())) < found.len() {
             // It is found again at the next look.
             return Ok(());

@@ -84,6 +84,7 @@ pub struct Registry {
     pending: Option<Snapshot>,
     /// Findings that are in the spool though they are newer than `before`.
     told: Vec<Finding>,
+    concern: Option<&'static str>,
     due: Option<Instant>,
 }
 
@@ -109,18 +110,20 @@ impl Registry {
             .map(|found| found.finding)
             .collect();
         let ours = OurPrograms::new(settings.programs.iter().cloned());
-        Self { file, ours, every: settings.watch_interval, before, pending: None, told, due: None }
+        Self { file, ours, every: settings.watch_interval, before, pending: None, told, concern: None, due: None }
     }
 
     /// What changed since the last look that was kept, without what was told already.
     fn compare(&mut self, now: Snapshot, at_us: i64) -> Findings {
         let look = self.before.look + 1;
         let mut found = diff(&self.before.snapshot, &now, &self.ours);
-        for told in self.told.drain(..) {
-            if let Some(again) = found.iter().position(|finding| *finding == told) {
+        for told in &self.told {
+            if let Some(again) = found.iter().position(|finding| finding == told) {
                 found.remove(again);
             }
         }
+        self.concern = (now.is_known() && !now.programs().iter().any(|program| self.ours.has(program)))
+            .then_some("no exit program that the policy's `programs` names is registered at any exit point, so none records requests");
         self.pending = Some(now);
         found.into_iter().map(|finding| (FINDING, Found { look, at_us, finding }.encode())).collect()
     }
@@ -129,6 +132,10 @@ impl Registry {
 impl Beside for Registry {
     fn what(&self) -> &'static str {
         "the registry of exit programs (QSYS2.EXIT_POINT_INFO, QSYS2.EXIT_PROGRAM_INFO)"
+    }
+
+    fn concern(&self) -> Option<&'static str> {
+        self.concern
     }
 
     fn look<'a>(
@@ -149,6 +156,7 @@ impl Beside for Registry {
 
     fn kept(&mut self) -> Result<(), StateError> {
         let Some(now) = self.pending.take() else { return Ok(()) };
+        self.told.clear();
         if now != self.before.snapshot {
             let state = State { look: self.before.look + 1, snapshot: now };
             write_atomic(&self.file, &serde_json::to_vec(&state).unwrap_or_default())?;
@@ -221,6 +229,9 @@ mod tests {
         assert_eq!(changes(&registry.compare(registered(&[("VENDOR", "X")]), 5)), [Change::Foreign]);
         registry.kept().unwrap();
         assert_eq!(registry.compare(registered(&[("VENDOR", "X")]), 6), vec![]);
+        assert!(registry.concern().is_some_and(|text| text.contains("none records requests")));
+        registry.compare(registered(&[("VENDOR", "X"), ("MUSTER", "EXIT")]), 6);
+        assert_eq!(registry.concern(), None);
     }
 
     #[test]

@@ -1,0 +1,202 @@
+//! Exit points: what the exit program was asked arrives, and so does what becomes of the exit programs themselves, whatever
+//! happens to the agent.
+
+use crate::data_queue::{Siems, allow, policy};
+use ibmi_sim::{ExitProgram, ExitRequest, QueuePlan, Scenario, SentEntry};
+use muster_tests::eventually::eventually;
+use muster_tests::partition::Partition;
+use muster_tests::policies;
+use muster_tests::readers::{Dialect, Seen, read};
+use muster_tests::receiver::{Port, Receiver};
+use muster_tests::results::{full_size, result};
+use muster_tests::sandbox::{AgentHome, Sandbox};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const QUEUE: &str = "MUSTER/EXITQ";
+const SOURCE: &str = "source/exits";
+const WATCHED: &str = "exits: {kind: exit_point, watch_seconds: 10}";
+/// From the request to the receiver's file.
+const PROMISED: Duration = Duration::from_secs(2);
+
+fn program(exit_point: &str, format: &str, program: &str) -> ExitProgram {
+    ExitProgram {
+        exit_point: exit_point.to_owned(),
+        format: format.to_owned(),
+        program: program.to_owned(),
+        number: 4320,
+        text: "Muster".to_owned(),
+    }
+}
+
+/// A partition with the exit program's queue, and the program at two exit points.
+fn partition(name: &str) -> Partition {
+    let queue = QueuePlan { max_length: 16_384, ..QueuePlan::new(QUEUE) };
+    let mut scenario = Scenario { name: name.to_owned(), data_queues: vec![queue], ..Scenario::default() };
+    scenario.exit_programs = vec![
+        program("QIBM_QZDA_SQL2", "ZDAQ0200", "MUSTER/MUSTERXH"),
+        program("QIBM_QZRC_RMT", "CZRC0100", "MUSTER/MUSTERXH"),
+    ];
+    scenario.traffic.rate = 0.0;
+    Partition::start(scenario)
+}
+
+fn statement(text: &str) -> ExitRequest {
+    ExitRequest {
+        exit_point: "QIBM_QZDA_SQL2".to_owned(),
+        format: "ZDAQ0200".to_owned(),
+        function: "x180D".to_owned(),
+        user: "BOB".to_owned(),
+        job: "004711/QUSER/QZDASOINIT".to_owned(),
+        current_user: "BOB".to_owned(),
+        fields: [("sql".to_owned(), text.to_owned())].into(),
+    }
+}
+
+/// The exit program is called.
+fn ask(partition: &Partition, request: &ExitRequest) {
+    put(partition, partition.exit_record(request).expect("a good request"));
+}
+
+fn put(partition: &Partition, data: Vec<u8>) {
+    let sent = SentEntry {
+        data,
+        job: "004711/QUSER/QZDASOINIT".to_owned(),
+        user: "MUSTEROWN".to_owned(),
+        ..SentEntry::default()
+    };
+    partition.send_data_queue(QUEUE, sent).expect("the queue takes it");
+}
+
+/// An agent of the partition with one receiver.
+fn agent(sandbox: &Sandbox, partition: &Partition, receiver: &Receiver) -> AgentHome {
+    let policy = policy(&[WATCHED], &[("siem", policies::tcp(&receiver.address()), "{kind: leef2}")])
+        + "    replay_window_ms: 1000\n";
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy));
+    allow(&home, &[QUEUE]);
+    home
+}
+
+fn events(receiver: &Receiver, id: &str) -> Vec<Seen> {
+    let messages = receiver.messages();
+    let seen = messages.iter().filter_map(|message| read(Dialect::Leef, message).ok());
+    seen.filter(|seen| seen.event_id == id).collect()
+}
+
+/// Waits for an event of this id with `text` among its values.
+fn await_event(receiver: &Receiver, id: &str, text: &str) -> Seen {
+    eventually(&format!("{id} with {text:?} arrives"), LIMIT, || {
+        let found = events(receiver, id).into_iter().find(|seen| seen.values.values().any(|value| value.contains(text)));
+        found.ok_or_else(|| format!("{:?}", receiver.messages().last()))
+    })
+}
+
+#[test]
+fn a_request_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
+    let partition = partition("exit-latency");
+    let sandbox = Sandbox::new("exit-latency");
+    let siems = Siems::start(&sandbox);
+    let policy = policy(&["exits: {kind: exit_point}"], &siems.destinations());
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy));
+    allow(&home, &[QUEUE]);
+    let _agent = home.run();
+    ask(&partition, &statement("select * from payroll.emp"));
+    for dialect in [Dialect::Leef, Dialect::Cef] {
+        let first = eventually("the first request arrives", LIMIT, || {
+            let seen = siems.seen(dialect).into_iter().find(|seen| seen.event_id.starts_with("EXIT_SQL"));
+            seen.ok_or_else(|| format!("{:?}", home.health(SOURCE)))
+        });
+        let value = |key: &str| first.values.get(key).map_or("", String::as_str);
+        let user = if dialect == Dialect::Cef { "suser" } else { "usrName" };
+        for (key, expected) in [
+            (user, "BOB"),
+            ("jobName", "QZDASOINIT"),
+            ("jobNumber", "004711"),
+            ("serverId", "*SQLSRV"),
+            ("sqlText", "select * from payroll.emp"),
+        ] {
+            assert_eq!(value(key), expected, "{key} of {first:?}");
+        }
+    }
+    let count = if full_size() { 300 } else { 40 };
+    let number = |seen: &Seen| seen.values.get("sqlText")?.strip_prefix("select ")?.parse().ok();
+    let spread = siems.measure(count, |number| ask(&partition, &statement(&format!("select {number}"))), number);
+    result("latency_p99_ms_exit_point", spread.p99.as_millis());
+    println!("{spread:?}");
+    assert!(spread.p99 < PROMISED, "{spread:?}");
+    home.await_health(SOURCE, "healthy", "", LIMIT);
+}
+
+#[test]
+fn what_becomes_of_exit_programs_is_an_event_that_survives_a_crash() {
+    let partition = partition("exit-watch");
+    let mut receiver = Receiver::start(Port::Tcp);
+    let sandbox = Sandbox::new("exit-watch");
+    let home = agent(&sandbox, &partition, &receiver);
+    let mut agent = home.run();
+    ask(&partition, &statement("select 1"));
+    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 1");
+    assert_eq!(events(&receiver, "EXIT_PROGRAM_REMOVED").len(), 0);
+    // when a foreign program is registered
+    let foreign = program("QIBM_QTMF_SERVER_REQ", "VLRQ0100", "EVIL/FTPEXIT");
+    partition.add_exit_program(foreign).expect("registered");
+    let found = await_event(&receiver, "EXIT_PROGRAM_FOREIGN", "EVIL/FTPEXIT");
+    assert_eq!((found.values["exitPoint"].as_str(), found.severity.as_str()), ("QIBM_QTMF_SERVER_REQ", "8"));
+    // and, with no receiver there, one of ours is removed
+    receiver.kill();
+    partition.remove_exit_program("QIBM_QZDA_SQL2", "ZDAQ0200", 4320).expect("it is there");
+    let registry = home.folder.join("state/spool").join("exit_point.MUSTER.EXITQ").join("registry.json");
+    eventually("the agent has seen that it is gone", LIMIT, || {
+        let text = std::fs::read(&registry).map_err(|error| format!("{}: {error}", registry.display()))?;
+        let state: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        let programs = state["snapshot"]["programs"].as_array().expect("a list");
+        let there = programs.iter().any(|program| program["exit_point"] == "QIBM_QZDA_SQL2");
+        if there { Err(format!("{programs:?}")) } else { Ok(()) }
+    });
+    // and the agent is killed, another one is removed meanwhile, with the queue as well
+    agent.kill();
+    partition.remove_exit_program("QIBM_QZRC_RMT", "CZRC0100", 4320).expect("it is there");
+    partition.delete_data_queue(QUEUE).expect("it is there");
+    receiver.restart();
+    let _agent = home.run();
+    // then both arrive, each once
+    for point in ["QIBM_QZDA_SQL2", "QIBM_QZRC_RMT"] {
+        let removed = await_event(&receiver, "EXIT_PROGRAM_REMOVED", point);
+        assert_eq!((removed.values["exitProgram"].as_str(), removed.severity.as_str()), ("MUSTER/MUSTERXH", "9"));
+    }
+    home.await_health(SOURCE, "failed", "MUSTER/EXITQ", LIMIT);
+    let removed = events(&receiver, "EXIT_PROGRAM_REMOVED");
+    let ids: BTreeSet<&String> = removed.iter().map(|seen| &seen.values["eventId"]).collect();
+    assert_eq!(ids.len(), 2, "{removed:?}");
+}
+
+#[test]
+fn records_that_are_none_and_records_that_are_cut_hold_up_nothing() {
+    let partition = partition("exit-bad");
+    let receiver = Receiver::start(Port::Tcp);
+    let sandbox = Sandbox::new("exit-bad");
+    let home = agent(&sandbox, &partition, &receiver);
+    let _agent = home.run();
+    let good = partition.exit_record(&statement("select 7")).expect("a good request");
+    // shorter and longer than it says of itself
+    put(&partition, good[..good.len() - 4].to_vec());
+    home.await_health(SOURCE, "degraded", "end too early or tell a wrong length", LIMIT);
+    put(&partition, [good.as_slice(), &[0x40; 9]].concat());
+    // no record at all: its bytes are not shown
+    put(&partition, b"password=geheim".to_vec());
+    home.await_health(SOURCE, "degraded", "are no records of the exit program", LIMIT);
+    // and a good one after them
+    ask(&partition, &statement("select 8"));
+    let last = await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 8");
+    assert_eq!(last.values["usrName"], "BOB");
+    eventually("all four are events", LIMIT, || {
+        let messages = receiver.messages();
+        let count = messages.iter().filter(|message| message.contains("EXIT_")).count();
+        if count == 4 { Ok(()) } else { Err(format!("{count}: {messages:?}")) }
+    });
+    assert!(!receiver.messages().iter().any(|message| message.contains("geheim")), "no bytes of what is no record");
+    let digits = b"geheim".iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+    assert!(!receiver.messages().iter().any(|message| message.contains(&digits)), "nor as digits");
+}
