@@ -229,3 +229,33 @@ async fn an_answer_can_be_lost_or_late() {
     assert_eq!(sql(&mut socket, &receive(QUEUE, "")).await, json!([["C2"]]));
     sim.stop().await;
 }
+
+#[tokio::test]
+async fn entries_are_sent_by_sql_too() {
+    let sim = start().await;
+    let mut socket = connected(&sim).await;
+    for text in [
+        "call qsys2.send_data_queue('Hi', 'EVENTS', 'PAYROLL')",
+        "call qsys2.send_data_queue_utf8(message_data => 'Hi', data_queue => 'EVENTS')",
+        "call qsys2.send_data_queue_binary(message_data => x'00FF', data_queue => 'EVENTS')",
+        "call qsys2.send_data_queue(message_data => 'K', data_queue => 'BYKEY', key_data => 'K1')",
+    ] {
+        let reply = ask(&mut socket, json!({"id": "s", "type": "sql", "sql": text})).await;
+        assert_eq!(reply["success"], true, "{text}: {reply}");
+    }
+    let look = "select hex(message_data_binary), sender_current_user, sender_job_name from \
+                table(qsys2.data_queue_entries('EVENTS', 'PAYROLL')) as q";
+    let rows = sql(&mut socket, look).await;
+    let data: Vec<&Value> = rows.as_array().expect("rows").iter().map(|row| &row[0]).collect();
+    assert_eq!(data, [&json!("C889"), &json!("4869"), &json!("00FF")]);
+    assert_eq!(rows[0][1], "MUSTER");
+    assert!(rows[0][2].as_str().is_some_and(|job| job.matches('/').count() == 2), "{rows}");
+    let keys = "select hex(key_data) from table(qsys2.data_queue_entries('BYKEY', 'PAYROLL')) as q";
+    assert_eq!(sql(&mut socket, keys).await, json!([["D2F140"]]));
+    let missing = json!({"id": "s", "type": "sql", "sql": "call qsys2.send_data_queue('Hi')"});
+    assert_eq!(ask(&mut socket, missing).await["sql_rc"], -440);
+    let clear = json!({"id": "s", "type": "sql", "sql": "call qsys2.clear_data_queue('EVENTS', 'PAYROLL')"});
+    assert_eq!(ask(&mut socket, clear).await["success"], true);
+    assert_eq!((left(&sim, QUEUE), left(&sim, "PAYROLL/BYKEY")), (0, 1));
+    sim.stop().await;
+}

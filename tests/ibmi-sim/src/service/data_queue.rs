@@ -143,7 +143,7 @@ fn word(values: &[Value], at: usize) -> Option<String> {
     (!text.is_empty()).then(|| text.to_uppercase())
 }
 
-fn place(values: &[Value]) -> (String, String) {
+pub(super) fn place(values: &[Value]) -> (String, String) {
     let library = word(values, 1).unwrap_or_else(|| "*LIBL".to_owned());
     (library, word(values, 0).unwrap_or_default())
 }
@@ -166,7 +166,7 @@ fn wrong(parameter: &str) -> SqlError {
     SqlError::service(&format!("SQL0171: Argument {parameter} not valid."))
 }
 
-fn key_order(values: &[Value], at: usize) -> Result<KeyOrder, SqlError> {
+pub(super) fn key_order(values: &[Value], at: usize) -> Result<KeyOrder, SqlError> {
     match word(values, at) {
         None => Ok(KeyOrder::Equal),
         Some(word) => KeyOrder::parse(&word).ok_or_else(|| wrong("KEY_ORDER")),

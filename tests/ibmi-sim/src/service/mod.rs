@@ -8,6 +8,7 @@ mod exits;
 mod function;
 mod procedure;
 mod sample;
+mod send_data_queue;
 mod system;
 
 use std::sync::LazyLock;

@@ -1,6 +1,6 @@
 //! Procedures that can be called.
 
-use super::command;
+use super::{command, send_data_queue};
 use crate::sql::eval::Env;
 use crate::sql::{SqlError, SqlType, Value};
 use crate::world::World;
@@ -45,15 +45,17 @@ pub type Run = fn(&World, &Env, &mut [Value]) -> Result<(), SqlError>;
 /// A procedure.
 #[derive(Debug)]
 pub struct Procedure {
-    schema: &'static str,
-    name: &'static str,
-    /// Parameters by position; all of them must be given.
+    pub(super) schema: &'static str,
+    pub(super) name: &'static str,
+    /// Parameters by position.
     pub parameters: &'static [Parameter],
+    /// So many of them must be given; the others are NULL without.
+    pub required: usize,
     /// What it does.
     pub run: Run,
 }
 
-const fn parameter(name: &'static str, mode: Mode, kind: SqlType) -> Parameter {
+pub(super) const fn parameter(name: &'static str, mode: Mode, kind: SqlType) -> Parameter {
     Parameter { name, mode, kind }
 }
 
@@ -62,6 +64,7 @@ static PROCEDURES: &[Procedure] = &[
         schema: "QSYS2",
         name: "QCMDEXC",
         parameters: &[parameter("COMMAND", Mode::In, SqlType::Varchar(32_702))],
+        required: 1,
         run: |_, _, values| {
             let text = values.first().and_then(Value::text).unwrap_or_default();
             match command::run(&text).error {
@@ -79,6 +82,7 @@ static PROCEDURES: &[Procedure] = &[
             parameter("LENGTH", Mode::Out, SqlType::Integer),
             parameter("CALLS", Mode::InOut, SqlType::Decimal(21, 0)),
         ],
+        required: 3,
         run: |_, _, values| {
             let [text, length, calls] = values else { return Ok(()) };
             let characters = text.text().map(|text| text.chars().count());
@@ -94,5 +98,6 @@ static PROCEDURES: &[Procedure] = &[
 /// The procedure of that name.
 #[must_use]
 pub fn procedure(schema: &str, name: &str) -> Option<&'static Procedure> {
-    PROCEDURES.iter().find(|procedure| procedure.schema == schema && procedure.name == name)
+    let mut all = PROCEDURES.iter().chain(&send_data_queue::PROCEDURES);
+    all.find(|procedure| procedure.schema == schema && procedure.name == name)
 }

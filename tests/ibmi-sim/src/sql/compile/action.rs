@@ -151,6 +151,10 @@ fn compile_call(function: &ast::Function, schema: &str) -> Result<Change, SqlErr
         };
         *arguments.get_mut(position).ok_or_else(no_match)? = Some(scope.compile(value)?);
     }
-    let arguments: Option<Vec<Expr>> = arguments.into_iter().collect();
-    Ok(Change::Call(procedure, arguments.ok_or_else(no_match)?))
+    if arguments.iter().take(procedure.required).any(Option::is_none) {
+        return Err(no_match());
+    }
+    let null = Expr::Const(crate::sql::Value::Null);
+    let arguments = arguments.into_iter().map(|argument| argument.unwrap_or_else(|| null.clone())).collect();
+    Ok(Change::Call(procedure, arguments))
 }
