@@ -18,9 +18,9 @@ fn an_entry_that_is_kept_and_still_on_the_queue_is_not_taken_for_another_one() {
     rig.send(0..20);
     let mut agent = rig.home.run();
     rig.home.await_health(SOURCE, "failed", "CPF9503", LIMIT);
+    rig.await_all(20, &receiver);
     // Equal entries are counted.
     rig.send(0..1);
-    rig.await_all(20, &receiver);
     assert_eq!(rig.waiting(), 21);
     // when it is killed, and starts again with the queue free
     agent.kill();

@@ -28,6 +28,12 @@ fn what_a_dead_agent_had_taken_arrives_when_it_is_back() {
         + "    replay_window_ms: 1000\n";
     let told = controller.publish(&policies::document("queues", &content));
     assert!(told.contains("applied"), "{told}");
+    let token = homes[1].folder.join("token").display().to_string();
+    let _ = controller.muster_ok(&["token", "create", "--for", &key, "--output-file", &token]);
+    let output = homes[1].call("enrol", &["--token-file", &token]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let _second = homes[1].run();
+    homes[1].await_health(SOURCE, "healthy", "standing by", LIMIT);
     // given a first agent with entries that no receiver has
     send(&partition, QUEUE, "order=0");
     eventually("the first one arrives", LIMIT, || {
@@ -41,12 +47,7 @@ fn what_a_dead_agent_had_taken_arrives_when_it_is_back() {
     let emptied = || if waiting() == 0 { Ok(()) } else { Err(format!("{} left", waiting())) };
     eventually("the first agent empties the queue", LIMIT, emptied);
     first.kill();
-    // when the other one takes over, a receiver is there again and more comes
-    let token = homes[1].folder.join("token").display().to_string();
-    let _ = controller.muster_ok(&["token", "create", "--for", &key, "--output-file", &token]);
-    let output = homes[1].call("enrol", &["--token-file", &token]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let _second = homes[1].run();
+    // when a receiver is there again, more comes, and the other one takes over
     receiver.restart();
     for number in 50..60 {
         send(&partition, QUEUE, &format!("order={number}"));

@@ -163,7 +163,7 @@ fn another_reader_of_the_queue_is_noticed() {
     let _agent = rig.home.run();
     rig.home.await_health(SOURCE, "failed", "CPF9503", LIMIT);
     rig.await_all(10, &receiver);
-    // when something takes two of them first
+    // when another program takes one of them first
     rig.partition.lock_data_queue(QUEUE, false).expect("the queue is there");
     rig.partition.receive_data_queue(QUEUE).expect("the queue is there");
     rig.send(10..20);
