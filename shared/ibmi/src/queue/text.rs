@@ -25,9 +25,9 @@ pub(super) fn read(bytes: &[u8], ccsid: u16, assumed: bool) -> Text {
         return Text { binary: !trimmed(bytes).is_empty(), ..Text::default() };
     };
     let mut text = String::with_capacity(bytes.len());
-    // What cannot be read shows as U+FFFD, which is counted.
-    let _ = encoding.decode_trimmed_into(bytes, &mut text);
-    let unprintable = text.chars().filter(|c| !is_printable(*c)).count();
+    let whole = encoding.decode_trimmed_into(bytes, &mut text);
+    // What cannot be read shows as U+FFFD, as a rule.
+    let unprintable = text.chars().filter(|c| !is_printable(*c)).count().max(usize::from(!whole));
     let binary = unprintable * NO_TEXT > text.chars().count();
     Text { text, unprintable, binary }
 }
