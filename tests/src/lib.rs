@@ -14,3 +14,4 @@ pub mod readers;
 pub mod receiver;
 pub mod results;
 pub mod sandbox;
+pub mod siem;

@@ -6,7 +6,7 @@ use muster_agent::host::facts::{self, Facts};
 use muster_agent::host::mapepire::{Mapepire, MapepireConfig, Password, Trust, fingerprint};
 use muster_agent::host::{CertificateFault, Host, HostError, Param};
 use muster_agent::source::audit_journal::{AuditJournal, Settings, query};
-use muster_agent::source::{Gap, Read, Source, SourceError};
+use muster_agent::source::{Gap, GapUnit, Read, Source, SourceError};
 use muster_shared::cursor::Cursor;
 use muster_shared::policy::model::AuditJournalSpec;
 use rustls_pki_types::CertificateDer;
@@ -184,6 +184,7 @@ async fn a_receiver_pruned_past_the_cursor_is_one_gap_with_the_exact_range() {
             receiver: format!("QGPL/{}", place.receiver.name),
             from: place.sequence + 1,
             to: Some(left.first - 1),
+            unit: GapUnit::Sequence,
         }]
     );
     sim.stop().await;

@@ -8,6 +8,8 @@ use crate::host::facts::{self, Facts};
 use crate::host::mapepire::Mapepire;
 use crate::source::audit_journal::{AuditJournal, Settings};
 use crate::source::controller_audit::{self, ControllerAudit, Controllers};
+use crate::source::history_log::{self, HistoryLog};
+use crate::source::message_queue::{self, MessageQueue};
 use crate::source::{Source, SourceError, data_queue, drain, exit_point};
 use crate::supervisor::Progress;
 use muster_shared::partition::Partition;
@@ -18,8 +20,11 @@ use std::time::Duration;
 pub(super) fn check(env: &Environment, spec: &SourceSpec) -> Result<(), String> {
     match spec {
         SourceSpec::AuditJournal(spec) => Settings::new(spec).map(|_| ()).map_err(|error| error.to_string()),
-        SourceSpec::HistoryLog(_) | SourceSpec::MessageQueue(_) => {
-            Err(format!("sources of kind {} are not read by this release of the agent", spec.kind().as_str()))
+        SourceSpec::HistoryLog(spec) => {
+            history_log::Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
+        }
+        SourceSpec::MessageQueue(spec) => {
+            message_queue::Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
         }
         SourceSpec::DataQueue(spec) => {
             data_queue::Settings::new(spec).map(|_| ()).map_err(|error| error.to_string())
@@ -120,11 +125,9 @@ pub(super) async fn open_on_partition(
         SourceSpec::AuditJournal(spec) => {
             Box::new(AuditJournal::new(spec, host, facts.partition.utc_offset_seconds)?)
         }
-        SourceSpec::HistoryLog(_)
-        | SourceSpec::MessageQueue(_)
-        | SourceSpec::DataQueue(_)
-        | SourceSpec::ExitPoint(_)
-        | SourceSpec::ControllerAudit(_) => {
+        SourceSpec::HistoryLog(spec) => Box::new(HistoryLog::new(spec, host, &facts.partition)?),
+        SourceSpec::MessageQueue(spec) => Box::new(MessageQueue::new(spec, host, &facts.partition)?),
+        SourceSpec::DataQueue(_) | SourceSpec::ExitPoint(_) | SourceSpec::ControllerAudit(_) => {
             return Err(SourceError::Setup(format!(
                 "a source of kind {} is not read from the partition",
                 spec.kind().as_str()

@@ -58,10 +58,10 @@ fn object(source: &SourceSpec) -> Option<String> {
         SourceSpec::AuditJournal(spec) => Some(format!("journal {}", spec.journal)),
         SourceSpec::DataQueue(spec) => Some(format!("data queue {}", spec.queue)),
         SourceSpec::ExitPoint(spec) => Some(format!("exit points, data queue {}", spec.queue)),
-        SourceSpec::HistoryLog(_)
-        | SourceSpec::MessageQueue(_)
+        SourceSpec::HistoryLog(_) => Some("history log".to_owned()),
+        SourceSpec::MessageQueue(spec) => Some(format!("message queue {}", spec.queue)),
         // The uplink tells whether the controller is there.
-        | SourceSpec::ControllerAudit(_) => None,
+        SourceSpec::ControllerAudit(_) => None,
     }
 }
 

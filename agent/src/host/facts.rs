@@ -227,7 +227,7 @@ fn text(row: &Row, index: usize) -> Option<String> {
 }
 
 /// Seconds of a `CURRENT TIMEZONE` value, a decimal of the form `hhmmss` with sign: `-50000` is UTC-5.
-fn offset_of_timezone(value: &str) -> Option<i32> {
+pub(crate) fn offset_of_timezone(value: &str) -> Option<i32> {
     let number: i32 = value.split('.').next()?.parse().ok()?;
     let (hours, minutes, seconds) = (number / 10_000, number / 100 % 100, number % 100);
     let offset = hours * 3600 + minutes * 60 + seconds;

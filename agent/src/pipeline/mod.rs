@@ -18,7 +18,7 @@ use crate::collector::{COMMAND_ENTRY, OutageWatch};
 use crate::destination::{Delivery, Mark};
 use crate::inspect::{Look, SourceWatch};
 use crate::lane::Lane;
-use crate::source::Gap;
+use crate::source::{Gap, GapUnit};
 use crate::source::audit_journal::EntryBatch;
 use crate::source::record::RecordBatch;
 use muster_ibmi::audit::{AuditDecoder, JournalEntry};
@@ -301,8 +301,12 @@ impl Pipeline {
         event.id_prefix =
             Arc::from(format!("{}/{}/gap/{}/", self.partition.key(), self.source_key, gap.receiver));
         event.push(field::RECEIVER, &gap.receiver);
-        event.push_int(field::GAP_FROM, i64::try_from(gap.from).unwrap_or(i64::MAX));
-        if let Some(to) = gap.to {
+        let numbered = gap.unit == GapUnit::Sequence;
+        if numbered {
+            event.push_int(field::GAP_FROM, i64::try_from(gap.from).unwrap_or(i64::MAX));
+        }
+        // Of a span of time nobody knows how many entries it held; the reason tells from when to when.
+        if let Some(to) = gap.to.filter(|_| numbered) {
             event.push_int(field::GAP_TO, i64::try_from(to).unwrap_or(i64::MAX));
             let count = to.saturating_sub(gap.from).saturating_add(1);
             event.push_int(field::GAP_COUNT, i64::try_from(count).unwrap_or(i64::MAX));

@@ -9,8 +9,11 @@ pub mod controller_audit;
 pub mod data_queue;
 pub mod drain;
 pub mod exit_point;
+pub mod history_log;
+pub mod message_queue;
 pub mod record;
 pub mod sign_on;
+pub mod timed;
 pub mod turn;
 
 use crate::health::HealthState;
@@ -19,6 +22,8 @@ use futures_util::future::LocalBoxFuture;
 use muster_ibmi::audit::JournalEntry;
 use muster_shared::cursor::Cursor;
 use record::RecordBatch;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Something went wrong while reading.
 #[derive(Debug, thiserror::Error)]
@@ -38,17 +43,30 @@ pub enum SourceError {
     Renew(&'static str),
 }
 
+/// What a [`Gap`] is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GapUnit {
+    /// Sequence numbers, without a hole between them.
+    #[default]
+    Sequence,
+    /// Microseconds since 1970 UTC: how many entries that is nobody knows.
+    Time,
+}
+
 /// A range of entries that was gone before it could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gap {
     /// Why: receiver deleted, sequence reset, journal re-created …
     pub reason: String,
-    /// Receiver in which the loss begins, `LIBRARY/NAME`.
+    /// Receiver in which the loss begins, `LIBRARY/NAME`; or the log or queue that is read.
     pub receiver: String,
-    /// First sequence number lost.
+    /// First sequence number lost, or the time since which it is not known.
     pub from: u64,
-    /// Last sequence number lost, if it can be known.
+    /// Last sequence number lost or time, if it can be known.
     pub to: Option<u64>,
+    /// What `from` and `to` are.
+    pub unit: GapUnit,
 }
 
 /// One step of reading.
@@ -138,6 +156,11 @@ pub trait Source {
     /// Ends what [`Source::begin`] began, and waits until it has ended.
     fn close(&mut self) -> LocalBoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    /// The least pause before the partition is asked again while nothing is known to wait there.
+    fn rest(&self) -> Duration {
+        Duration::ZERO
     }
 }
 

@@ -82,7 +82,7 @@ fn is_ahead(a: &Cursor, b: &Cursor) -> bool {
     match (a, b) {
         (Cursor::Journal(a), Cursor::Journal(b)) => a.receiver == b.receiver && a.sequence > b.sequence,
         (Cursor::ControllerAudit(a), Cursor::ControllerAudit(b)) => a.sequence > b.sequence,
-        (Cursor::Timed(a), Cursor::Timed(b)) => a.at_us > b.at_us,
+        (Cursor::Timed(a), Cursor::Timed(b)) => a.rank() > b.rank(),
         (Cursor::Spool(a), Cursor::Spool(b)) => a.spool == b.spool && a.sequence > b.sequence,
         // The lanes of one source are of one kind.
         (Cursor::Journal(_) | Cursor::ControllerAudit(_) | Cursor::Timed(_) | Cursor::Spool(_), _) => false,
@@ -94,7 +94,7 @@ fn sequence(cursor: &Cursor) -> u64 {
     match cursor {
         Cursor::Journal(cursor) => cursor.sequence,
         Cursor::ControllerAudit(cursor) => cursor.sequence,
-        Cursor::Timed(cursor) => cursor.at_us.max(0).unsigned_abs(),
+        Cursor::Timed(cursor) => cursor.sequence,
         Cursor::Spool(cursor) => cursor.sequence,
     }
 }

@@ -1,6 +1,7 @@
 //! Gaps that the sources met: for their health over restarts and changes of policy, and to count each once.
 
 use super::write_atomic;
+use crate::source::GapUnit;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,12 +22,15 @@ const MAX_SOURCES: usize = 64;
 pub struct GapNote {
     /// When, microseconds since 1970 UTC.
     pub at_us: i64,
-    /// Receiver in which the loss begins, `LIBRARY/NAME`.
+    /// Receiver in which the loss begins, `LIBRARY/NAME`; or the log or queue that was read.
     pub receiver: String,
-    /// First sequence number lost.
+    /// First sequence number lost, or time.
     pub from: u64,
-    /// Last sequence number lost, if known.
+    /// Last one, if known.
     pub to: Option<u64>,
+    /// What `from` and `to` are.
+    #[serde(default)]
+    pub unit: GapUnit,
     /// Why.
     pub reason: String,
 }
@@ -35,16 +39,18 @@ impl GapNote {
     /// For people.
     #[must_use]
     pub fn text(&self) -> String {
-        let range = match self.to {
-            Some(to) => format!("{} to {to}", self.from),
-            None => format!("from {} on", self.from),
+        let Self { receiver, reason, .. } = self;
+        let range = match (self.unit, self.to) {
+            (GapUnit::Sequence, Some(to)) => format!("{} to {to}", self.from),
+            (GapUnit::Sequence, None) => format!("from {} on", self.from),
+            (GapUnit::Time, _) => return format!("entries of {receiver} may be lost: {reason}"),
         };
         // A receiver is one object; anything else that has entries is told in words.
-        let (kind, advice) = match self.receiver.contains(' ') {
+        let (kind, advice) = match receiver.contains(' ') {
             false => ("receiver ", "; keep receivers longer than the agent may be down"),
             true => ("", ""),
         };
-        format!("entries lost: sequence {range} of {kind}{}: {}{advice}", self.receiver, self.reason)
+        format!("entries lost: sequence {range} of {kind}{receiver}: {reason}{advice}")
     }
 }
 
@@ -111,6 +117,7 @@ mod tests {
             receiver: "QGPL/R1".to_owned(),
             from,
             to: Some(9),
+            unit: GapUnit::Sequence,
             reason: "receiver deleted".to_owned(),
         };
         let book = GapBook::load(folder.path());
@@ -132,5 +139,7 @@ mod tests {
             ..gap(4)
         };
         assert_eq!(spool.text(), "entries lost: sequence from 4 on of spool of data_queue:A/B: it is gone");
+        let timed = GapNote { receiver: "QHST".to_owned(), unit: GapUnit::Time, ..gap(3) };
+        assert_eq!(timed.text(), "entries of QHST may be lost: receiver deleted");
     }
 }

@@ -27,8 +27,8 @@ pub const MAX_SOURCES: usize = 256;
 /// Most destinations with a cursor of one source.
 pub const MAX_CURSORS: usize = 64;
 
-/// Longest cursor, in bytes of JSON.
-pub const MAX_CURSOR: usize = 1_024;
+/// Longest cursor, in bytes of JSON: a place among rows that only their time orders names up to a thousand of them.
+pub const MAX_CURSOR: usize = 16 * 1_024;
 
 /// Longest source, name or destination, in bytes.
 pub const MAX_NAME: usize = 256;
@@ -145,7 +145,8 @@ mod tests {
             }],
             renew_ms: 3_000,
         });
-        for message in [claim(MAX_SOURCES, MAX_CURSORS, MAX_CURSOR), claim(0, 0, 0), order] {
+        let (wide, long) = (claim(MAX_SOURCES, MAX_CURSORS, 1), claim(1, MAX_CURSORS, MAX_CURSOR));
+        for message in [wide, long, claim(0, 0, 0), order] {
             assert_eq!(LeaseMessage::from_custom(&message.to_custom()), Ok(message));
         }
         for beyond in

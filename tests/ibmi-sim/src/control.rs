@@ -16,6 +16,7 @@ use crate::dtaq::QueueAction;
 use crate::fault::Fault;
 use crate::inject::InjectSpec;
 use crate::registry::ExitProgram;
+use crate::message::MessageSpec;
 use crate::simulator::SimHandle;
 
 /// Longest line.
@@ -81,6 +82,48 @@ pub enum Command {
         /// What.
         #[serde(flatten)]
         action: QueueAction,
+    },
+    /// Write a message to the history log: `CPF1124, job 370690/BOB/NIGHT, subsystem QBATCH`.
+    Message {
+        /// The message in words.
+        text: String,
+    },
+    /// Send a message to a queue.
+    Send {
+        /// Queue, LIBRARY/NAME or a name in QSYS.
+        queue: String,
+        /// The message in words.
+        text: String,
+    },
+    /// Answer an inquiry.
+    Reply {
+        /// Queue.
+        queue: String,
+        /// Key of the inquiry, hexadecimal.
+        key: String,
+        /// Who answers.
+        user: String,
+        /// The answer.
+        answer: String,
+    },
+    /// Begin the next file of the history log.
+    SwitchHistory,
+    /// Delete the oldest file of the history log.
+    DeleteHistory,
+    /// Create a message queue.
+    CreateQueue {
+        /// Queue.
+        queue: String,
+    },
+    /// Delete a message queue.
+    DeleteQueue {
+        /// Queue.
+        queue: String,
+    },
+    /// Remove all messages of a queue.
+    ClearQueue {
+        /// Queue.
+        queue: String,
     },
     /// What is going on.
     Status,
@@ -170,6 +213,24 @@ fn run(command: &Command, sim: &SimHandle) -> anyhow::Result<Value> {
             json!({"ok": true})
         }
         Command::Dtaq { queue, action } => action.run(queue, sim)?,
+        Command::Message { text } => {
+            json!({"ok": true, "at": sim.log_messages(&[MessageSpec::parse(text)?])?})
+        }
+        Command::Send { queue, text } => {
+            json!({"ok": true, "key": format!("{:08X}", sim.send_message(queue, &MessageSpec::parse(text)?)?)})
+        }
+        Command::Reply { queue, key, user, answer } => {
+            let key = u32::from_str_radix(key, 16).context("the key is not hexadecimal")?;
+            json!({"ok": true, "key": format!("{:08X}", sim.reply(queue, key, user, answer)?)})
+        }
+        Command::SwitchHistory => json!({"ok": true, "file": sim.switch_history()}),
+        Command::DeleteHistory => json!({"ok": true, "deleted": sim.delete_history()}),
+        Command::CreateQueue { queue } => {
+            sim.create_queue(queue);
+            json!({"ok": true})
+        }
+        Command::DeleteQueue { queue } => json!({"ok": true, "deleted": sim.delete_queue(queue)}),
+        Command::ClearQueue { queue } => json!({"ok": true, "removed": sim.remove_messages(queue, None)}),
         Command::Status => json!({"ok": true, "status": sim.status()}),
     })
 }

@@ -69,6 +69,22 @@ pub enum Fault {
         /// How many.
         count: u64,
     },
+    /// Nobody is authorised to any message queue.
+    QueuesRefused,
+    /// New messages show up this much after their time.
+    LateMessages {
+        /// Milliseconds.
+        ms: u64,
+    },
+    /// Texts of new messages hold what is left of characters that no page has.
+    GarbledText,
+    /// Texts of new messages are longer than the services declare.
+    OverlongText,
+    /// Replacement data of new messages is written in this page.
+    ForeignPage {
+        /// CCSID.
+        ccsid: u16,
+    },
 }
 
 /// The faults that stay.
@@ -102,6 +118,16 @@ pub struct FaultState {
     pub reorder_ms: Option<u64>,
     /// See [`Fault::BlobsLost`].
     pub blobs_lost: u64,
+    /// See [`Fault::QueuesRefused`].
+    pub queues_refused: bool,
+    /// See [`Fault::LateMessages`].
+    pub late_messages_ms: u64,
+    /// See [`Fault::GarbledText`].
+    pub garbled_text: bool,
+    /// See [`Fault::OverlongText`].
+    pub overlong_text: bool,
+    /// See [`Fault::ForeignPage`].
+    pub foreign_page: Option<u16>,
 }
 
 /// What is left to do at once when a fault is switched on.
@@ -142,6 +168,11 @@ impl FaultState {
             Fault::ProfileDisabled => self.profile_disabled = true,
             Fault::Reorder { ms } => self.reorder_ms = Some(ms),
             Fault::BlobsLost { count } => self.blobs_lost = count,
+            Fault::QueuesRefused => self.queues_refused = true,
+            Fault::LateMessages { ms } => self.late_messages_ms = ms,
+            Fault::GarbledText => self.garbled_text = true,
+            Fault::OverlongText => self.overlong_text = true,
+            Fault::ForeignPage { ccsid } => self.foreign_page = Some(ccsid),
             Fault::DropSocket => return Act::DropSockets,
             Fault::Restart { ms } => return Act::StayAway(ms),
             Fault::ReceiverDeleted => return Act::DeleteReceiver,
@@ -200,11 +231,18 @@ pub fn parse(words: &[String]) -> Result<Fault, String> {
         "profile_disabled" => Fault::ProfileDisabled,
         "reorder" => Fault::Reorder { ms: positive("milliseconds")? },
         "blobs_lost" => Fault::BlobsLost { count: positive("a count")? },
+        "queues_refused" => Fault::QueuesRefused,
+        "late_messages" => Fault::LateMessages { ms: positive("milliseconds")? },
+        "garbled_text" => Fault::GarbledText,
+        "overlong_text" => Fault::OverlongText,
+        "foreign_page" => {
+            Fault::ForeignPage { ccsid: u16::try_from(positive("a CCSID")?).map_err(|_| "no CCSID".to_owned())? }
+        }
         _ => {
             return Err("faults are: clear, slow MS, hung, drop-socket, restart MS, password-expired, \
                         journal-detached, journal-missing, receiver-deleted, no-authority, clock-jump SECONDS, \
                         truncated-data BYTES, absurd-data, not-json, endless-reply, certificate-changed, certificate-shown, clock-stopped, half-open, \
-                        profile-disabled, reorder MS, blobs-lost COUNT"
+                        profile-disabled, reorder MS, blobs-lost COUNT, queues-refused, late-messages MS, garbled-text, overlong-text, foreign-page CCSID"
                 .into());
         }
     })

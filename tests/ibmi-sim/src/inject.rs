@@ -276,7 +276,7 @@ fn complete(fields: &[Field], facts: &mut Facts) {
     }
 }
 
-fn unquote(text: &str) -> &str {
+pub(crate) fn unquote(text: &str) -> &str {
     let text = text.trim();
     for quote in ['"', '\''] {
         if let Some(inner) = text.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote)) {
@@ -287,7 +287,7 @@ fn unquote(text: &str) -> &str {
 }
 
 /// Parts between commas; a comma inside double quotes or parentheses belongs to its part.
-fn split(text: &str) -> Vec<&str> {
+pub(crate) fn split(text: &str) -> Vec<&str> {
     let (mut parts, mut start, mut quoted, mut depth) = (Vec::new(), 0, false, 0_usize);
     for (at, char) in text.char_indices() {
         match char {

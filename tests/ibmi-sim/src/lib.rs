@@ -26,6 +26,7 @@ mod fault;
 mod inject;
 mod journal;
 mod json;
+mod message;
 mod mix;
 mod registry;
 mod queue;
@@ -44,6 +45,7 @@ pub use inject::{InjectError, InjectSpec};
 pub use journal::PutEntry;
 pub use registry::{ExitProgram, RegistryError};
 pub use queue::{QueueError, QueuePlan, Sent as SentEntry, Sequence as QueueSequence};
+pub use message::{MessageError, MessageSpec, Sent};
 pub use scenario::{
     Generation, JournalPlan, Manners, Scenario, ScenarioError, Server as ServerPlan, System, Texts, Traffic,
     User,

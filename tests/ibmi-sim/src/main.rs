@@ -95,6 +95,61 @@ enum Task {
     },
     /// Put an entry on a data queue, e.g. PAYROLL/EVENTS 'order=4711 severity=7'; or create, delete, show it.
     Dtaq(Dtaq),
+    /// Write a message to the history log, e.g. 'CPF1124, job 370690/BOB/NIGHT, subsystem QBATCH'.
+    Message {
+        #[command(flatten)]
+        target: Target,
+        /// The message in words.
+        text: String,
+    },
+    /// Send a message to a queue, e.g. QSYSOPR 'CPA0702, text "CPF2110 received. (C D I R)"'.
+    Send {
+        #[command(flatten)]
+        target: Target,
+        /// Queue, LIBRARY/NAME or a name in QSYS.
+        queue: String,
+        /// The message in words.
+        text: String,
+    },
+    /// Answer an inquiry.
+    Reply {
+        #[command(flatten)]
+        target: Target,
+        /// Queue.
+        queue: String,
+        /// Key of the inquiry, as `send` printed it.
+        key: String,
+        /// The answer.
+        answer: String,
+        /// Who answers.
+        #[arg(long, default_value = "QSYSOPR")]
+        user: String,
+    },
+    /// Begin the next file of the history log.
+    SwitchHistory(Target),
+    /// Delete the oldest file of the history log.
+    DeleteHistory(Target),
+    /// Create a message queue.
+    CreateQueue {
+        #[command(flatten)]
+        target: Target,
+        /// Queue.
+        queue: String,
+    },
+    /// Delete a message queue.
+    DeleteQueue {
+        #[command(flatten)]
+        target: Target,
+        /// Queue.
+        queue: String,
+    },
+    /// Remove all messages of a queue.
+    ClearQueue {
+        #[command(flatten)]
+        target: Target,
+        /// Queue.
+        queue: String,
+    },
     /// Say what is going on.
     Status(Target),
 }
@@ -252,6 +307,16 @@ async fn main() -> anyhow::Result<()> {
             (target, Command::RemoveExitProgram { exit_point, format, number })
         }
         Task::Dtaq(dtaq) => dtaq.command()?,
+        Task::Message { target, text } => (target, Command::Message { text }),
+        Task::Send { target, queue, text } => (target, Command::Send { queue, text }),
+        Task::Reply { target, queue, key, answer, user } => {
+            (target, Command::Reply { queue, key, user, answer })
+        }
+        Task::SwitchHistory(target) => (target, Command::SwitchHistory),
+        Task::DeleteHistory(target) => (target, Command::DeleteHistory),
+        Task::CreateQueue { target, queue } => (target, Command::CreateQueue { queue }),
+        Task::DeleteQueue { target, queue } => (target, Command::DeleteQueue { queue }),
+        Task::ClearQueue { target, queue } => (target, Command::ClearQueue { queue }),
         Task::Status(target) => (target, Command::Status),
     };
     let answer = control::send(target.control, &command).await?;

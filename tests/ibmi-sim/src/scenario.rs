@@ -144,6 +144,9 @@ pub struct Scenario {
     /// Data queues that are there from the start.
     #[serde(default)]
     pub data_queues: Vec<crate::queue::QueuePlan>,
+    /// Message queues beside QSYS/QSYSOPR, as LIBRARY/NAME.
+    #[serde(default)]
+    pub message_queues: Vec<String>,
     /// Faults that are there from the start.
     #[serde(default)]
     pub faults: Vec<crate::fault::Fault>,
@@ -173,6 +176,8 @@ pub struct System {
     pub page: Option<u16>,
     /// Minutes that local time is ahead of UTC.
     pub utc_offset_minutes: i64,
+    /// QLANGID, the language of messages: ENU, DEU or FRA.
+    pub language: String,
     /// QMAXSIGN: failed sign-ons that disable a profile.
     pub max_sign_on_attempts: u32,
 }
@@ -190,6 +195,7 @@ impl Default for System {
             ccsid: 37,
             page: None,
             utc_offset_minutes: 0,
+            language: "ENU".into(),
             max_sign_on_attempts: 5,
         }
     }
@@ -411,6 +417,7 @@ impl Default for Scenario {
             texts: Texts::default(),
             exit_programs: Vec::new(),
             data_queues: Vec::new(),
+            message_queues: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -453,6 +460,12 @@ impl Scenario {
         let lists = [&texts.users, &texts.libraries, &texts.objects, &texts.programs, &texts.commands];
         if let Some(text) = lists.into_iter().flatten().find(|text| !page.covers(text)) {
             return invalid(format!("page {} cannot write {text:?}", page.ccsid));
+        }
+        if !crate::message::text::has_language(&self.system.language) {
+            return invalid(format!(
+                "system.language {:?} has no message texts; use ENU, DEU or FRA",
+                self.system.language
+            ));
         }
         if self.journal.receiver_prefix.len() > 6 {
             return invalid("journal.receiver_prefix has more than 6 letters".into());

@@ -18,6 +18,7 @@ use crate::inject::{InjectError, InjectSpec};
 use crate::journal::PutEntry;
 use crate::registry::{ExitProgram, RegistryError};
 use crate::queue::{QueueError, QueuePlan, Sent};
+use crate::message::{MessageError, MessageSpec, Sent};
 use crate::scenario::Scenario;
 use crate::server::{Counts, Server, identity};
 use crate::world::World;
@@ -194,6 +195,82 @@ impl SimHandle {
         number: i64,
     ) -> Result<(), RegistryError> {
         self.server.world.registry_mut().remove(exit_point, format, number)
+    }
+
+    /// Writes messages to the history log, all at one time; gives that local time.
+    ///
+    /// # Errors
+    /// When the message file lacks a description.
+    pub fn log_messages(&self, specs: &[MessageSpec]) -> Result<i64, MessageError> {
+        let world = &self.server.world;
+        let at = world.now();
+        let sent = specs.iter().map(|spec| world.message(spec, at)).collect::<Result<Vec<Sent>, _>>()?;
+        let mut messages = world.messages_mut();
+        for message in sent {
+            messages.log(message);
+        }
+        Ok(at)
+    }
+
+    /// Sends a message to the queue LIBRARY/NAME (QSYS where no library is given); gives its key.
+    ///
+    /// # Errors
+    /// When there is no such queue, or the message file lacks the description.
+    pub fn send_message(&self, queue: &str, spec: &MessageSpec) -> Result<u32, MessageError> {
+        let world = &self.server.world;
+        let message = world.message(spec, world.now())?;
+        world.messages_mut().send(queue, message)
+    }
+
+    /// Answers the inquiry with that key; gives the key of the reply.
+    ///
+    /// # Errors
+    /// When there is no such queue or inquiry.
+    pub fn reply(&self, queue: &str, key: u32, user: &str, answer: &str) -> Result<u32, MessageError> {
+        let world = &self.server.world;
+        let job = world.messages().inquiry(queue, key)?.job.clone();
+        let spec = MessageSpec { user: user.to_owned(), ..MessageSpec::impromptu(answer) };
+        let mut message = world.message(&spec.from_job(&job).of_type("REPLY"), world.now())?;
+        message.answers = Some(key);
+        world.messages_mut().send(queue, message)
+    }
+
+    /// Begins the next file of the history log; gives its name.
+    pub fn switch_history(&self) -> String {
+        let now = self.server.world.now();
+        self.server.world.messages_mut().switch(now)
+    }
+
+    /// Deletes the oldest file of the history log; none where only the one that is written is left.
+    pub fn delete_history(&self) -> Option<String> {
+        self.server.world.messages_mut().delete_oldest()
+    }
+
+    /// Creates a message queue (CRTMSGQ).
+    pub fn create_queue(&self, queue: &str) {
+        self.server.world.messages_mut().create_queue(queue);
+    }
+
+    /// Deletes a message queue (DLTMSGQ); false when there was none.
+    pub fn delete_queue(&self, queue: &str) -> bool {
+        self.server.world.messages_mut().delete_queue(queue)
+    }
+
+    /// Removes all messages of a queue (CLRMSGQ), or only the one with that key; says how many.
+    pub fn remove_messages(&self, queue: &str, key: Option<u32>) -> usize {
+        self.server.world.messages_mut().remove(queue, key)
+    }
+
+    /// What the files of the history log hold, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<Sent> {
+        self.server.world.messages().files().flat_map(|file| file.messages.clone()).collect()
+    }
+
+    /// What a message queue holds; empty where there is none.
+    #[must_use]
+    pub fn queue(&self, library: &str, name: &str) -> Vec<Sent> {
+        self.server.world.messages().queue(library, name).map_or_else(Vec::new, |queue| queue.messages.clone())
     }
 
     /// Writes that many entries of the everyday mix at once; says how many were written.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use crate::ebcdic::Page;
 use crate::fault::FaultState;
 use crate::journal::{Body, Journal};
+use crate::message::{MessageError, MessageSpec, Messages, Sent, text, tokens};
 use crate::mix::Mix;
 use crate::registry::Registry;
 use crate::queue::Queues;
@@ -47,6 +48,7 @@ pub struct World {
     profiles: Mutex<BTreeMap<String, Profile>>,
     registry: RwLock<Registry>,
     queues: Mutex<Queues>,
+    messages: RwLock<Messages>,
     mix: Mutex<Mix>,
     noise: Mutex<Rng>,
     notes: Mutex<Vec<Vec<Value>>>,
@@ -101,6 +103,7 @@ impl World {
             profiles: Mutex::new(profiles),
             registry: RwLock::new(registry),
             queues: Mutex::new(queues),
+            messages: RwLock::new(Messages::new(&scenario.message_queues, time::now_utc() + offset)),
             mix: Mutex::new(Mix::new(&scenario, page)),
             noise: Mutex::new(Rng::new(scenario.traffic.seed ^ 0xAB5_04D)),
             notes: Mutex::default(),
@@ -169,6 +172,79 @@ impl World {
     /// The data queues.
     pub fn queues(&self) -> MutexGuard<'_, Queues> {
         lock(&self.queues)
+    }
+
+    /// The history log and the message queues, to read.
+    pub fn messages(&self) -> RwLockReadGuard<'_, Messages> {
+        read(&self.messages)
+    }
+
+    /// The history log and the message queues, to change.
+    pub fn messages_mut(&self) -> RwLockWriteGuard<'_, Messages> {
+        write(&self.messages)
+    }
+
+    /// May this user read message queues?
+    #[must_use]
+    pub fn reads_queues(&self, user: &str) -> bool {
+        let knows = |known: &crate::scenario::User| known.name.eq_ignore_ascii_case(user);
+        !self.faults().queues_refused && self.scenario.users.iter().any(knows)
+    }
+
+    /// A message as it is sent at that local time, with the faults that are on.
+    ///
+    /// # Errors
+    /// When the message file has no such description.
+    pub fn message(&self, spec: &MessageSpec, at: i64) -> Result<Sent, MessageError> {
+        let description = spec.description()?;
+        let faults = self.faults();
+        let language = self.scenario.system.language.as_str();
+        let job = if spec.job.is_empty() { "370690/QSYS/QINTER".to_owned() } else { spec.job.clone() };
+        let own_user = job.split('/').nth(1).unwrap_or_default().to_owned();
+        let user = if spec.user.is_empty() { own_user } else { spec.user.clone() };
+        let mut fields = BTreeMap::from([
+            ("job".to_owned(), job.clone()),
+            ("user".to_owned(), user.clone()),
+            ("date".to_owned(), text::date(language, at)),
+            ("time".to_owned(), text::time_of_day(at)),
+            ("library".to_owned(), "QSYS".to_owned()),
+            ("text".to_owned(), spec.text.clone()),
+        ]);
+        fields.extend(spec.fields.clone());
+        let page = faults.foreign_page.and_then(Page::of).unwrap_or(self.page);
+        let mut data = tokens::write(&spec.id, page, &fields, at);
+        if let Some(kept) = faults.truncated {
+            data.truncate(kept);
+        }
+        if faults.absurd {
+            let mut noise = lock(&self.noise);
+            let length = noise.below(data.len().max(1) * 2);
+            data = (0..length).map(|_| noise.number().to_le_bytes()[0]).collect();
+        }
+        let mut words = description.map_or_else(|| spec.text.clone(), |known| known.text(language, &fields));
+        if faults.garbled_text {
+            words.push_str(" \u{1A}\u{3}\u{FFFD}");
+        }
+        if faults.overlong_text {
+            words.push_str(&"x".repeat(1_100));
+        }
+        let kind = if spec.kind.is_empty() { description.map_or("INFORMATIONAL", |known| &known.kind) } else { &spec.kind };
+        Ok(Sent {
+            at,
+            visible_at: time::now_utc() + i64::try_from(faults.late_messages_ms).unwrap_or(0) * 1_000,
+            id: (!spec.id.is_empty()).then(|| spec.id.clone()),
+            kind: kind.to_owned(),
+            subtype: None,
+            severity: spec.severity.unwrap_or_else(|| description.map_or(0, |known| known.severity)),
+            user,
+            job,
+            program: description.map_or_else(String::new, |known| known.program.clone()),
+            text: words,
+            detail: (!spec.detail.is_empty()).then(|| spec.detail.clone()),
+            tokens: data,
+            key: None,
+            answers: None,
+        })
     }
 
     /// Which faults are on.

@@ -422,7 +422,9 @@ impl Loop {
                     self.tell_held_back(connected, &last, members, targets).await;
                 }
                 self.looked(members, bound, !full);
-                self.pause(members, turn::pause(count, self.task.batch_rows, full, self.task.poll_interval));
+                let pause = turn::pause(count, self.task.batch_rows, full, self.task.poll_interval);
+                let rest = if full { Duration::ZERO } else { connected.source.rest() };
+                self.pause(members, pause.max(rest));
                 if let Some(trouble) = trouble {
                     warn!(source = self.task.name, trouble, "something is wrong with what was read");
                     let until = jiff::Timestamp::now().as_microsecond().saturating_add(GAP_SHOWN_US);
@@ -443,7 +445,7 @@ impl Loop {
             Read::Idle => {
                 self.tell_held_back(connected, from, members, targets).await;
                 self.looked(members, bound, true);
-                self.pause(members, self.task.poll_interval);
+                self.pause(members, self.task.poll_interval.max(connected.source.rest()));
                 self.report_healthy();
             }
         }
@@ -512,6 +514,7 @@ impl Loop {
             receiver: gap.receiver.clone(),
             from: gap.from,
             to: gap.to,
+            unit: gap.unit,
             reason: gap.reason.clone(),
         };
         let text = note.text();

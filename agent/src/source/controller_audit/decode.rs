@@ -1,6 +1,6 @@
 //! Pages of the log become records, and records events: pure. The chain is checked on the way.
 
-use crate::source::Gap;
+use crate::source::{Gap, GapUnit};
 use crate::source::record::{RecordBatch, RecordFacts};
 use muster_proto::api::{AgentAuditPage, AuditEntry};
 use muster_shared::audit_chain;
@@ -68,6 +68,7 @@ pub fn take(
             receiver: "controller audit log".to_owned(),
             from: fork.sequence + 1,
             to: Some(from.sequence),
+            unit: GapUnit::Sequence,
         };
         return Taken::Cut(gap, LogCursor { sequence: fork.sequence, hash: fork.hash.as_str().into() });
     }
@@ -81,6 +82,7 @@ pub fn take(
             receiver: "controller audit log".to_owned(),
             from: if shorter { page.newest + 1 } else { from.sequence },
             to: Some(from.sequence),
+            unit: GapUnit::Sequence,
         };
         return Taken::Cut(gap, LogCursor { sequence: page.newest, hash: page.newest_hash.as_str().into() });
     }

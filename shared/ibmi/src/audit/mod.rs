@@ -14,7 +14,7 @@ pub(crate) mod mask;
 pub(crate) mod raw;
 mod run;
 mod severity;
-mod step;
+pub(crate) mod step;
 pub(crate) mod tables;
 mod user;
 

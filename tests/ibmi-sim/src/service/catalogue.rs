@@ -1,6 +1,7 @@
 //! SYSPARMS, SYSCOLUMNS2, SYSCOLUMNS, SYSTABLES: what there is to ask for.
 
 use super::display_journal;
+use super::function::all_functions;
 use super::{Column, Table, all_tables, column, journal_table, required};
 use crate::sql::{SqlType, Value};
 
@@ -92,7 +93,8 @@ fn shape(kind: SqlType, ccsid: i64) -> (Value, Value, Value, Value) {
     let (precision, scale) = (Value::Int(i64::from(precision)), Value::Int(i64::from(scale)));
     match kind {
         SqlType::Char(_) | SqlType::Varchar(_) => (precision, Value::Null, Value::Null, Value::Int(ccsid)),
-        SqlType::VarcharBit(_) | SqlType::Varbinary(_) | SqlType::Blob(_) => {
+        SqlType::Vargraphic(_) => (precision, Value::Null, Value::Null, Value::Int(1_200)),
+        SqlType::VarcharBit(_) | SqlType::Binary(_) | SqlType::Varbinary(_) | SqlType::Blob(_) => {
             (precision, Value::Null, Value::Null, Value::Int(65_535))
         }
         SqlType::Smallint | SqlType::Integer | SqlType::Bigint | SqlType::Decimal(..) | SqlType::Double => {
@@ -108,6 +110,7 @@ fn type_name(kind: SqlType) -> &'static str {
     match kind {
         SqlType::Char(_) => "CHARACTER",
         SqlType::Varchar(_) | SqlType::VarcharBit(_) => "CHARACTER VARYING",
+        SqlType::Vargraphic(_) => "GRAPHIC VARYING",
         SqlType::Varbinary(_) => "BINARY VARYING",
         SqlType::Blob(_) => "BINARY LARGE OBJECT",
         other => other.name(),
@@ -115,11 +118,11 @@ fn type_name(kind: SqlType) -> &'static str {
 }
 
 fn parameter_rows(ccsid: i64) -> Vec<Vec<Value>> {
-    let row = |position: usize, name: &'static str, kind: SqlType, result: bool| {
+    let row = |of: &Table, position: usize, name: &'static str, kind: SqlType, result: bool| {
         let (length, precision, scale, ccsid) = shape(kind, ccsid);
         vec![
-            "QSYS2".into(),
-            "DISPLAY_JOURNAL".into(),
+            of.schema.into(),
+            of.name.into(),
             Value::Int(i64::try_from(position + 1).unwrap_or(0)),
             if result { "OUT" } else { "IN" }.into(),
             name.into(),
@@ -140,15 +143,26 @@ fn parameter_rows(ccsid: i64) -> Vec<Vec<Value>> {
             "JOURNAL_CODES" | "JOURNAL_ENTRY_TYPES" => SqlType::Varchar(1500),
             _ => SqlType::Varchar(128),
         };
-        row(at, name, kind, false)
+        row(journal_table(), at, name, kind, false)
     });
     let start = display_journal::PARAMETERS.len();
     let results = journal_table()
         .columns
         .iter()
         .enumerate()
-        .map(|(at, column)| row(start + at, column.name, column.kind, true));
-    parameters.chain(results).collect()
+        .map(|(at, column)| row(journal_table(), start + at, column.name, column.kind, true));
+    let mut rows: Vec<Vec<Value>> = parameters.chain(results).collect();
+    for function in all_functions() {
+        let (of, start) = (&function.table, function.parameters.len());
+        let parameters = function.parameters.iter().enumerate();
+        rows.extend(parameters.map(|(at, parameter)| {
+            let kind = if parameter.name.ends_with("_TIME") { SqlType::Timestamp } else { SqlType::Varchar(128) };
+            row(of, at, parameter.name, kind, false)
+        }));
+        let results = of.columns.iter().enumerate();
+        rows.extend(results.map(|(at, column)| row(of, start + at, column.name, column.kind, true)));
+    }
+    rows
 }
 
 fn column_rows(ccsid: i64) -> Vec<Vec<Value>> {
@@ -162,6 +176,7 @@ fn column_rows(ccsid: i64) -> Vec<Vec<Value>> {
             let short = |name: &str| Value::Text(name.chars().take(10).collect());
             let data_type = match column.kind {
                 SqlType::Varchar(_) | SqlType::VarcharBit(_) => "VARCHAR",
+                SqlType::Vargraphic(_) => "VARG",
                 SqlType::Timestamp => "TIMESTMP",
                 SqlType::Varbinary(_) => "VARBIN",
                 other => other.name(),

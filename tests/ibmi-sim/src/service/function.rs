@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::{Table, data_queue};
+use super::{Table, data_queue, messages};
 use crate::sql::eval::{Env, Row};
 use crate::sql::{SqlError, Value};
 use crate::world::World;
@@ -45,7 +45,11 @@ pub struct TableFunction {
     pub run: Run,
 }
 
-static FUNCTIONS: LazyLock<Vec<TableFunction>> = LazyLock::new(data_queue::functions);
+static FUNCTIONS: LazyLock<Vec<TableFunction>> = LazyLock::new(|| {
+    let mut all = data_queue::functions();
+    all.extend(messages::functions());
+    all
+});
 
 /// The function of that name.
 #[must_use]

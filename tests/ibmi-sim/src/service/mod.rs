@@ -1,4 +1,4 @@
-//! The catalogue: tables, views and the one table function, with their columns and rows, and procedures.
+//! The catalogue: tables, views and table functions, with their columns and rows, and procedures.
 
 mod catalogue;
 pub mod command;
@@ -6,6 +6,7 @@ mod data_queue;
 pub mod display_journal;
 mod exits;
 mod function;
+mod messages;
 mod procedure;
 mod sample;
 mod send_data_queue;
@@ -70,6 +71,7 @@ static TABLES: LazyLock<Vec<Table>> = LazyLock::new(|| {
     tables.extend(catalogue::tables());
     tables.extend(exits::tables());
     tables.extend(data_queue::tables());
+    tables.extend(messages::tables());
     tables.extend(sample::tables());
     tables
 });

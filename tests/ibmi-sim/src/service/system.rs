@@ -177,7 +177,7 @@ fn system_values(world: &World) -> Vec<Vec<Value>> {
         number("QCCSID", i64::from(system.ccsid)),
         text("QCHRID", "697 37"),
         text("QCNTRYID", "US"),
-        text("QLANGID", "ENU"),
+        text("QLANGID", &system.language),
         text("QLOCALE", "*NONE"),
         text("QMAXSIGN", &format!("{:06}", system.max_sign_on_attempts)),
         text("QMODEL", &system.machine_model),

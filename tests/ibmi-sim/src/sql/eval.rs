@@ -479,7 +479,7 @@ pub fn cast(value: Value, kind: SqlType) -> Result<Value, SqlError> {
                 text.chars().chain(std::iter::repeat(' ')).take((length as usize).min(LONGEST)).collect(),
             )
         }
-        SqlType::Varchar(length) => {
+        SqlType::Varchar(length) | SqlType::Vargraphic(length) => {
             Value::Text(value.text().unwrap_or_default().chars().take(length as usize).collect())
         }
         SqlType::VarcharBit(length) => {
@@ -487,7 +487,7 @@ pub fn cast(value: Value, kind: SqlType) -> Result<Value, SqlError> {
             bytes.truncate(length as usize);
             Value::Bits(bytes)
         }
-        SqlType::Varbinary(length) | SqlType::Blob(length) => {
+        SqlType::Binary(length) | SqlType::Varbinary(length) | SqlType::Blob(length) => {
             let mut bytes = to_bytes(value);
             bytes.truncate(length as usize);
             Value::Binary(bytes)

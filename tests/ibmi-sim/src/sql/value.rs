@@ -13,8 +13,12 @@ pub enum SqlType {
     Char(u32),
     /// VARCHAR(n).
     Varchar(u32),
+    /// VARGRAPHIC(n) CCSID 1200.
+    Vargraphic(u32),
     /// VARCHAR(n) FOR BIT DATA.
     VarcharBit(u32),
+    /// BINARY(n).
+    Binary(u32),
     /// VARBINARY(n).
     Varbinary(u32),
     /// BLOB(n).
@@ -46,7 +50,9 @@ impl SqlType {
         match self {
             Self::Char(_) => "CHAR",
             Self::Varchar(_) => "VARCHAR",
+            Self::Vargraphic(_) => "VARGRAPHIC",
             Self::VarcharBit(_) => "VARCHAR () FOR BIT DATA",
+            Self::Binary(_) => "BINARY",
             Self::Varbinary(_) => "VARBINARY",
             Self::Blob(_) => "BLOB",
             Self::Smallint => "SMALLINT",
@@ -65,9 +71,13 @@ impl SqlType {
     #[must_use]
     pub fn sizes(self) -> (u32, u32, u32) {
         match self {
-            Self::Char(n) | Self::Varchar(n) | Self::VarcharBit(n) | Self::Varbinary(n) | Self::Blob(n) => {
-                (n, n, 0)
-            }
+            Self::Char(n)
+            | Self::Varchar(n)
+            | Self::Vargraphic(n)
+            | Self::VarcharBit(n)
+            | Self::Binary(n)
+            | Self::Varbinary(n)
+            | Self::Blob(n) => (n, n, 0),
             Self::Smallint => (6, 5, 0),
             Self::Integer => (11, 10, 0),
             Self::Bigint => (20, 19, 0),
