@@ -17,7 +17,7 @@ use crate::fault::{Act, Fault, FaultState};
 use crate::inject::{InjectError, InjectSpec};
 use crate::journal::PutEntry;
 use crate::registry::{ExitProgram, RegistryError};
-use crate::queue::{QueueError, QueuePlan, Sent};
+use crate::queue::{self, QueueError, QueuePlan};
 use crate::message::{MessageError, MessageSpec, Sent};
 use crate::scenario::Scenario;
 use crate::server::{Counts, Server, identity};
@@ -298,7 +298,7 @@ impl SimHandle {
     ///
     /// # Errors
     /// When it is not there, full, or the entry does not fit.
-    pub fn send_data_queue(&self, queue: &str, sent: Sent) -> Result<(), QueueError> {
+    pub fn send_data_queue(&self, queue: &str, sent: queue::Sent) -> Result<(), QueueError> {
         let world = &self.server.world;
         let at = world.now();
         world.queues().of(queue)?.send(sent, at)

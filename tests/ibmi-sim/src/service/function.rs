@@ -56,3 +56,9 @@ static FUNCTIONS: LazyLock<Vec<TableFunction>> = LazyLock::new(|| {
 pub fn function(schema: &str, name: &str) -> Option<&'static TableFunction> {
     FUNCTIONS.iter().find(|function| function.table.schema == schema && function.table.name == name)
 }
+
+/// All of them.
+#[must_use]
+pub fn all_functions() -> &'static [TableFunction] {
+    &FUNCTIONS
+}
