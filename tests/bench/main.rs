@@ -9,6 +9,7 @@ mod entries;
 mod figures;
 mod filter;
 mod fleet;
+mod idle;
 mod ingest;
 mod machine;
 mod path;
@@ -50,6 +51,8 @@ enum What {
         #[arg(long, default_value_t = 1_000_000)]
         events: u64,
     },
+    /// An agent with every kind of source while nothing happens.
+    Idle,
     /// Size of the program.
     Size,
     /// A controller with many agents.
@@ -80,7 +83,10 @@ fn main() -> anyhow::Result<()> {
             rival::run(1_000_000)?;
         }
         What::Fleet(ref fleet) => fleet::run(fleet)?,
-        What::Pipeline | What::Filter | What::Ingest | What::Size => {}
+        What::Pipeline | What::Filter | What::Ingest | What::Idle | What::Size => {}
+    }
+    if matches!(what, What::Idle | What::All) {
+        idle::run()?;
     }
     if matches!(what, What::Size | What::All) {
         size::run()?;

@@ -4,6 +4,7 @@
 
 pub mod demo;
 pub mod eventually;
+pub mod everything;
 pub mod load;
 pub mod namespace;
 pub mod partition;

@@ -1,6 +1,7 @@
 //! Two real rsyslogs, one for LEEF and one for CEF, and how long an event takes to both.
 
 use crate::eventually::eventually;
+use crate::load::Spread;
 use crate::policies;
 use crate::readers::{Dialect, Seen, read};
 use crate::receiver::ProgramReceiver;
@@ -8,6 +9,13 @@ use crate::receiver::rsyslog::{self, Input};
 use crate::results::result;
 use crate::sandbox::Sandbox;
 use std::time::{Duration, Instant};
+
+/// Between two things that are measured; no multiple of the pause between two polls.
+const PACE: Duration = Duration::from_millis(173);
+/// Between two looks at what arrived.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// What has not arrived by then is lost.
+const LOST: Duration = Duration::from_secs(60);
 
 /// Receivers of LEEF and of CEF.
 pub struct Siem {
@@ -70,27 +78,37 @@ impl Siem {
         })
     }
 
-    /// Makes `count` things happen one after another, at different moments between two polls, and tells the 99th
-    /// percentile of the time from each until it is at both receivers, in milliseconds, as `RESULT name`. `happen` does
-    /// the thing with a number and gives what its message is known by.
+    /// Makes `count` things happen, 173 ms apart so that each phase of a poll is met, and measures how long each takes
+    /// until it is at both receivers: prints the 99th percentile in milliseconds as `RESULT name`. `happen` does the thing
+    /// with a number and gives a text that its message alone has.
     ///
     /// # Panics
     /// When a message does not come.
-    pub fn measure(&self, name: &str, count: usize, mut happen: impl FnMut(usize) -> String) -> Duration {
-        let mut taken: Vec<Duration> = (0..count)
-            .map(|number| {
-                // Not a wait for anything: the agent polls once a second, and each part of that second gets its turn.
-                std::thread::sleep(Duration::from_millis((number as u64 * 377) % 1_000));
-                let began = Instant::now();
-                let mark = happen(number);
-                self.await_mark(&mark, Duration::from_secs(30));
-                began.elapsed()
-            })
-            .collect();
-        taken.sort_unstable();
-        let place = (count * 99).div_ceil(100).saturating_sub(1);
-        let p99 = taken.get(place).copied().unwrap_or_default();
-        result(name, p99.as_millis());
-        p99
+    pub fn measure(&self, name: &str, count: usize, mut happen: impl FnMut(usize) -> String) -> Spread {
+        let began = Instant::now();
+        let mut happened = 0;
+        let mut awaited: Vec<(String, Instant)> = Vec::new();
+        let mut took = Vec::new();
+        while happened < count || !awaited.is_empty() {
+            if happened < count && began.elapsed() >= PACE * u32::try_from(happened).expect("few") {
+                let at = Instant::now();
+                awaited.push((happen(happened), at));
+                happened += 1;
+            }
+            let lines = self.both().map(|(_, receiver)| receiver.lines());
+            awaited.retain(|(mark, at)| {
+                let arrived = lines.iter().all(|lines| lines.iter().rev().any(|line| line.contains(mark.as_str())));
+                if arrived {
+                    took.push(at.elapsed());
+                }
+                assert!(at.elapsed() < LOST, "{mark} does not arrive at both; {} of {count} did", took.len());
+                !arrived
+            });
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        let spread = Spread::of(took);
+        result(name, spread.p99.as_millis());
+        println!("{name}: {spread:?}");
+        spread
     }
 }

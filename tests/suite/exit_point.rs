@@ -1,15 +1,16 @@
 //! Exit points: what the exit program was asked arrives, and so does what becomes of the exit programs themselves, whatever
 //! happens to the agent.
 
-use crate::data_queue::{Siems, allow, policy};
+use crate::data_queue::{allow, policy};
 use ibmi_sim::{ExitProgram, ExitRequest, QueuePlan, Scenario, SentEntry};
 use muster_tests::eventually::eventually;
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::readers::{Dialect, Seen, read};
 use muster_tests::receiver::{Port, Receiver};
-use muster_tests::results::{full_size, result};
+use muster_tests::results::full_size;
 use muster_tests::sandbox::{AgentHome, Sandbox};
+use muster_tests::siem::Siem;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,7 +44,7 @@ fn partition(name: &str) -> Partition {
     Partition::start(scenario)
 }
 
-fn statement(text: &str) -> ExitRequest {
+pub(crate) fn statement(text: &str) -> ExitRequest {
     ExitRequest {
         exit_point: "QIBM_QZDA_SQL2".to_owned(),
         format: "ZDAQ0200".to_owned(),
@@ -56,7 +57,7 @@ fn statement(text: &str) -> ExitRequest {
 }
 
 /// The exit program is called.
-fn ask(partition: &Partition, request: &ExitRequest) {
+pub(crate) fn ask(partition: &Partition, request: &ExitRequest) {
     put(partition, partition.exit_record(request).expect("a good request"));
 }
 
@@ -97,19 +98,14 @@ fn await_event(receiver: &Receiver, id: &str, text: &str) -> Seen {
 fn a_request_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
     let partition = partition("exit-latency");
     let sandbox = Sandbox::new("exit-latency");
-    let siems = Siems::start(&sandbox);
-    let policy = policy(&["exits: {kind: exit_point}"], &siems.destinations());
+    let siem = Siem::start(&sandbox);
+    let policy = format!("sources:\n  exits: {{kind: exit_point}}\n{}", siem.destinations());
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
     allow(&home, &[QUEUE]);
     let _agent = home.run();
     ask(&partition, &statement("select * from payroll.emp"));
-    for dialect in [Dialect::Leef, Dialect::Cef] {
-        let first = eventually("the first request arrives", LIMIT, || {
-            let seen = siems.seen(dialect).into_iter().find(|seen| seen.event_id.starts_with("EXIT_SQL"));
-            seen.ok_or_else(|| format!("{:?}", home.health(SOURCE)))
-        });
-        let value = |key: &str| first.values.get(key).map_or("", String::as_str);
-        let user = if dialect == Dialect::Cef { "suser" } else { "usrName" };
+    for (first, user) in siem.await_mark("select * from payroll.emp", LIMIT).iter().zip(["usrName", "suser"]) {
+        assert!(first.event_id.starts_with("EXIT_SQL"), "{first:?}");
         for (key, expected) in [
             (user, "BOB"),
             ("jobName", "QZDASOINIT"),
@@ -117,14 +113,14 @@ fn a_request_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
             ("serverId", "*SQLSRV"),
             ("sqlText", "select * from payroll.emp"),
         ] {
-            assert_eq!(value(key), expected, "{key} of {first:?}");
+            assert_eq!(first.values.get(key).map_or("", String::as_str), expected, "{key} of {first:?}");
         }
     }
     let count = if full_size() { 300 } else { 40 };
-    let number = |seen: &Seen| seen.values.get("sqlText")?.strip_prefix("select ")?.parse().ok();
-    let spread = siems.measure(count, |number| ask(&partition, &statement(&format!("select {number}"))), number);
-    result("latency_p99_ms_exit_point", spread.p99.as_millis());
-    println!("{spread:?}");
+    let spread = siem.measure("latency_p99_ms_exit_point", count, |number| {
+        ask(&partition, &statement(&format!("select {number:06}")));
+        format!("select {number:06}")
+    });
     assert!(spread.p99 < PROMISED, "{spread:?}");
     home.await_health(SOURCE, "healthy", "", LIMIT);
 }

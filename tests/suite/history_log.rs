@@ -93,12 +93,12 @@ fn what_is_logged_reaches_rsyslog_as_leef_and_cef_within_two_seconds() {
     assert_eq!(ids.len(), cases.len(), "each once, in order: {ids:?}");
 
     // and soon
-    let count = if full_size() { 100 } else { 10 };
-    let p99 = siem.measure("latency_p99_ms_history_log", count, |number| {
+    let count = if full_size() { 300 } else { 40 };
+    let spread = siem.measure("latency_p99_ms_history_log", count, |number| {
         partition.log_messages(&[start_of(1_000 + number)]).expect("it is logged");
         format!("M{:06}", 1_000 + number)
     });
-    assert!(p99 < Duration::from_secs(2), "{p99:?}");
+    assert!(spread.p99 < Duration::from_secs(2), "{spread:?}");
 }
 
 #[test]
@@ -122,11 +122,10 @@ fn a_killed_agent_loses_nothing_of_the_log() {
     for burst in 0..bursts {
         let late = if burst % 5 == 0 { 1_500 } else { 0 };
         partition.set_fault(Fault::LateMessages { ms: late }).expect("a fault");
-        let specs: Vec<_> = (0..random.random_range(1..80)).map(|_| {
-            number += 1;
-            start_of(number)
-        });
-        partition.log_messages(&specs.collect::<Vec<_>>()).expect("it is logged");
+        let next = number + random.random_range(1..80);
+        let specs: Vec<_> = (number + 1..=next).map(start_of).collect();
+        number = next;
+        partition.log_messages(&specs).expect("it is logged");
         if burst % 9 == 0 {
             partition.switch_history();
         }

@@ -1,6 +1,7 @@
 //! Stories of the whole system.
 
 mod agent_restart;
+mod all_sources;
 mod api_schema;
 mod audit_source;
 mod backup;

@@ -133,12 +133,12 @@ fn messages_inquiries_and_replies_reach_rsyslog_as_leef_and_cef_within_two_secon
     assert_eq!(siem.seen(Dialect::Leef).len(), 5, "each once");
 
     // and all of it soon
-    let count = if full_size() { 100 } else { 10 };
-    let p99 = siem.measure("latency_p99_ms_message_queue", count, |number| {
+    let count = if full_size() { 300 } else { 40 };
+    let spread = siem.measure("latency_p99_ms_message_queue", count, |number| {
         partition.send_message("QSYSOPR", &note(1_000 + number)).expect("sent");
         format!("M{:06}", 1_000 + number)
     });
-    assert!(p99 < Duration::from_secs(2), "{p99:?}");
+    assert!(spread.p99 < Duration::from_secs(2), "{spread:?}");
 }
 
 #[test]

@@ -52,13 +52,13 @@ fn what_a_dead_agent_had_taken_arrives_when_it_is_back() {
     for number in 50..60 {
         send(&partition, QUEUE, &format!("order={number}"));
     }
-    let has = |range: std::ops::Range<usize>| {
-        let arrived = arrived(&receiver.messages());
+    let has = |messages: &[_], range: std::ops::Range<usize>| {
+        let arrived = arrived(messages);
         let missing: Vec<usize> = range.filter(|number| !arrived.contains_key(number)).collect();
         if missing.is_empty() { Ok(()) } else { Err(format!("missing {missing:?}")) }
     };
-    eventually("the other one goes on", Duration::from_secs(120), || has(50..60));
-    assert!(has(1..50).is_err(), "what the first has is on its disk only");
+    eventually("the other one goes on", Duration::from_secs(120), || has(&receiver.messages(), 50..60));
+    assert!(has(&receiver.messages(), 1..50).is_err(), "what the first has is on its disk only");
     // then the first one, back, delivers what it has, while it stands by
     receiver.kill();
     let _first = homes[0].run();
@@ -66,7 +66,7 @@ fn what_a_dead_agent_had_taken_arrives_when_it_is_back() {
     let shown = controller.await_component(&first_id, "payroll", "degraded", "still to be delivered", LIMIT);
     assert!(shown.contains("standing by"), "{shown}");
     receiver.restart();
-    eventually("everything is there", LIMIT, || has(0..60));
+    eventually("everything is there", LIMIT, || has(&receiver.messages(), 0..60));
     homes[0].await_health(SOURCE, "healthy", "standing by", LIMIT);
     let lease: Value = controller.muster_json(&["lease", "list"]);
     assert_eq!(lease[0]["epoch"], 2, "{lease}");

@@ -8,14 +8,13 @@ mod trouble;
 
 use ibmi_sim::{QueuePlan, Scenario, SentEntry};
 use muster_tests::eventually::eventually;
-use muster_tests::load::Spread;
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::readers::{Dialect, Seen, read};
-use muster_tests::receiver::rsyslog::{self, Input};
-use muster_tests::receiver::{ProgramReceiver, Receiver};
+use muster_tests::receiver::Receiver;
 use muster_tests::results::{full_size, result};
 use muster_tests::sandbox::{AgentHome, Sandbox};
+use muster_tests::siem::Siem;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -129,108 +128,37 @@ fn arrived(messages: &[String]) -> BTreeMap<usize, Vec<String>> {
     all
 }
 
-/// rsyslog twice, once for each format.
-pub(crate) struct Siems {
-    list: Vec<(Dialect, ProgramReceiver)>,
-}
-
-impl Siems {
-    pub(crate) fn start(sandbox: &Sandbox) -> Self {
-        let list = [Dialect::Leef, Dialect::Cef].map(|dialect| {
-            let folder = sandbox.path().join(format!("{dialect:?}").to_lowercase());
-            std::fs::create_dir_all(&folder).expect("a folder");
-            (dialect, rsyslog::start(&folder, &Input::Tcp))
-        });
-        Self { list: list.into() }
-    }
-
-    /// As destinations of a policy.
-    pub(crate) fn destinations(&self) -> Vec<(&'static str, String, &'static str)> {
-        let with = |dialect: Dialect| if dialect == Dialect::Cef { ("cef", "{kind: cef}") } else { ("leef", "{kind: leef2}") };
-        self.list
-            .iter()
-            .map(|(dialect, receiver)| {
-                let (name, format) = with(*dialect);
-                (name, policies::tcp(&receiver.address()), format)
-            })
-            .collect()
-    }
-
-    /// What the receiver of this format has.
-    pub(crate) fn seen(&self, dialect: Dialect) -> Vec<Seen> {
-        let receiver = self.list.iter().find(|(other, _)| *other == dialect).expect("one of both");
-        receiver.1.lines().iter().filter_map(|line| read(dialect, line).ok()).collect()
-    }
-
-    /// Sends one thing after the other and measures how long each takes to stand in the files of both: `send` sends
-    /// number n, `number` finds it in what arrived.
-    pub(crate) fn measure(
-        &self,
-        count: usize,
-        send: impl Fn(usize),
-        number: impl Fn(&Seen) -> Option<usize>,
-    ) -> Spread {
-        // No multiple of the pause between two looks at a queue, so that every phase of it is met.
-        let pace = Duration::from_millis(173);
-        let mut sent: Vec<Instant> = Vec::new();
-        let mut took: BTreeMap<(usize, bool), Duration> = BTreeMap::new();
-        let began = Instant::now();
-        while took.len() < 2 * count {
-            if sent.len() < count && began.elapsed() >= pace * u32::try_from(sent.len()).expect("few") {
-                send(sent.len());
-                sent.push(Instant::now());
-            }
-            for dialect in [Dialect::Leef, Dialect::Cef] {
-                for number in self.seen(dialect).iter().filter_map(&number) {
-                    took.entry((number, dialect == Dialect::Cef)).or_insert_with(|| sent[number].elapsed());
-                }
-            }
-            let latest = pace * u32::try_from(count).expect("few") + LIMIT;
-            assert!(began.elapsed() < latest, "{} of {} arrived", took.len(), 2 * count);
-            std::thread::sleep(LOOK_AGAIN);
-        }
-        Spread::of(took.into_values().collect())
-    }
-}
-
 #[test]
 fn an_entry_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
     let partition = partition("dtaq-latency", vec![QueuePlan::new(QUEUE)]);
     let sandbox = Sandbox::new("dtaq-latency");
-    let siems = Siems::start(&sandbox);
-    let home = sandbox.agent("agent", &partition.at(), Some(&policy(&[PAYROLL], &siems.destinations())));
+    let siem = Siem::start(&sandbox);
+    let policy = format!("sources:\n  {PAYROLL}\n{}", siem.destinations());
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy));
     allow(&home, &[QUEUE]);
     let agent = home.run();
     // What lies there when the agent begins arrives too.
     send(&partition, QUEUE, "order=4711 severity=high user=ANNA text=\"two words\"");
-    let first = |dialect: Dialect| {
-        eventually("the first entry arrives", LIMIT, || {
-            let seen = siems.seen(dialect).into_iter().find(|seen| seen.event_id == "DTAQ_KV");
-            seen.ok_or_else(|| format!("{:?}", home.health(SOURCE)))
-        })
-    };
-    for dialect in [Dialect::Leef, Dialect::Cef] {
-        check_first(dialect, &first(dialect));
-    }
+    let [leef, cef] = siem.await_mark("4711", LIMIT);
+    check_first("usrName", &leef);
+    check_first("suser", &cef);
     let count = if full_size() { 300 } else { 40 };
     let used = agent.cpu_seconds();
     let began = Instant::now();
-    let number = |seen: &Seen| {
-        let text = seen.values.get("msg")?;
-        text.strip_prefix("number ")?.parse().ok()
-    };
-    let spread = siems.measure(count, |number| send(&partition, QUEUE, &format!("number {number}")), number);
-    result("latency_p99_ms_data_queue", spread.p99.as_millis());
-    println!("{spread:?}; {used:?} to {:?} seconds of processor in {:?}", agent.cpu_seconds(), began.elapsed());
+    let spread = siem.measure("latency_p99_ms_data_queue", count, |number| {
+        send(&partition, QUEUE, &format!("number {number:06}"));
+        format!("number {number:06}")
+    });
+    println!("{used:?} to {:?} seconds of processor in {:?}", agent.cpu_seconds(), began.elapsed());
     assert!(spread.p99 < PROMISED, "{spread:?}");
     home.await_health(SOURCE, "healthy", "", LIMIT);
     assert_eq!(partition.data_queues()[0].entries, 0, "nothing is left on the queue");
 }
 
 /// Every field of the first entry, as the formats have them.
-fn check_first(dialect: Dialect, seen: &Seen) {
+fn check_first(user: &str, seen: &Seen) {
+    assert_eq!(seen.event_id, "DTAQ_KV");
     let value = |key: &str| seen.values.get(key).map_or("", String::as_str);
-    let user = if dialect == Dialect::Cef { "suser" } else { "usrName" };
     for (key, expected) in [
         (user, "PAYAPP"),
         ("queue", QUEUE),

@@ -3,7 +3,7 @@
 use super::standing::Standing;
 use super::task::Running;
 use crate::source::record::{RecordBatch, RecordFacts};
-use crate::source::{Gap, Read, Source, SourceError, Told};
+use crate::source::{Gap, GapUnit, Read, Source, SourceError, Told};
 use crate::spool::{ReadBack, Spool, SpoolEntry, SpoolError};
 use compact_str::{CompactString, ToCompactString};
 use futures_util::FutureExt;
@@ -61,7 +61,7 @@ impl Spooled {
     }
 
     fn gap(&self, reason: String, from: u64, to: Option<u64>) -> Gap {
-        Gap { reason, receiver: format!("spool of {}", self.key), from, to }
+        Gap { reason, receiver: format!("spool of {}", self.key), from, to, unit: GapUnit::Sequence }
     }
 
     async fn read_inner(&mut self, from: &SpoolCursor, until: Option<u64>) -> Result<Read, SourceError> {

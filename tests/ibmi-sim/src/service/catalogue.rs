@@ -156,7 +156,11 @@ fn parameter_rows(ccsid: i64) -> Vec<Vec<Value>> {
         let (of, start) = (&function.table, function.parameters.len());
         let parameters = function.parameters.iter().enumerate();
         rows.extend(parameters.map(|(at, parameter)| {
-            let kind = if parameter.name.ends_with("_TIME") { SqlType::Timestamp } else { SqlType::Varchar(128) };
+            let kind = match parameter.name {
+                "START_TIME" | "END_TIME" => SqlType::Timestamp,
+                "WAIT_TIME" => SqlType::Integer,
+                _ => SqlType::Varchar(128),
+            };
             row(of, at, parameter.name, kind, false)
         }));
         let results = of.columns.iter().enumerate();

@@ -1,0 +1,177 @@
+//! An agent that reads everything a partition has: soon, and without loss over kills and restarts.
+
+use crate::data_queue::{allow, send};
+use crate::exit_point::{ask, statement};
+use ibmi_sim::{InjectSpec, MessageSpec};
+use muster_tests::eventually::eventually;
+use muster_tests::everything::{NAMES, QUEUES, SOURCES, partition};
+use muster_tests::partition::Partition;
+use muster_tests::policies;
+use muster_tests::readers::{Dialect, Seen, read};
+use muster_tests::receiver::{Port, Receiver, UNREAD_BYTES};
+use muster_tests::results::{full_size, result};
+use muster_tests::sandbox::{AgentHome, Sandbox};
+use muster_tests::siem::Siem;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const LIMIT: Duration = Duration::from_secs(60);
+fn await_sources(home: &AgentHome) {
+    for name in NAMES {
+        home.await_health(&format!("source/{name}"), "healthy", "", LIMIT);
+    }
+}
+
+/// Something happens with this number, in each source but the audit journal.
+fn happen(partition: &Partition, number: usize) {
+    let job = format!("{number:06}/STORY/M{number:06}");
+    partition
+        .log_messages(&[MessageSpec::new("CPF1124").from_job(&job).with("subsystem", "QBATCH")])
+        .expect("it is logged");
+    partition
+        .send_message("QGPL/OPS", &MessageSpec::impromptu(&format!("note {number}")).from_job(&job))
+        .expect("it is sent");
+    send(partition, QUEUES[0], &format!("order={number} severity=5"));
+    ask(partition, &statement(&format!("select {number}")));
+}
+
+/// What happened, as [`happen`] numbers it: source and number.
+fn known_by(seen: &Seen) -> Option<String> {
+    let value = |key: &str| seen.values.get(key).map(String::as_str);
+    if let Some(order) = value("appOrder") {
+        return Some(format!("payroll {order}"));
+    }
+    if let Some(number) = value("sqlText").and_then(|text| text.strip_prefix("select ")) {
+        return Some(format!("exits {number}"));
+    }
+    let number: usize = value("jobName")?.strip_prefix('M')?.parse().ok()?;
+    match seen.event_id.as_str() {
+        "CPF1124" => Some(format!("history {number}")),
+        "IMPROMPTU" => Some(format!("ours {number}")),
+        _ => None,
+    }
+}
+
+#[test]
+fn audit_entries_reach_rsyslog_as_leef_and_cef_within_two_seconds_beside_all_other_sources() {
+    // given an agent with default settings that reads everything
+    let partition = partition("all-latency");
+    let sandbox = Sandbox::new("all-latency");
+    let siem = Siem::start(&sandbox);
+    let home = sandbox.agent("agent", &partition.at(), Some(&format!("{SOURCES}{}", siem.destinations())));
+    allow(&home, &QUEUES);
+    let _agent = home.run();
+    await_sources(&home);
+
+    // when something happens everywhere again and again
+    let count = if full_size() { 300 } else { 40 };
+    let spread = siem.measure("latency_p99_ms_audit_journal", count, |number| {
+        happen(&partition, number);
+        let words = format!("AF, violation A, user U{number:06}, job 123456/BOB/NIGHT, PAYROLL/SALARY *FILE");
+        partition.inject(&InjectSpec::parse(&words).expect("good words")).expect("an entry");
+        format!("U{number:06}")
+    });
+
+    // then it is in both files soon
+    assert!(spread.p99 < Duration::from_secs(2), "{spread:?}");
+    await_sources(&home);
+}
+
+/// Audit entries a second while the story runs; everything else happens once for a hundred of them.
+const RATE: usize = 5_000;
+const EACH: usize = 100;
+
+#[test]
+fn an_agent_with_all_sources_that_is_killed_loses_nothing() {
+    let (events, kills, restarts) = if full_size() { (100_000, 10, 5) } else { (10_000, 2, 1) };
+    // given an agent that reads everything, with a replay window of one second
+    let partition = partition("all-crash");
+    let mut receiver = Receiver::start(Port::Tcp);
+    let sandbox = Sandbox::new("all-crash");
+    let one = policies::one(&policies::tcp(&receiver.address()), "{kind: leef2}");
+    let (_, destinations) = one.split_once("destinations:").expect("a destination");
+    let policy =
+        format!("{SOURCES}destinations:{destinations}    receiver_buffer_bytes: {UNREAD_BYTES}\n");
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy));
+    allow(&home, &QUEUES);
+    let mut agent = home.run();
+    await_sources(&home);
+    let first = partition.entries(0..=u64::MAX).len();
+
+    // when it is killed and the receiver is restarted at random moments
+    let seed = rand::random::<u64>();
+    println!("seed {seed}");
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    let mut moments: Vec<(usize, bool)> = (0..kills + restarts)
+        .map(|at| (random.random_range(events / 20..events * 19 / 20), at < kills))
+        .collect();
+    moments.sort_unstable_by(|one, other| other.cmp(one));
+    let incidents = moments.len();
+    let started = Instant::now();
+    let (mut written, mut happened) = (0, 0);
+    while written < events {
+        written += partition.append_mix(EACH);
+        happen(&partition, happened);
+        happened += 1;
+        while let Some((_, kill)) = moments.pop_if(|(at, _)| *at <= written) {
+            if kill {
+                agent.kill();
+                agent = home.run();
+            } else {
+                receiver.kill();
+                receiver.restart();
+            }
+        }
+        // The traffic's own pace, not a wait for something.
+        let due = started + Duration::from_secs_f64(written as f64 / RATE as f64);
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+    }
+
+    // then everything is there
+    let audit = partition.entries(0..=u64::MAX);
+    let mut expected: Vec<String> = audit
+        .iter()
+        .skip(first)
+        .map(|entry| format!("{}@{}/{}", entry.receiver, entry.attached_us, entry.sequence))
+        .collect();
+    assert!(expected.len() >= events, "{} of {events} were written", expected.len());
+    for name in &NAMES[1..] {
+        expected.extend((0..happened).map(|number| format!("{name} {number}")));
+    }
+    let counts = eventually("every event arrives", Duration::from_secs(180), || {
+        let counts = arrivals(&receiver);
+        let missing: Vec<&String> = expected.iter().filter(|id| !counts.contains_key(*id)).collect();
+        match missing.first() {
+            None => Ok(counts),
+            Some(first) => Err(format!("{} of {} are missing, {first} first", missing.len(), expected.len())),
+        }
+    });
+    let duplicates: usize = counts.values().map(|count| count - 1).sum();
+    result("crash_all_sources_lost", 0);
+    result("crash_all_sources_duplicates", duplicates);
+    let window = RATE + 4 * RATE / EACH;
+    let bound = incidents * window;
+    assert!(duplicates <= bound, "{duplicates} came twice, at most {bound}");
+    // and nothing is left anywhere
+    await_sources(&home);
+    for queue in partition.data_queues() {
+        assert_eq!(queue.entries, 0, "{}", queue.queue);
+    }
+}
+
+/// How often each event arrived. A message cut by a kill is no message.
+fn arrivals(receiver: &Receiver) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for message in receiver.messages() {
+        let Ok(seen) = read(Dialect::Leef, &message) else { continue };
+        let id = known_by(&seen).or_else(|| {
+            let id = seen.values.get("eventId")?.splitn(5, '/').nth(4)?;
+            Some(id.to_owned())
+        });
+        if let Some(id) = id {
+            *counts.entry(id).or_default() += 1;
+        }
+    }
+    counts
+}
