@@ -140,11 +140,13 @@ mod digits {
             return Err(D::Error::custom("rows are not twelve digits each"));
         }
         let hash = |digits: &[u8]| {
-            let digits = std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_hexdigit))?;
+            let digits =
+                std::str::from_utf8(digits).ok().filter(|_| digits.iter().all(u8::is_ascii_hexdigit))?;
             u64::from_str_radix(digits, 16).ok()
         };
         let rows: Option<Vec<u64>> = text.as_bytes().chunks(WIDTH).map(hash).collect();
-        rows.map(Into::into).ok_or_else(|| D::Error::custom("rows hold something that is no hexadecimal digit"))
+        rows.map(Into::into)
+            .ok_or_else(|| D::Error::custom("rows hold something that is no hexadecimal digit"))
     }
 }
 
@@ -229,9 +231,14 @@ mod tests {
             cursor.seen = Seen { rows: rows.into(), first: 2, digest: u64::MAX };
             cursor.through_us = through_us;
             let text = serde_json::to_string(&Cursor::Timed(cursor.clone())).unwrap();
-            assert_eq!(serde_json::from_str::<Cursor>(&text).unwrap(), Cursor::Timed(cursor.clone()), "{text}");
+            assert_eq!(
+                serde_json::from_str::<Cursor>(&text).unwrap(),
+                Cursor::Timed(cursor.clone()),
+                "{text}"
+            );
         }
-        cursor.seen = Seen { rows: vec![0xFFFF_FFFF_FFFF; MOST_SEEN].into(), first: u32::MAX, digest: u64::MAX };
+        cursor.seen =
+            Seen { rows: vec![0xFFFF_FFFF_FFFF; MOST_SEEN].into(), first: u32::MAX, digest: u64::MAX };
         let longest = serde_json::to_string(&Cursor::Timed(cursor.clone())).unwrap().len();
         assert!(longest < 13 * 1024, "{longest}");
         for bad in ["00", "00000000000g", "+00000000000", "é00000000000"] {

@@ -58,7 +58,8 @@ impl Siem {
     /// When one cannot be read.
     #[must_use]
     pub fn seen(&self, dialect: Dialect) -> Vec<Seen> {
-        let (_, receiver) = self.both().into_iter().find(|(known, _)| *known == dialect).expect("LEEF or CEF");
+        let (_, receiver) =
+            self.both().into_iter().find(|(known, _)| *known == dialect).expect("LEEF or CEF");
         let read = |line: &String| read(dialect, line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let seen = receiver.lines().iter().map(read).collect::<Vec<_>>();
         seen.into_iter().filter(|seen| !seen.event_id.starts_with("MUSTER_")).collect()
@@ -97,7 +98,8 @@ impl Siem {
             }
             let lines = self.both().map(|(_, receiver)| receiver.lines());
             awaited.retain(|(mark, at)| {
-                let arrived = lines.iter().all(|lines| lines.iter().rev().any(|line| line.contains(mark.as_str())));
+                let arrived =
+                    lines.iter().all(|lines| lines.iter().rev().any(|line| line.contains(mark.as_str())));
                 if arrived {
                     took.push(at.elapsed());
                 }

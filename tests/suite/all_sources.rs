@@ -91,8 +91,7 @@ fn an_agent_with_all_sources_that_is_killed_loses_nothing() {
     let sandbox = Sandbox::new("all-crash");
     let one = policies::one(&policies::tcp(&receiver.address()), "{kind: leef2}");
     let (_, destinations) = one.split_once("destinations:").expect("a destination");
-    let policy =
-        format!("{SOURCES}destinations:{destinations}    receiver_buffer_bytes: {UNREAD_BYTES}\n");
+    let policy = format!("{SOURCES}destinations:{destinations}    receiver_buffer_bytes: {UNREAD_BYTES}\n");
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
     allow(&home, &QUEUES);
     let mut agent = home.run();

@@ -89,7 +89,9 @@ fn events(receiver: &Receiver, id: &str) -> Vec<Seen> {
 /// Waits for an event of this id with `text` among its values.
 fn await_event(receiver: &Receiver, id: &str, text: &str) -> Seen {
     eventually(&format!("{id} with {text:?} arrives"), LIMIT, || {
-        let found = events(receiver, id).into_iter().find(|seen| seen.values.values().any(|value| value.contains(text)));
+        let found = events(receiver, id)
+            .into_iter()
+            .find(|seen| seen.values.values().any(|value| value.contains(text)));
         found.ok_or_else(|| format!("{:?}", receiver.messages().last()))
     })
 }
@@ -104,7 +106,8 @@ fn a_request_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
     allow(&home, &[QUEUE]);
     let _agent = home.run();
     ask(&partition, &statement("select * from payroll.emp"));
-    for (first, user) in siem.await_mark("select * from payroll.emp", LIMIT).iter().zip(["usrName", "suser"]) {
+    for (first, user) in siem.await_mark("select * from payroll.emp", LIMIT).iter().zip(["usrName", "suser"])
+    {
         assert!(first.event_id.starts_with("EXIT_SQL"), "{first:?}");
         for (key, expected) in [
             (user, "BOB"),
@@ -160,7 +163,10 @@ fn what_becomes_of_exit_programs_is_an_event_that_survives_a_crash() {
     // then both arrive, each once
     for point in ["QIBM_QZDA_SQL2", "QIBM_QZRC_RMT"] {
         let removed = await_event(&receiver, "EXIT_PROGRAM_REMOVED", point);
-        assert_eq!((removed.values["exitProgram"].as_str(), removed.severity.as_str()), ("MUSTER/MUSTERXH", "9"));
+        assert_eq!(
+            (removed.values["exitProgram"].as_str(), removed.severity.as_str()),
+            ("MUSTER/MUSTERXH", "9")
+        );
     }
     home.await_health(SOURCE, "failed", "MUSTER/EXITQ", LIMIT);
     let removed = events(&receiver, "EXIT_PROGRAM_REMOVED");
@@ -192,7 +198,10 @@ fn records_that_are_none_and_records_that_are_cut_hold_up_nothing() {
         let count = messages.iter().filter(|message| message.contains("EXIT_")).count();
         if count == 4 { Ok(()) } else { Err(format!("{count}: {messages:?}")) }
     });
-    assert!(!receiver.messages().iter().any(|message| message.contains("geheim")), "no bytes of what is no record");
+    assert!(
+        !receiver.messages().iter().any(|message| message.contains("geheim")),
+        "no bytes of what is no record"
+    );
     let digits = b"geheim".iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     assert!(!receiver.messages().iter().any(|message| message.contains(&digits)), "nor as digits");
 }

@@ -2,8 +2,8 @@
 //! or doubled over files that are switched, late messages and a clock that is set back; and what is bad is told.
 
 use ibmi_sim::{Fault, MessageSpec, Options, Scenario, SimHandle, Simulator};
-use muster_agent::host::mapepire::{Mapepire, MapepireConfig, Password, Trust};
 use muster_agent::host::facts;
+use muster_agent::host::mapepire::{Mapepire, MapepireConfig, Password, Trust};
 use muster_agent::source::history_log::HistoryLog;
 use muster_agent::source::{Read, Source};
 use muster_shared::cursor::Cursor;
@@ -58,7 +58,10 @@ fn what_is_logged_reaches_rsyslog_as_leef_and_cef_within_two_seconds() {
         MessageSpec::new("CPF1164").from_job(&job(2)).with("cpu", "0,024").with("code", "30"),
         MessageSpec::new("CPF1393").from_job(&job(3)).with("user", "MÜLLER"),
         MessageSpec::new("CPF1397").from_job(&job(4)).with("device", "DSP01").with("subsystem", "QINTER"),
-        MessageSpec::new("CPIAD09").from_job(&job(5)).with("client", "10.1.2.3").with("job", "900002/QUSER/QZDASOINIT"),
+        MessageSpec::new("CPIAD09")
+            .from_job(&job(5))
+            .with("client", "10.1.2.3")
+            .with("job", "900002/QUSER/QZDASOINIT"),
         MessageSpec::new("TCP2617").from_job(&job(6)).with("client", "10.1.2.3").with("code", "2"),
         MessageSpec::new("CPF1103").from_job(&job(7)).with("subsystem", "QINTER"),
         MessageSpec::impromptu("Schöne Grüße = 100 %").from_job(&job(8)),
@@ -108,8 +111,10 @@ fn a_killed_agent_loses_nothing_of_the_log() {
     let partition = quiet("history-crash", "ENU");
     let receiver = Receiver::start(Port::Tcp);
     let sandbox = Sandbox::new("history-crash");
-    let policy = policies::one(&policies::tcp(&receiver.address()), "{kind: leef2}")
-        .replace("  audit:\n    kind: audit_journal\n    start: oldest\n", "  history: {kind: history_log}\n");
+    let policy = policies::one(&policies::tcp(&receiver.address()), "{kind: leef2}").replace(
+        "  audit:\n    kind: audit_journal\n    start: oldest\n",
+        "  history: {kind: history_log}\n",
+    );
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
     let mut agent = home.run();
     home.await_health(SOURCE, "healthy", "", LIMIT);
@@ -167,7 +172,10 @@ fn what_is_bad_in_a_message_is_told_and_the_rest_goes_on() {
     let cases = [
         (Fault::GarbledText, "its text holds characters that cannot be printed"),
         (Fault::OverlongText, "its text is longer than the 1024 that the service declares"),
-        (Fault::TruncatedData { bytes: 30 }, "its replacement data has 30 bytes, and what is documented of it 68"),
+        (
+            Fault::TruncatedData { bytes: 30 },
+            "its replacement data has 30 bytes, and what is documented of it 68",
+        ),
         (Fault::ForeignPage { ccsid: 1025 }, "its replacement data holds no name where subsystem lies"),
     ];
     let find = |mark: &str| {
@@ -187,7 +195,8 @@ fn what_is_bad_in_a_message_is_told_and_the_rest_goes_on() {
         assert!(read(Dialect::Leef, &line).is_ok(), "{line}");
         partition.set_fault(Fault::Clear).expect("well again");
         // The other source goes on meanwhile, and so does this one.
-        let sequence = partition.inject(&ibmi_sim::InjectSpec::new("AF", &format!("OTHER{number}"))).expect("an entry");
+        let sequence =
+            partition.inject(&ibmi_sim::InjectSpec::new("AF", &format!("OTHER{number}"))).expect("an entry");
         assert!(find(&format!("OTHER{number}")).contains(&format!("sequence={sequence}")));
         partition.log_messages(&[start_of(100 + number)]).expect("it is logged");
         find(&format!("M{:06}", 100 + number));

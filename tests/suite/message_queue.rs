@@ -26,7 +26,9 @@ fn note(number: usize) -> MessageSpec {
 }
 
 fn inquiry(number: usize) -> MessageSpec {
-    MessageSpec::new("CPA0702").from_job(&job(number)).saying(&format!("CPF2110 received by {number}. (C D I R)"))
+    MessageSpec::new("CPA0702")
+        .from_job(&job(number))
+        .saying(&format!("CPF2110 received by {number}. (C D I R)"))
 }
 
 fn quiet(name: &str, queues: &[&str]) -> Partition {
@@ -112,8 +114,12 @@ fn messages_inquiries_and_replies_reach_rsyslog_as_leef_and_cef_within_two_secon
         assert_eq!((seen.values["msgType"].as_str(), seen.values["msgSeverity"].as_str()), ("INQUIRY", "99"));
     }
     partition.reply("QSYSOPR", key, "OPERATOR1", "C").expect("answered");
-    partition.send_message("QSYSMSG", &MessageSpec::new("CPI0920").from_job(&job(2)).with("device", "DD001")).expect("sent");
-    partition.send_message("QSYSMSG", &MessageSpec::impromptu("critical note").from_job(&job(3))).expect("sent");
+    partition
+        .send_message("QSYSMSG", &MessageSpec::new("CPI0920").from_job(&job(2)).with("device", "DD001"))
+        .expect("sent");
+    partition
+        .send_message("QSYSMSG", &MessageSpec::impromptu("critical note").from_job(&job(3)))
+        .expect("sent");
     partition.send_message("QGPL/OPS", &note(4)).expect("sent");
 
     // then the reply names its inquiry
@@ -125,7 +131,9 @@ fn messages_inquiries_and_replies_reach_rsyslog_as_leef_and_cef_within_two_secon
         assert!(seen.values["replyToMsg"].starts_with("CPF2110 received by 1."), "{seen:?}");
     }
     // and what lands in QSYSMSG is severe
-    for (mark, id, severity) in [("DD001", "CPI0920", "9"), ("critical note", "IMPROMPTU", "8"), ("note 4", "IMPROMPTU", "2")] {
+    for (mark, id, severity) in
+        [("DD001", "CPI0920", "9"), ("critical note", "IMPROMPTU", "8"), ("note 4", "IMPROMPTU", "2")]
+    {
         for seen in siem.await_mark(mark, LIMIT) {
             assert_eq!((seen.event_id.as_str(), seen.severity.as_str()), (id, severity), "{mark}");
         }
@@ -161,7 +169,8 @@ fn a_reply_finds_its_inquiry_in_the_queue_after_a_restart() {
     let _agent = rig.home.run();
     rig.home.await_health(OPERATOR, "healthy", "", LIMIT);
     rig.partition.reply("QSYSOPR", key, "OPERATOR1", "I").expect("answered");
-    let reply = rig.find("the reply arrives", |seen| seen.values.get("msgType").is_some_and(|kind| kind == "REPLY"));
+    let reply =
+        rig.find("the reply arrives", |seen| seen.values.get("msgType").is_some_and(|kind| kind == "REPLY"));
     assert_eq!(reply.values["replyToId"], "CPA0702");
     assert!(reply.values["replyToMsg"].starts_with("CPF2110 received by 1."), "{reply:?}");
 }
@@ -211,11 +220,17 @@ fn a_queue_that_is_missing_refused_or_deleted_is_told_and_recovers_by_itself() {
     let output = rig.home.call("check-config", &["--connect"]);
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(!output.status.success(), "{told}");
-    assert!(told.contains("message queue QSYS/QSYSOPR: SIM01") && told.contains("CRTMSGQ MSGQ(QSYS/QSYSMSG)"), "{told}");
+    assert!(
+        told.contains("message queue QSYS/QSYSOPR: SIM01") && told.contains("CRTMSGQ MSGQ(QSYS/QSYSMSG)"),
+        "{told}"
+    );
     let _agent = rig.home.run();
     let critical = "source/critical";
     let reason = rig.home.await_health(critical, "failed", "CRTMSGQ MSGQ(QSYS/QSYSMSG)", LIMIT);
-    assert!(reason.contains("does not exist, or MUSTER may not see it") && reason.contains("optional"), "{reason}");
+    assert!(
+        reason.contains("does not exist, or MUSTER may not see it") && reason.contains("optional"),
+        "{reason}"
+    );
     rig.home.await_health(OPERATOR, "healthy", "", LIMIT);
     // when it is created as the reason says
     rig.partition.create_queue("QSYSMSG");
@@ -276,7 +291,11 @@ fn messages_that_operators_remove_are_no_gap_and_a_queue_cleared_while_away_is_o
 
 #[test]
 fn what_is_bad_in_a_message_is_told_and_the_rest_goes_on() {
-    let rig = Rig::new("queue-bad", &["QGPL/OPS"], &format!("{OPERATOR_SOURCE}  ours: {{kind: message_queue, queue: QGPL/OPS}}\n"));
+    let rig = Rig::new(
+        "queue-bad",
+        &["QGPL/OPS"],
+        &format!("{OPERATOR_SOURCE}  ours: {{kind: message_queue, queue: QGPL/OPS}}\n"),
+    );
     let _agent = rig.home.run();
     rig.home.await_health(OPERATOR, "healthy", "", LIMIT);
     rig.home.await_health("source/ours", "healthy", "", LIMIT);

@@ -6,10 +6,10 @@ use crate::host::Host;
 use crate::host::facts::Facts;
 use crate::lane::Lane;
 use crate::source::data_queue::{self, QueueDecoder};
+use crate::source::drain::beside::Beside;
 use crate::source::drain::query::QueueName;
 use crate::source::drain::standing::Standing;
 use crate::source::drain::{Begin, Decode, Delivered, Drain, Spooled, Store};
-use crate::source::drain::beside::Beside;
 use crate::source::exit_point::{self, ExitPointDecoder, Registry};
 use crate::source::sign_on::SignOn;
 use crate::source::{Source, SourceError};
@@ -68,10 +68,9 @@ impl Checked {
             SourceSpec::AuditJournal(_)
             | SourceSpec::HistoryLog(_)
             | SourceSpec::MessageQueue(_)
-            | SourceSpec::ControllerAudit(_) => Err(SourceError::Setup(format!(
-                "a source of kind {} empties no queue",
-                spec.kind().as_str()
-            ))),
+            | SourceSpec::ControllerAudit(_) => {
+                Err(SourceError::Setup(format!("a source of kind {} empties no queue", spec.kind().as_str())))
+            }
         }
     }
 

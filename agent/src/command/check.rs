@@ -67,7 +67,8 @@ fn object(source: &SourceSpec) -> Option<String> {
 
 async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
     let mut well = true;
-    let sources: Vec<SourceSpec> = spec.map(|spec| spec.sources.values().cloned().collect()).unwrap_or_default();
+    let sources: Vec<SourceSpec> =
+        spec.map(|spec| spec.sources.values().cloned().collect()).unwrap_or_default();
     let mut sources: Vec<(String, SourceSpec)> =
         sources.into_iter().filter_map(|source| Some((object(&source)?, source))).collect();
     if sources.is_empty() {

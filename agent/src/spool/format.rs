@@ -64,7 +64,8 @@ pub fn header(spool: SpoolId, first: u64) -> [u8; HEADER] {
 #[must_use]
 pub fn is_later(bytes: &[u8]) -> bool {
     let (family, version) = MAGIC.split_at(MAGIC.len() - 1);
-    bytes.starts_with(family) && bytes.get(family.len()).is_some_and(|found| *found > version[0] && *found <= b'9')
+    bytes.starts_with(family)
+        && bytes.get(family.len()).is_some_and(|found| *found > version[0] && *found <= b'9')
 }
 
 /// Appends a record. Bodies are at most [`MAX_BODY`] long: what is longer is cut.
@@ -172,7 +173,8 @@ fn resume(spool: SpoolId, bytes: &[u8], from: usize, expected: u64) -> Option<us
     let most = expected.saturating_add((bytes.len() / RECORD) as u64);
     (from..bytes.len().saturating_sub(RECORD - 1)).find(|at| {
         let head = &bytes[*at..];
-        let sequence = head.get(8..16).and_then(<[u8]>::first_chunk).map_or(u64::MAX, |b| u64::from_le_bytes(*b));
+        let sequence =
+            head.get(8..16).and_then(<[u8]>::first_chunk).map_or(u64::MAX, |b| u64::from_le_bytes(*b));
         let likely = sequence <= most && (head[16] == MARK || sequence >= expected);
         likely && record(spool, bytes, *at).is_some_and(|record| fits(&record, bytes.len(), expected))
     })
@@ -282,7 +284,9 @@ mod tests {
     #[test]
     fn only_another_version_is_a_later_one() {
         assert!(!is_later(&header(SPOOL, 1)));
-        for (bytes, later) in [(&b"MUSTERQ2"[..], true), (b"MUSTERQ1", false), (b"XUSTERQ2", false), (b"", false)] {
+        for (bytes, later) in
+            [(&b"MUSTERQ2"[..], true), (b"MUSTERQ1", false), (b"XUSTERQ2", false), (b"", false)]
+        {
             assert_eq!(is_later(bytes), later, "{bytes:?}");
         }
     }

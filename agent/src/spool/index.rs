@@ -183,7 +183,8 @@ mod tests {
         let name = file_name(SpoolId(0xAB), 42);
         assert_eq!(name, "00000000000000ab-00000000000000000042.seg");
         assert_eq!(parse_name(&name), Some((SpoolId(0xAB), 42)));
-        for other in ["lock", "x.seg", "00000000000000ab-42.seg", "00000000000000ab-0000000000000000004x.seg"] {
+        for other in ["lock", "x.seg", "00000000000000ab-42.seg", "00000000000000ab-0000000000000000004x.seg"]
+        {
             assert_eq!(parse_name(other), None, "{other}");
         }
     }

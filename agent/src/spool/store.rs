@@ -435,7 +435,11 @@ fn recover(folder: &Path, id: SpoolId, found: &[Found], floor: u64) -> Result<Op
         }
         let mut entries = Vec::new();
         let tail = format::tail(id, &bytes, segment.first, |record| {
-            entries.push(SpoolEntry { sequence: record.sequence, kind: record.kind, body: record.body.to_vec() });
+            entries.push(SpoolEntry {
+                sequence: record.sequence,
+                kind: record.kind,
+                body: record.body.to_vec(),
+            });
         });
         segment.damaged = tail.damaged;
         if index + 1 == found.len() {

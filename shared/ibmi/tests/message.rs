@@ -71,7 +71,9 @@ fn expected(id: &str, own: &[(&'static str, &str)], text: &str, raw: &str) -> Ve
     ];
     let back = [("message", text), ("message_file", "QSYS/QCPFMSG"), ("raw", raw)];
     let all = front.iter().chain(own).chain(&back);
-    all.filter(|(_, value)| !value.is_empty()).map(|(keyword, value)| (*keyword, (*value).to_owned())).collect()
+    all.filter(|(_, value)| !value.is_empty())
+        .map(|(keyword, value)| (*keyword, (*value).to_owned()))
+        .collect()
 }
 
 /// Replacement data of CPF1124: a job in front, the subsystem at byte 59, and something between.
@@ -84,11 +86,15 @@ fn each_known_identifier_becomes_its_event() {
     let start = "Job 370690/QSYS/QINTER started on 26/08/07 at 09:15:00 in subsystem QINTER in QSYS.";
     let other = "Job 900001/TESTUSR/QPADEV0009 started on 26/08/07 at 09:15:00 in subsystem QINTER in QSYS.";
     let end = "Job 370690/QSYS/QINTER ended on 26/08/07 at 09:45:00; 33.5 seconds used; end code 30 .";
-    let client = "User TESTUSR from client 10.1.2.3 connected to job 900002/QUSER/QZDASOINIT in subsystem QUSRWRK.";
+    let client =
+        "User TESTUSR from client 10.1.2.3 connected to job 900002/QUSER/QZDASOINIT in subsystem QUSRWRK.";
     let (tokens, target) = (job_start("QINTER    QSYS      370690"), job_start("900001TESTUSR   QPADEV0009"));
     let raw = "26:F2F6F0F8F0F7F0F9F1F5F0F0,46:F2F6F0F8F0F7F0F9F1F5,68:D8E2E8E2";
-    let job =
-        [("related_job_name", "QPADEV0009"), ("related_job_user", "TESTUSR"), ("related_job_number", "900001")];
+    let job = [
+        ("related_job_name", "QPADEV0009"),
+        ("related_job_user", "TESTUSR"),
+        ("related_job_number", "900001"),
+    ];
     let server =
         [("related_job_name", "QZDASOINIT"), ("related_job_user", "QUSER"), ("related_job_number", "900002")];
     type Case<'c> = (&'c str, &'c str, &'c [u8], Vec<(&'static str, &'c str)>, &'c str, &'c str, u8);
@@ -147,7 +153,8 @@ fn what_is_not_known_travels_as_it_is() {
     assert_eq!(fields(&event), expected("TCP2617", &[], text, "0:F1F04BF14BF24BF3"));
     assert_eq!((event.name, event.severity.get()), ("Message", 2));
     // Impromptu: no identifier, no file; the job is none.
-    let message = Message { job: "*N", file: "", file_library: "", severity: None, ..message("", "hello", &[]) };
+    let message =
+        Message { job: "*N", file: "", file_library: "", severity: None, ..message("", "hello", &[]) };
     let event = decode(&message);
     let id = EventKind::Message { origin: MessageOrigin::HistoryLog, id: MessageId::default() };
     assert_eq!(event.kind, id);
@@ -157,8 +164,14 @@ fn what_is_not_known_travels_as_it_is() {
 
 #[test]
 fn severities_follow_the_partition_the_table_the_code_and_the_queue() {
-    for (severity, expected) in [(0, 2), (10, 2), (20, 3), (30, 4), (40, 5), (50, 6), (70, 7), (80, 7), (99, 8), (255, 8)] {
-        assert_eq!(decode(&queued("CPA0001", "INQUIRY", severity, "?")).severity.get(), expected, "{severity}");
+    for (severity, expected) in
+        [(0, 2), (10, 2), (20, 3), (30, 4), (40, 5), (50, 6), (70, 7), (80, 7), (99, 8), (255, 8)]
+    {
+        assert_eq!(
+            decode(&queued("CPA0001", "INQUIRY", severity, "?")).severity.get(),
+            expected,
+            "{severity}"
+        );
     }
     let end = |code: u16| {
         let text = format!("Job 370690/A/B ended on 26/08/07 at 09:45:00; 1 seconds used; end code {code}");
@@ -186,7 +199,8 @@ fn severities_follow_the_partition_the_table_the_code_and_the_queue() {
 
 #[test]
 fn an_inquiry_waits_and_a_reply_names_what_it_answers() {
-    let get = |event: &Event, keyword| dictionary().find(keyword).and_then(|id| event.get(id).map(str::to_owned));
+    let get =
+        |event: &Event, keyword| dictionary().find(keyword).and_then(|id| event.get(id).map(str::to_owned));
     let event = decode(&queued("CPA0702", "INQUIRY", 99, "CPF2110 received. (C D I R)"));
     assert_eq!(get(&event, "reply_state").as_deref(), Some("waiting"));
     assert_eq!(get(&event, "message_queue").as_deref(), Some("QSYS/QSYSOPR"));

@@ -15,8 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::dtaq::QueueAction;
 use crate::fault::Fault;
 use crate::inject::InjectSpec;
-use crate::registry::ExitProgram;
 use crate::message::MessageSpec;
+use crate::registry::ExitProgram;
 use crate::simulator::SimHandle;
 
 /// Longest line.

@@ -76,7 +76,8 @@ impl QueueAction {
                 let or = |text: &String, usual: &str| {
                     if text.is_empty() { usual.to_owned() } else { text.clone() }
                 };
-                let sent = Sent { data, key, job: or(job, "123456/QUSER/QPADEV0001"), user: or(user, "QUSER") };
+                let sent =
+                    Sent { data, key, job: or(job, "123456/QUSER/QPADEV0001"), user: or(user, "QUSER") };
                 sim.send_data_queue(queue, sent)?;
             }
             Self::Deny => sim.deny_data_queue(queue, true)?,
@@ -99,6 +100,7 @@ impl QueueAction {
 fn digits(text: &str) -> anyhow::Result<Vec<u8>> {
     let text: String = text.split_whitespace().collect();
     let mut bytes = vec![0; text.len() / 2];
-    faster_hex::hex_decode(text.as_bytes(), &mut bytes).context("not hexadecimal digits, two for each byte")?;
+    faster_hex::hex_decode(text.as_bytes(), &mut bytes)
+        .context("not hexadecimal digits, two for each byte")?;
     Ok(bytes)
 }

@@ -235,9 +235,9 @@ pub fn parse(words: &[String]) -> Result<Fault, String> {
         "late_messages" => Fault::LateMessages { ms: positive("milliseconds")? },
         "garbled_text" => Fault::GarbledText,
         "overlong_text" => Fault::OverlongText,
-        "foreign_page" => {
-            Fault::ForeignPage { ccsid: u16::try_from(positive("a CCSID")?).map_err(|_| "no CCSID".to_owned())? }
-        }
+        "foreign_page" => Fault::ForeignPage {
+            ccsid: u16::try_from(positive("a CCSID")?).map_err(|_| "no CCSID".to_owned())?,
+        },
         _ => {
             return Err("faults are: clear, slow MS, hung, drop-socket, restart MS, password-expired, \
                         journal-detached, journal-missing, receiver-deleted, no-authority, clock-jump SECONDS, \

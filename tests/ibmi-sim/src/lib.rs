@@ -28,8 +28,8 @@ mod journal;
 mod json;
 mod message;
 mod mix;
-mod registry;
 mod queue;
+mod registry;
 mod rng;
 mod scenario;
 mod server;
@@ -43,9 +43,9 @@ pub use encode::{ExitError, ExitRequest, PutField, exit_places};
 pub use fault::{Fault, FaultState, parse as parse_fault};
 pub use inject::{InjectError, InjectSpec};
 pub use journal::PutEntry;
-pub use registry::{ExitProgram, RegistryError};
-pub use queue::{QueueError, QueuePlan, Sent as SentEntry, Sequence as QueueSequence};
 pub use message::{MessageError, MessageSpec, Sent};
+pub use queue::{QueueError, QueuePlan, Sent as SentEntry, Sequence as QueueSequence};
+pub use registry::{ExitProgram, RegistryError};
 pub use scenario::{
     Generation, JournalPlan, Manners, Scenario, ScenarioError, Server as ServerPlan, System, Texts, Traffic,
     User,

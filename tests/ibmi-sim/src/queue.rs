@@ -246,7 +246,16 @@ impl DataQueue {
         if !(1..=LONGEST).contains(&plan.max_length) {
             return Err(QueueError::Plan("entries have 1 to 64512 bytes"));
         }
-        Ok(Self { plan, library, name, entries: VecDeque::new(), total: 0, denied: false, locked: false, lose_answer: false })
+        Ok(Self {
+            plan,
+            library,
+            name,
+            entries: VecDeque::new(),
+            total: 0,
+            denied: false,
+            locked: false,
+            lose_answer: false,
+        })
     }
 
     fn place(&self) -> (String, String) {
@@ -432,7 +441,8 @@ impl Queues {
     pub fn named(&mut self, library: &str, name: &str) -> Result<&mut DataQueue, QueueError> {
         self.used = true;
         let any = library.starts_with('*');
-        let found = self.queues.iter_mut().find(|queue| queue.name == name && (any || queue.library == library));
+        let found =
+            self.queues.iter_mut().find(|queue| queue.name == name && (any || queue.library == library));
         match found {
             None => Err(QueueError::NotFound { library: library.to_owned(), name: name.to_owned() }),
             Some(queue) if queue.denied => {
@@ -501,12 +511,8 @@ mod tests {
     }
 
     fn send(queue: &mut DataQueue, data: &str, key: &str) {
-        let sent = Sent {
-            data: data.into(),
-            key: key.into(),
-            job: "123456/BOB/NIGHT".into(),
-            user: "BOB".into(),
-        };
+        let sent =
+            Sent { data: data.into(), key: key.into(), job: "123456/BOB/NIGHT".into(), user: "BOB".into() };
         queue.send(sent, 7).expect("sent");
     }
 
@@ -521,7 +527,10 @@ mod tests {
             let mut queue = queue(QueuePlan { sequence, ..QueuePlan::new("lib/q") });
             send(&mut queue, "a", "");
             send(&mut queue, "b", "");
-            assert_eq!(queue.receive(None, false).expect("looked").expect("one").data, expected[0].as_bytes());
+            assert_eq!(
+                queue.receive(None, false).expect("looked").expect("one").data,
+                expected[0].as_bytes()
+            );
             assert_eq!(drain(&mut queue), expected);
             assert_eq!((queue.total(), queue.receive(None, true)), (2, Ok(None)));
         }
@@ -535,13 +544,17 @@ mod tests {
         }
         let order: Vec<&[u8]> = queue.entries().map(|entry| entry.data.as_slice()).collect();
         assert_eq!(order, [b"2", b"1", b"3", b"4"]);
-        let mut take = |order| queue.receive(Some((b"B\x40", order)), true).expect("received").map(|e| e.data);
+        let mut take =
+            |order| queue.receive(Some((b"B\x40", order)), true).expect("received").map(|e| e.data);
         assert_eq!(take(KeyOrder::Equal), Some(b"1".to_vec()));
         assert_eq!(take(KeyOrder::Greater), Some(b"4".to_vec()));
         assert_eq!(take(KeyOrder::Equal), Some(b"3".to_vec()));
         assert_eq!(take(KeyOrder::Equal), None);
         assert_eq!(queue.receive(None, true), Err(QueueError::Key("LIB/Q".into())));
-        assert_eq!(queue.receive(Some((b"BBB", KeyOrder::Equal)), true), Err(QueueError::Key("LIB/Q".into())));
+        assert_eq!(
+            queue.receive(Some((b"BBB", KeyOrder::Equal)), true),
+            Err(QueueError::Key("LIB/Q".into()))
+        );
         queue.clear(Some((b"A", KeyOrder::GreaterEqual))).expect("cleared");
         assert_eq!(queue.entries().count(), 0);
     }

@@ -16,9 +16,9 @@ use crate::encode::{ExitError, ExitRequest, write_exit};
 use crate::fault::{Act, Fault, FaultState};
 use crate::inject::{InjectError, InjectSpec};
 use crate::journal::PutEntry;
-use crate::registry::{ExitProgram, RegistryError};
-use crate::queue::{self, QueueError, QueuePlan};
 use crate::message::{MessageError, MessageSpec, Sent};
+use crate::queue::{self, QueueError, QueuePlan};
+use crate::registry::{ExitProgram, RegistryError};
 use crate::scenario::Scenario;
 use crate::server::{Counts, Server, identity};
 use crate::world::World;
@@ -270,7 +270,11 @@ impl SimHandle {
     /// What a message queue holds; empty where there is none.
     #[must_use]
     pub fn queue(&self, library: &str, name: &str) -> Vec<Sent> {
-        self.server.world.messages().queue(library, name).map_or_else(Vec::new, |queue| queue.messages.clone())
+        self.server
+            .world
+            .messages()
+            .queue(library, name)
+            .map_or_else(Vec::new, |queue| queue.messages.clone())
     }
 
     /// Writes that many entries of the everyday mix at once; says how many were written.

@@ -9,8 +9,8 @@ use crate::fault::FaultState;
 use crate::journal::{Body, Journal};
 use crate::message::{MessageError, MessageSpec, Messages, Sent, text, tokens};
 use crate::mix::Mix;
-use crate::registry::Registry;
 use crate::queue::Queues;
+use crate::registry::Registry;
 use crate::rng::Rng;
 use crate::scenario::{Scenario, ScenarioError};
 use crate::sql::Value;
@@ -228,7 +228,11 @@ impl World {
         if faults.overlong_text {
             words.push_str(&"x".repeat(1_100));
         }
-        let kind = if spec.kind.is_empty() { description.map_or("INFORMATIONAL", |known| &known.kind) } else { &spec.kind };
+        let kind = if spec.kind.is_empty() {
+            description.map_or("INFORMATIONAL", |known| &known.kind)
+        } else {
+            &spec.kind
+        };
         Ok(Sent {
             at,
             visible_at: time::now_utc() + i64::try_from(faults.late_messages_ms).unwrap_or(0) * 1_000,

@@ -19,7 +19,8 @@ const QUEUE: &str = "PAYROLL/EVENTS";
 
 async fn start() -> SimHandle {
     let keyed = QueuePlan::new("PAYROLL/BYKEY").keyed(3);
-    let lifo = QueuePlan { sequence: QueueSequence::Lifo, sender_id: false, ..QueuePlan::new("PAYROLL/STACK") };
+    let lifo =
+        QueuePlan { sequence: QueueSequence::Lifo, sender_id: false, ..QueuePlan::new("PAYROLL/STACK") };
     let scenario = Scenario { data_queues: vec![QueuePlan::new(QUEUE), keyed, lifo], ..Scenario::default() };
     Simulator::start(scenario, Options::default()).await.expect("starts")
 }
@@ -41,7 +42,8 @@ async fn connected(sim: &SimHandle) -> Socket {
     let login = base64::engine::general_purpose::STANDARD.encode("MUSTER:muster1");
     request.headers_mut().insert("authorization", format!("Basic {login}").parse().expect("a header"));
     let (mut socket, _) = tokio_tungstenite::client_async(request, stream).await.expect("upgraded");
-    let reply = ask(&mut socket, json!({"id": "c", "type": "connect", "technique": "tcp", "props": ""})).await;
+    let reply =
+        ask(&mut socket, json!({"id": "c", "type": "connect", "technique": "tcp", "props": ""})).await;
     assert_eq!(reply["success"], true, "{reply}");
     socket
 }
@@ -151,10 +153,13 @@ async fn keys_and_orders() {
         put(&sim, "PAYROLL/STACK", "", text);
     }
     // by key, and of one key the first one in first
-    let look = "select message_data, hex(key_data) from table(qsys2.data_queue_entries('BYKEY', 'PAYROLL')) as q";
+    let look =
+        "select message_data, hex(key_data) from table(qsys2.data_queue_entries('BYKEY', 'PAYROLL')) as q";
     let rows = json!([["A", "D2F140"], ["B", "D2F240"], ["C", "D2F240"], ["D", "D2F340"]]);
     assert_eq!(sql(&mut socket, look).await, rows);
-    let by = |key: &str, order: &str| receive("PAYROLL/BYKEY", &format!(", key_data => {key}, key_order => '{order}'"));
+    let by = |key: &str, order: &str| {
+        receive("PAYROLL/BYKEY", &format!(", key_data => {key}, key_order => '{order}'"))
+    };
     assert_eq!(sql(&mut socket, &by("x'D2F240'", "EQ")).await, json!([["C2"]]));
     assert_eq!(sql(&mut socket, &by("'K2'", "EQ")).await, json!([["C3"]]));
     assert_eq!(sql(&mut socket, &by("'K2'", "GT")).await, json!([["C4"]]));

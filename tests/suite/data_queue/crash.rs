@@ -62,7 +62,9 @@ fn an_entry_that_was_taken_and_whose_answer_is_lost_is_there() {
         // then they are there, each under one id
         rig.await_all(round * 30 + 30, &receiver);
     }
-    eventually("the queue is emptied", LIMIT, || if rig.waiting() == 0 { Ok(()) } else { Err("not yet".to_owned()) });
+    eventually("the queue is emptied", LIMIT, || {
+        if rig.waiting() == 0 { Ok(()) } else { Err("not yet".to_owned()) }
+    });
 }
 
 #[test]

@@ -83,7 +83,11 @@ impl Rig {
 
     /// Entries that lie on the queue.
     fn waiting(&self) -> usize {
-        self.partition.data_queues().iter().find(|state| state.queue == QUEUE).map_or(0, |state| state.entries)
+        self.partition
+            .data_queues()
+            .iter()
+            .find(|state| state.queue == QUEUE)
+            .map_or(0, |state| state.entries)
     }
 
     /// Waits until entries with all numbers below `count` have arrived, each under one id and in order where ids
@@ -91,11 +95,16 @@ impl Rig {
     fn await_all(&self, count: usize, receiver: &Receiver) -> usize {
         let arrived = eventually("everything arrives", LIMIT, || {
             let arrived = arrived(&receiver.messages());
-            let missing: Vec<usize> = (0..count).filter(|number| !arrived.contains_key(number)).take(3).collect();
+            let missing: Vec<usize> =
+                (0..count).filter(|number| !arrived.contains_key(number)).take(3).collect();
             if missing.is_empty() {
                 Ok(arrived)
             } else {
-                Err(format!("{} of {count} arrived, missing {missing:?}; {:?}", arrived.len(), self.home.health(SOURCE)))
+                Err(format!(
+                    "{} of {count} arrived, missing {missing:?}; {:?}",
+                    arrived.len(),
+                    self.home.health(SOURCE)
+                ))
             }
         });
         for (number, ids) in &arrived {

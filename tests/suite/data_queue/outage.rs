@@ -21,7 +21,8 @@ impl Rig {
     /// Segments of the spool in order.
     fn segments(&self) -> Vec<PathBuf> {
         let folders = std::fs::read_dir(self.home.folder.join("state/spool")).expect("there are spools");
-        let files = folders.flat_map(|folder| std::fs::read_dir(folder.expect("a folder").path()).expect("a spool"));
+        let files =
+            folders.flat_map(|folder| std::fs::read_dir(folder.expect("a folder").path()).expect("a spool"));
         let mut files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
         files.retain(|file| file.extension().is_some_and(|extension| extension == "seg"));
         files.sort();
@@ -105,7 +106,9 @@ fn a_damaged_spool_costs_what_is_damaged_and_says_so() {
     let rig = Rig::new("dtaq-damaged", QueuePlan::new(QUEUE), PAYROLL, &receiver);
     let mut agent = rig.home.run();
     rig.send(0..100);
-    eventually("the queue is emptied", LIMIT, || if rig.waiting() == 0 { Ok(()) } else { Err(rig.waiting().to_string()) });
+    eventually("the queue is emptied", LIMIT, || {
+        if rig.waiting() == 0 { Ok(()) } else { Err(rig.waiting().to_string()) }
+    });
     agent.kill();
     // when a byte in the middle turns over, and the last bytes are cut off as after a power failure
     let segment = rig.segments().pop().expect("a segment");
@@ -139,7 +142,9 @@ fn a_damaged_spool_costs_what_is_damaged_and_says_so() {
     // and when the whole spool is gone, that is told and costs what was in it
     receiver.kill();
     rig.send(110..120);
-    eventually("the queue is emptied", LIMIT, || if rig.waiting() == 0 { Ok(()) } else { Err(rig.waiting().to_string()) });
+    eventually("the queue is emptied", LIMIT, || {
+        if rig.waiting() == 0 { Ok(()) } else { Err(rig.waiting().to_string()) }
+    });
     agent.kill();
     std::fs::remove_dir_all(rig.home.folder.join("state/spool")).expect("the spool is there");
     let _agent = rig.home.run();

@@ -53,7 +53,11 @@ fn a_queue_that_is_deleted_while_it_is_read_and_one_without_authority() {
     rig.home.await_health("source/sales", "healthy", "", LIMIT);
     // created anew, as another kind of queue, it goes on by itself
     rig.partition.create_data_queue(QueuePlan::new(QUEUE).keyed(3)).expect("created");
-    let entry = SentEntry { data: rig.partition.bytes("created anew"), key: vec![0xD2, 0xF1], ..SentEntry::default() };
+    let entry = SentEntry {
+        data: rig.partition.bytes("created anew"),
+        key: vec![0xD2, 0xF1],
+        ..SentEntry::default()
+    };
     rig.partition.send_data_queue(QUEUE, entry).expect("the queue takes it");
     let anew = await_seen(&receiver, "created anew");
     assert_eq!((anew.values["entryKey"].as_str(), anew.values.get("jobName")), ("K1", None));
@@ -62,7 +66,8 @@ fn a_queue_that_is_deleted_while_it_is_read_and_one_without_authority() {
     rig.partition.deny_data_queue(QUEUE, true).expect("it is there");
     let reason = rig.home.await_health(SOURCE, "failed", "GRTOBJAUT OBJ(PAYROLL/EVENTS)", LIMIT);
     contains(&reason, &["MUSTER may not read data queue PAYROLL/EVENTS", "USER(MUSTER)", "next try in"]);
-    let entry = SentEntry { data: rig.partition.bytes("while denied"), key: vec![0xD2], ..SentEntry::default() };
+    let entry =
+        SentEntry { data: rig.partition.bytes("while denied"), key: vec![0xD2], ..SentEntry::default() };
     rig.partition.send_data_queue(QUEUE, entry).expect("the queue takes it");
     rig.partition.deny_data_queue(QUEUE, false).expect("it is there");
     await_seen(&receiver, "while denied");
@@ -121,7 +126,8 @@ fn a_queue_that_the_agents_limits_do_not_name_is_not_emptied() {
     for limits in ["", "[limits]\nqueues = [\"SALES/*ALL\"]\n"] {
         let start = text.split("[limits]").next().expect("a start");
         std::fs::write(&rig.home.config, format!("{start}{limits}")).expect("the configuration is written");
-        let run = Command::new(program("muster-agent")).args(["run", "--config"]).arg(&rig.home.config).output();
+        let run =
+            Command::new(program("muster-agent")).args(["run", "--config"]).arg(&rig.home.config).output();
         let refused = |output: Output| {
             let error = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(2), "{error}");
@@ -169,5 +175,7 @@ fn another_reader_of_the_queue_is_noticed() {
     rig.send(10..20);
     // then nothing is lost or doubled
     rig.await_all(20, &receiver);
-    eventually("the queue is emptied", LIMIT, || if rig.waiting() == 0 { Ok(()) } else { Err("not yet".to_owned()) });
+    eventually("the queue is emptied", LIMIT, || {
+        if rig.waiting() == 0 { Ok(()) } else { Err("not yet".to_owned()) }
+    });
 }

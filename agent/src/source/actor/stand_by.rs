@@ -197,7 +197,8 @@ impl Loop {
         };
         if let Left::Some(connected) = left {
             let count = self.undelivered(connected);
-            let reason = format!("{reason}; {count} entries that were taken here before are still to be delivered");
+            let reason =
+                format!("{reason}; {count} entries that were taken here before are still to be delivered");
             self.task.health.report(&self.component, HealthState::Degraded, &reason);
             self.stands_by = Some(Told { state: HealthState::Degraded, reason });
             return;

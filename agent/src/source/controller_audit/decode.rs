@@ -1,7 +1,7 @@
 //! Pages of the log become records, and records events: pure. The chain is checked on the way.
 
-use crate::source::{Gap, GapUnit};
 use crate::source::record::{RecordBatch, RecordFacts};
+use crate::source::{Gap, GapUnit};
 use muster_proto::api::{AgentAuditPage, AuditEntry};
 use muster_shared::audit_chain;
 use muster_shared::cursor::{Cursor, LogCursor};

@@ -53,10 +53,17 @@ mod tests {
 
     #[test]
     fn settings() {
-        let spec = DataQueueSpec { queue: "payroll/events".to_owned(), poll_interval_ms: 5, ..DataQueueSpec::default() };
+        let spec = DataQueueSpec {
+            queue: "payroll/events".to_owned(),
+            poll_interval_ms: 5,
+            ..DataQueueSpec::default()
+        };
         let settings = Settings::new(&spec).unwrap();
         assert_eq!(settings.queue.to_string(), "PAYROLL/EVENTS");
-        assert_eq!((settings.poll_interval, settings.spool_bytes), (Duration::from_secs(1), 256 * 1024 * 1024));
+        assert_eq!(
+            (settings.poll_interval, settings.spool_bytes),
+            (Duration::from_secs(1), 256 * 1024 * 1024)
+        );
         assert_eq!(Settings::new(&DataQueueSpec::default()), Err(SettingsError(String::new())));
     }
 }

@@ -66,7 +66,9 @@ impl QueueDecoder {
         if look.cut {
             note(
                 Note::Cut,
-                format!("entries of data queue {queue} are longer or shorter than the partition said; they are delivered as they came"),
+                format!(
+                    "entries of data queue {queue} are longer or shorter than the partition said; they are delivered as they came"
+                ),
             );
         }
     }
@@ -97,7 +99,10 @@ pub(super) fn foreign(entry: &SpoolEntry, queue: &str, event: &mut Event) {
     event.name = "Data queue entry";
     event.time_us = jiff::Timestamp::now().as_microsecond();
     event.push(field::QUEUE, queue);
-    event.push(field::REASON, "the entry was kept by another release of the agent and is shown as it lies in the spool");
+    event.push(
+        field::REASON,
+        "the entry was kept by another release of the agent and is shown as it lies in the spool",
+    );
     event.push(field::RAW, &format!("0:{}", faster_hex::hex_string_upper(&entry.body)));
 }
 

@@ -186,7 +186,10 @@ mod tests {
         let mut ledger = ledger(&[twin.clone(), twin.clone()]);
         let seen = [twin.clone(), twin.clone(), twin.clone()];
         assert_eq!(ledger.look(&seen, Order::Keyed, true).0, [true, true, false]);
-        assert_eq!((ledger.got(&twin), ledger.got(&twin), ledger.got(&twin)), (Got::Kept, Got::Kept, Got::Foreign));
+        assert_eq!(
+            (ledger.got(&twin), ledger.got(&twin), ledger.got(&twin)),
+            (Got::Kept, Got::Kept, Got::Foreign)
+        );
     }
 
     #[test]

@@ -109,9 +109,11 @@ pub fn shape(rows: &Rows) -> Result<Option<Shape>, String> {
     let Some(row) = rows.texts().into_iter().next() else { return Ok(None) };
     let text = |at: usize| row.get(at).and_then(Option::as_deref).map(str::trim).unwrap_or_default();
     if text(0) == "DDM" {
-        return Err("it is a DDM data queue, which leads to another system; name the queue on the system where it \
+        return Err(
+            "it is a DDM data queue, which leads to another system; name the queue on the system where it \
                     lies to an agent of that system"
-            .to_owned());
+                .to_owned(),
+        );
     }
     // With or without an asterisk.
     let order = match text(1).trim_start_matches('*') {
@@ -120,7 +122,8 @@ pub fn shape(rows: &Rows) -> Result<Option<Shape>, String> {
         "KEYED" => Order::Keyed,
         other => return Err(format!("its sequence `{other}` is none that is known here")),
     };
-    let max_length = text(2).parse().ok().filter(|length| (1..=MAX_ENTRY).contains(length)).unwrap_or(MAX_ENTRY);
+    let max_length =
+        text(2).parse().ok().filter(|length| (1..=MAX_ENTRY).contains(length)).unwrap_or(MAX_ENTRY);
     Ok(Some(Shape { order, max_length, tells_sender: text(3) == "YES" }))
 }
 
@@ -242,7 +245,9 @@ fn read_row(row: &[u8], offset_seconds: i32, now_us: i64) -> Option<Seen> {
 
 /// Bytes of hexadecimal digits, and whether they are none.
 fn digits(cell: Option<Cell<'_>>) -> (Vec<u8>, bool) {
-    let Some(text) = cell.and_then(Cell::text) else { return (Vec::new(), !matches!(cell, Some(Cell::Null))) };
+    let Some(text) = cell.and_then(Cell::text) else {
+        return (Vec::new(), !matches!(cell, Some(Cell::Null)));
+    };
     let mut bytes = vec![0; text.len() / 2];
     match faster_hex::hex_decode(&text.as_bytes()[..bytes.len() * 2], &mut bytes) {
         Ok(_) => (bytes, text.len() % 2 != 0),
@@ -338,7 +343,10 @@ mod tests {
         }
         assert_eq!(shape_of(Order::Fifo, 100).rows(0), 1);
         for (length, slices) in [(1, 1), (16_336, 1), (16_337, 2), (MAX_ENTRY, 4)] {
-            assert_eq!(look(&queue(), &shape_of(Order::Fifo, length), 1, false).matches("DIGITS_").count(), slices);
+            assert_eq!(
+                look(&queue(), &shape_of(Order::Fifo, length), 1, false).matches("DIGITS_").count(),
+                slices
+            );
         }
     }
 
@@ -346,7 +354,10 @@ mod tests {
     fn looking_leaves_entries_and_taking_takes_as_many_as_are_meant() {
         let fifo = shape_of(Order::Fifo, 100);
         let text = look(&queue(), &fifo, 500, false);
-        assert!(text.contains("DATA_QUEUE_ENTRIES(DATA_QUEUE => 'EVENTS', DATA_QUEUE_LIBRARY => 'PAYROLL')"), "{text}");
+        assert!(
+            text.contains("DATA_QUEUE_ENTRIES(DATA_QUEUE => 'EVENTS', DATA_QUEUE_LIBRARY => 'PAYROLL')"),
+            "{text}"
+        );
         assert!(text.ends_with("as Q fetch first 500 rows only"), "{text}");
         assert!(!text.contains("RECEIVE_DATA_QUEUE") && !text.contains("hex(Q.KEY_DATA)"), "{text}");
         assert!(look(&queue(), &fifo, 5, true).contains(" order by ORDINAL_POSITION fetch first 5 "));
@@ -357,7 +368,10 @@ mod tests {
         }
         let text = take_keys(&queue(), &shape_of(Order::Keyed, 100), &[&[0xC1, 0x00], &[0xC2, 0x40]]);
         assert!(text.contains("WAIT_TIME => 0, KEY_DATA => X'C100', KEY_ORDER => 'EQ')"), "{text}");
-        assert!(text.contains("KEY_DATA => X'C240'") && text.contains("hex(Q.KEY_DATA) as KEY_DIGITS"), "{text}");
+        assert!(
+            text.contains("KEY_DATA => X'C240'") && text.contains("hex(Q.KEY_DATA) as KEY_DIGITS"),
+            "{text}"
+        );
         let odd = QueueName { library: "A".into(), name: "B'C".into() };
         assert!(describe(&odd).ends_with("DATA_QUEUE_NAME = 'B''C'"));
     }
@@ -388,8 +402,10 @@ mod tests {
                 data: vec![0xC1, 0xC2, 0xC3],
             }
         );
-        let rest: Vec<_> =
-            found[1..].iter().map(|s| (s.ordinal, s.flawed, s.entry.enqueued_us, &s.entry.data[..])).collect();
+        let rest: Vec<_> = found[1..]
+            .iter()
+            .map(|s| (s.ordinal, s.flawed, s.entry.enqueued_us, &s.entry.data[..]))
+            .collect();
         assert_eq!(
             rest,
             [
@@ -409,9 +425,13 @@ mod tests {
             HostError::Sql(SqlError { code, state: state.to_owned(), message: message.to_owned() })
         };
         let advice = |error: &HostError| advice(error, &queue(), "MUSTER");
-        let denied = advice(&sql(-443, "38501", "CPF9802: Not authorized to object EVENTS in PAYROLL.")).unwrap();
-        assert!(denied.contains("GRTOBJAUT OBJ(PAYROLL/EVENTS) OBJTYPE(*DTAQ) USER(MUSTER) AUT(*OBJOPR *READ)"));
-        let gone = advice(&sql(-443, "38501", "CPF9801: Object EVENTS in library PAYROLL not found.")).unwrap();
+        let denied =
+            advice(&sql(-443, "38501", "CPF9802: Not authorized to object EVENTS in PAYROLL.")).unwrap();
+        assert!(
+            denied.contains("GRTOBJAUT OBJ(PAYROLL/EVENTS) OBJTYPE(*DTAQ) USER(MUSTER) AUT(*OBJOPR *READ)")
+        );
+        let gone =
+            advice(&sql(-443, "38501", "CPF9801: Object EVENTS in library PAYROLL not found.")).unwrap();
         assert!(gone.contains("CRTDTAQ DTAQ(PAYROLL/EVENTS)"), "{gone}");
         let old = advice(&sql(-204, "42704", "DATA_QUEUE_ENTRIES in QSYS2 type *N not found.")).unwrap();
         assert!(old.contains("lacks an SQL service"), "{old}");

@@ -13,8 +13,8 @@ use crate::health::HealthState;
 use crate::host::facts::{self, Facts};
 use crate::host::reconnect::Reconnect;
 use crate::host::{Host, HostError, StatementId};
-use crate::source::{SourceError, Told};
 use crate::source::sign_on::{Refused, SignOn};
+use crate::source::{SourceError, Told};
 use crate::spool::{Spool, SpoolEntry};
 use futures_util::future::LocalBoxFuture;
 use muster_shared::partition::Partition;
@@ -463,7 +463,10 @@ impl Task {
         let rows = answer.map_err(|error| self.explain(error, link.host.user()))?;
         let seen = query::seen(&rows, link.offset_seconds, now_us);
         if !known.ordered && !query::in_order(&seen) {
-            warn!(source = self.drain.source, "entries do not come in order; they are sorted by the partition from now on");
+            warn!(
+                source = self.drain.source,
+                "entries do not come in order; they are sorted by the partition from now on"
+            );
             link.known = Some(self.prepare(link, known.shape, true));
             return Ok(Round::More);
         }
@@ -491,8 +494,12 @@ impl Task {
     /// Keeps what is not kept yet, as much as there is room for. Gives what is to be taken out: what is kept, up to the
     /// first entry that is not.
     async fn keep(&mut self, entries: Vec<Entry>, known: &[bool]) -> Result<(Vec<Entry>, bool), End> {
-        let bodies: Vec<Vec<u8>> =
-            entries.iter().zip(known).filter(|(_, known)| !**known).map(|(entry, _)| entry.encode()).collect();
+        let bodies: Vec<Vec<u8>> = entries
+            .iter()
+            .zip(known)
+            .filter(|(_, known)| !**known)
+            .map(|(entry, _)| entry.encode())
+            .collect();
         let room = self.drain.spool.fitting(bodies.iter().map(Vec::len));
         let mut fresh = 0;
         let kept: Vec<bool> = known
@@ -595,7 +602,10 @@ impl Task {
             return;
         }
         if let Err(reason) = (self.drain.store)().await {
-            warn!(source = self.drain.source, reason, "positions are not stored, so the spool keeps what is delivered");
+            warn!(
+                source = self.drain.source,
+                reason, "positions are not stored, so the spool keeps what is delivered"
+            );
             return;
         }
         let spool = Arc::clone(&self.drain.spool);
@@ -604,4 +614,3 @@ impl Task {
         }
     }
 }
-

@@ -141,9 +141,9 @@ impl Queue {
             let key = part.split("KEY_DATA => X'").nth(1).map(|rest| rest.split('\'').next().unwrap());
             let at = match key {
                 None => (!entries.is_empty()).then_some(0),
-                Some(key) => entries.iter().position(|(_, other, _)| {
-                    faster_hex::hex_string_upper(other.as_bytes()) == key
-                }),
+                Some(key) => entries
+                    .iter()
+                    .position(|(_, other, _)| faster_hex::hex_string_upper(other.as_bytes()) == key),
             };
             if let Some((data, key, _)) = at.and_then(|at| entries.remove(at)) {
                 rows.push(self.row(0, &data, &key, None));
@@ -369,7 +369,8 @@ async fn everything_arrives_once_in_order_with_its_time_and_id() {
             sequence: 0,
         });
         let source = rig.source.as_mut().unwrap();
-        let Read::Records { records, last, full, .. } = source.read(&first, None, false).await.unwrap() else {
+        let Read::Records { records, last, full, .. } = source.read(&first, None, false).await.unwrap()
+        else {
             panic!("records expected")
         };
         let mut event = Event::new();
@@ -532,7 +533,9 @@ async fn entries_that_come_in_no_order_are_sorted_by_the_partition() {
         rig.start();
         rig.emptied(30).await;
         assert_eq!(rig.seen, names(0..30));
-        assert!(rig.queue.sorted_looks.get() > 0 && rig.queue.looks.get() - rig.queue.sorted_looks.get() == 1);
+        assert!(
+            rig.queue.sorted_looks.get() > 0 && rig.queue.looks.get() - rig.queue.sorted_looks.get() == 1
+        );
         rig.stop().await;
     })
     .await;
@@ -560,12 +563,17 @@ async fn a_spool_that_is_gone_or_shorter_is_a_gap() {
         let place = |spool: &str, sequence| {
             Cursor::Spool(muster_shared::cursor::SpoolCursor { spool: spool.into(), sequence })
         };
-        let Read::Gap { gap, next } = source.read(&place("00000000000000ff", 9), None, false).await.unwrap() else {
+        let Read::Gap { gap, next } = source.read(&place("00000000000000ff", 9), None, false).await.unwrap()
+        else {
             panic!("a gap expected")
         };
         assert_eq!((gap.from, gap.to, &next), (10, None, &place("0000000000000007", 0)));
-        assert!(gap.reason.contains("00000000000000ff") && gap.receiver == "spool of data_queue:X", "{gap:?}");
-        let Read::Gap { gap, next } = source.read(&place("0000000000000007", 9), None, false).await.unwrap() else {
+        assert!(
+            gap.reason.contains("00000000000000ff") && gap.receiver == "spool of data_queue:X",
+            "{gap:?}"
+        );
+        let Read::Gap { gap, next } = source.read(&place("0000000000000007", 9), None, false).await.unwrap()
+        else {
             panic!("a gap expected")
         };
         assert_eq!((gap.from, gap.to, &next), (1, Some(9), &place("0000000000000007", 0)));

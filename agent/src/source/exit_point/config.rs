@@ -44,9 +44,9 @@ impl Settings {
     /// # Errors
     /// When the queue or a program is none.
     pub fn new(spec: &ExitPointSpec) -> Result<Self, SettingsError> {
-        let queue =
-            QueueName::parse(&spec.queue).ok_or_else(|| SettingsError::Queue(spec.queue.clone()))?;
-        let programs = spec.programs.iter().map(|text| ObjectPattern::parse(text)).collect::<Result<_, _>>()?;
+        let queue = QueueName::parse(&spec.queue).ok_or_else(|| SettingsError::Queue(spec.queue.clone()))?;
+        let programs =
+            spec.programs.iter().map(|text| ObjectPattern::parse(text)).collect::<Result<_, _>>()?;
         Ok(Self {
             queue,
             programs,

@@ -53,7 +53,8 @@ impl Found {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let Body { look, at_us, change, exit_point, format, before, now } = serde_json::from_slice(bytes).ok()?;
+        let Body { look, at_us, change, exit_point, format, before, now } =
+            serde_json::from_slice(bytes).ok()?;
         let change = match change {
             Kind::Added => Change::Added,
             Kind::Removed => Change::Removed,

@@ -52,7 +52,9 @@ impl ExitPointDecoder {
         } else if decoded.damaged || cut {
             note(
                 Note::Cut,
-                format!("records of data queue {queue} end too early or tell a wrong length; what can be read of them is delivered"),
+                format!(
+                    "records of data queue {queue} end too early or tell a wrong length; what can be read of them is delivered"
+                ),
             );
         }
         if decoded.ccsid_replaced {

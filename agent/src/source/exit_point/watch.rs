@@ -110,7 +110,16 @@ impl Registry {
             .map(|found| found.finding)
             .collect();
         let ours = OurPrograms::new(settings.programs.iter().cloned());
-        Self { file, ours, every: settings.watch_interval, before, pending: None, told, concern: None, due: None }
+        Self {
+            file,
+            ours,
+            every: settings.watch_interval,
+            before,
+            pending: None,
+            told,
+            concern: None,
+            due: None,
+        }
     }
 
     /// What changed since the last look that was kept, without what was told already.

@@ -97,7 +97,11 @@ impl HistoryLog {
     ///
     /// # Errors
     /// [`SourceError::Setup`] for settings that cannot work.
-    pub fn new(spec: &HistoryLogSpec, host: Box<dyn Host>, partition: &Partition) -> Result<Self, SourceError> {
+    pub fn new(
+        spec: &HistoryLogSpec,
+        host: Box<dyn Host>,
+        partition: &Partition,
+    ) -> Result<Self, SourceError> {
         let settings = Settings::new(spec).map_err(|error| SourceError::Setup(error.to_string()))?;
         let shared = Shared {
             decoder: MessageDecoder::new(partition.ccsid),
@@ -198,7 +202,10 @@ mod tests {
             HistoryLogInfo.explain(HostError::Sql(error), "MUSTER").to_string()
         };
         assert!(told(-204, "HISTORY_LOG_INFO in QSYS2 type *N not found.").contains("PTF"));
-        assert!(told(-551, "Not authorized to object QHST26330A.").starts_with("MUSTER may not read the history log"));
+        assert!(
+            told(-551, "Not authorized to object QHST26330A.")
+                .starts_with("MUSTER may not read the history log")
+        );
         assert!(told(-901, "System error.").starts_with("the partition answered SQLCODE -901"));
     }
 }

@@ -53,7 +53,11 @@ mod tests {
     #[test]
     fn the_newest_of_a_key_counts_and_the_oldest_are_forgotten() {
         let mut inquiries = Inquiries::default();
-        inquiries.note(&[row("INQUIRY", "01", "CPA0001"), row("REPLY", "02", ""), row("INQUIRY", "", "CPA0003")]);
+        inquiries.note(&[
+            row("INQUIRY", "01", "CPA0001"),
+            row("REPLY", "02", ""),
+            row("INQUIRY", "", "CPA0003"),
+        ]);
         assert_eq!(inquiries.find("01").map(|asked| asked.id.as_str()), Some("CPA0001"));
         assert_eq!((inquiries.find("02"), inquiries.find("")), (None, None));
         inquiries.note(&[row("INQUIRY", "01", "CPA0009")]);

@@ -54,7 +54,9 @@ pub struct Settings {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// The queue.
-    #[error("queue `{0}`: write LIBRARY/NAME, each 1 to 10 of A-Z 0-9 $ # @ _ and not beginning with a digit")]
+    #[error(
+        "queue `{0}`: write LIBRARY/NAME, each 1 to 10 of A-Z 0-9 $ # @ _ and not beginning with a digit"
+    )]
     Queue(String),
     /// The start.
     #[error(transparent)]
@@ -282,7 +284,8 @@ impl MessageQueue {
                 Err(error) => return Err(self.explain(error)),
             };
             let mut cells = found.unwrap_or_default().into_iter();
-            let mut text = || cells.next().flatten().map(|text| text.trim_end().to_owned()).unwrap_or_default();
+            let mut text =
+                || cells.next().flatten().map(|text| text.trim_end().to_owned()).unwrap_or_default();
             let asked = Asked { id: text(), text: text() };
             self.inquiries.keep(key.to_owned(), asked);
         }

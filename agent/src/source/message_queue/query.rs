@@ -61,7 +61,8 @@ mod tests {
     fn the_statements_are_these_texts() {
         let settings = Settings::new(&MessageQueueSpec::default()).unwrap();
         let all: Vec<String> = OPTIONAL.iter().map(ToString::to_string).collect();
-        let from = "from table(QSYS2.MESSAGE_QUEUE_INFO(QUEUE_LIBRARY => 'QSYS', QUEUE_NAME => 'QSYSOPR')) as Q";
+        let from =
+            "from table(QSYS2.MESSAGE_QUEUE_INFO(QUEUE_LIBRARY => 'QSYS', QUEUE_NAME => 'QSYSOPR')) as Q";
         assert_eq!(
             messages(&settings, &all, 500),
             format!(
@@ -74,10 +75,15 @@ mod tests {
             )
         );
         let old = messages(&settings, &[], 500);
-        assert!(old.contains("'' as MESSAGE_FILE_LIBRARY, '' as MESSAGE_FILE_NAME, '' as TOKENS, Q."), "{old}");
+        assert!(
+            old.contains("'' as MESSAGE_FILE_LIBRARY, '' as MESSAGE_FILE_NAME, '' as TOKENS, Q."),
+            "{old}"
+        );
         assert_eq!(
             by_key(&settings),
-            format!("select Q.MESSAGE_ID, Q.MESSAGE_TEXT {from} where hex(Q.MESSAGE_KEY) = ? fetch first 1 rows only")
+            format!(
+                "select Q.MESSAGE_ID, Q.MESSAGE_TEXT {from} where hex(Q.MESSAGE_KEY) = ? fetch first 1 rows only"
+            )
         );
         assert!(exists(&settings).contains("OBJECT_STATISTICS('QSYS', '*MSGQ', 'QSYSOPR')"));
     }

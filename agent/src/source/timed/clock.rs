@@ -188,7 +188,8 @@ mod tests {
     fn a_place_tells_that_the_clock_was_set_back_since() {
         let place = TimedCursor::starting(0, 10 * HOUR_US, 5 * HOUR_US);
         let since = |passed: i64, local_us: i64, uncertain_us: i64| {
-            Moment { local_us, settled_us: 0, utc_us: 5 * HOUR_US + passed, uncertain_us }.set_back_since(&place)
+            Moment { local_us, settled_us: 0, utc_us: 5 * HOUR_US + passed, uncertain_us }
+                .set_back_since(&place)
         };
         assert_eq!(since(HOUR_US, 11 * HOUR_US, 0), None);
         assert_eq!(since(HOUR_US, 10 * HOUR_US, 0), Some(HOUR_US));

@@ -26,7 +26,9 @@ use window::Taken;
 /// The place that a cursor stands for.
 pub(super) fn place<'c>(cursor: &'c Cursor, what: &str) -> Result<&'c TimedCursor, SourceError> {
     cursor.timed().ok_or_else(|| {
-        SourceError::Reply(format!("the stored place is not one in {what}; remove the state folder's cursors"))
+        SourceError::Reply(format!(
+            "the stored place is not one in {what}; remove the state folder's cursors"
+        ))
     })
 }
 

@@ -183,7 +183,8 @@ impl Poller {
         let keys: Vec<RowKey> = rows.iter().map(Row::row_key).collect();
         let reply = Reply { rows: &keys, full, range };
         let clock = &self.clock;
-        let mut taken = window::absorb(from, until, reply, &now, &mut self.recent, |at| clock.utc_us(at, &now));
+        let mut taken =
+            window::absorb(from, until, reply, &now, &mut self.recent, |at| clock.utc_us(at, &now));
         if let Some(back) = back {
             info!(object = service.object(), back_us = back, "the clock was set back, looking back as far");
             taken.last = window::set_back(taken.last, from.looked_us, back);
@@ -325,7 +326,8 @@ mod tests {
 
     #[test]
     fn statements_come_in_few_sizes() {
-        let sizes: Vec<u32> = [1, 1_000, 1_001, 2_500, 5_000, u32::MAX].map(|rows| size_for(rows, 1_000)).into();
+        let sizes: Vec<u32> =
+            [1, 1_000, 1_001, 2_500, 5_000, u32::MAX].map(|rows| size_for(rows, 1_000)).into();
         assert_eq!(sizes, [1_000, 1_000, 2_000, 4_000, 8_000, 1_024_000 * 2]);
     }
 }

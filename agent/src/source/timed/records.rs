@@ -70,7 +70,10 @@ impl Records {
         let doubt = |record: &Record| {
             let doubt = self.shared.decoder.doubt(&self.message(record)).map(|doubt| doubt.to_string());
             let bad_time = || {
-                record.row.bad_time.then(|| "its time cannot be read; it has that of the message before it".to_owned())
+                record
+                    .row
+                    .bad_time
+                    .then(|| "its time cannot be read; it has that of the message before it".to_owned())
             };
             doubt.or_else(bad_time)
         };
@@ -146,7 +149,8 @@ mod tests {
             queue: "QSYS/QSYSOPR".to_owned(),
             prefix: "78A1B2C-3/message_queue:QSYS/QSYSOPR/".to_owned(),
         };
-        let taken = (0..rows.len()).map(|index| TakenRow { index, nth: index as u32 + 1, sequence: 7, mark: None });
+        let taken =
+            (0..rows.len()).map(|index| TakenRow { index, nth: index as u32 + 1, sequence: 7, mark: None });
         let taken = taken.collect();
         let asked = Asked { id: "CPA0702".to_owned(), text: "(C D)".to_owned() };
         let answers = |row: &Row| (!row.linked.is_empty()).then(|| asked.clone());
@@ -184,6 +188,9 @@ mod tests {
         assert!(trouble.starts_with("message CPF9999 of job 1/A/B: its text holds characters"), "{trouble}");
         assert!(trouble.ends_with("(1 more in the same reply)"), "{trouble}");
         let trouble = records(vec![timeless]).trouble().unwrap();
-        assert!(trouble.starts_with("message without identifier of job 1/A/B: its time cannot be read"), "{trouble}");
+        assert!(
+            trouble.starts_with("message without identifier of job 1/A/B: its time cannot be read"),
+            "{trouble}"
+        );
     }
 }

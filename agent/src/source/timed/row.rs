@@ -62,7 +62,8 @@ impl Row {
 
     fn read(row: &[u8], before_us: i64) -> Self {
         let mut cells = Cells::new(row);
-        let mut text = || cells.next().and_then(Cell::text).map(|text| text.trim_end().to_owned()).unwrap_or_default();
+        let mut text =
+            || cells.next().and_then(Cell::text).map(|text| text.trim_end().to_owned()).unwrap_or_default();
         let time = text();
         let read_time = timestamp::local_micros(time.as_bytes());
         let mut read = Self { id: text(), kind: text(), subtype: text(), ..Self::default() };
@@ -165,7 +166,9 @@ mod tests {
         assert_eq!(read, expected);
         assert!(read.hash > 0 && read.hash < 1 << 48);
         assert_eq!(rows(text)[0].hash, read.hash);
-        for (from, to) in [("CPF1124", "CPF1164"), ("C140FF", "C140FE"), ("0CB0", "0CB1"), ("789012", "789013")] {
+        for (from, to) in
+            [("CPF1124", "CPF1164"), ("C140FF", "C140FE"), ("0CB0", "0CB1"), ("789012", "789013")]
+        {
             assert_ne!(rows(&text.replace(from, to))[0].hash, read.hash, "{from}");
         }
         // What the system may word anew does not make it another message.
@@ -174,7 +177,9 @@ mod tests {
 
     #[test]
     fn rows_come_by_time_and_one_without_a_time_stays_where_it_stood() {
-        let read = rows(r#"[["x"],["2026-03-01 00:00:00.000002","B"],[null,"C"],["2026-03-01 00:00:00.000001","A"]]"#);
+        let read = rows(
+            r#"[["x"],["2026-03-01 00:00:00.000002","B"],[null,"C"],["2026-03-01 00:00:00.000001","A"]]"#,
+        );
         let ids: Vec<_> = read.iter().map(|row| (row.id.as_str(), row.bad_time)).collect();
         assert_eq!(ids, [("", true), ("A", false), ("B", false), ("C", true)]);
         assert_eq!((read[0].at_us, read[2].at_us), (5, read[3].at_us));
@@ -182,7 +187,8 @@ mod tests {
 
     #[test]
     fn digits_that_are_none_end_the_tokens() {
-        for (digits, bytes) in [("", vec![]), ("C1", vec![0xC1]), ("c1d", vec![0xC1]), ("C1x0C2", vec![0xC1])] {
+        for (digits, bytes) in [("", vec![]), ("C1", vec![0xC1]), ("c1d", vec![0xC1]), ("C1x0C2", vec![0xC1])]
+        {
             assert_eq!(bytes_of(digits), bytes, "{digits}");
         }
     }

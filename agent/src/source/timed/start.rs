@@ -76,6 +76,9 @@ mod tests {
         assert_eq!(local_text(local_micros(text.as_bytes()).unwrap()), text);
         assert_eq!(shown(local_micros(text.as_bytes()).unwrap()), "2026-03-01 04:05:06");
         assert_eq!(local_text(0), "1970-01-01-00.00.00.000000");
-        assert_eq!((local_text(i64::MIN).as_str(), local_text(i64::MAX).as_str()), ("0001-01-01-00.00.00.000000", "9999-12-30-00.00.00.000000"));
+        assert_eq!(
+            (local_text(i64::MIN).as_str(), local_text(i64::MAX).as_str()),
+            ("0001-01-01-00.00.00.000000", "9999-12-30-00.00.00.000000")
+        );
     }
 }

@@ -50,12 +50,7 @@ impl Covered {
 
 /// Writes what is not covered, with the passwords of text in that page masked; returns how many bytes were kept or
 /// counted.
-pub(super) fn push(
-    event: &mut Event,
-    envelope: &Envelope<'_>,
-    covered: &Covered,
-    page: &CodePage,
-) -> u32 {
+pub(super) fn push(event: &mut Event, envelope: &Envelope<'_>, covered: &Covered, page: &CodePage) -> u32 {
     let mut kept = 0;
     let mut left_out = 0;
     event.push_with(field::RAW, None, |text| {

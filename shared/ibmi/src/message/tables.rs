@@ -85,9 +85,13 @@ pub(super) static TABLES: LazyLock<Tables> = LazyLock::new(|| {
         let of = known.get_mut(&identifier(&row[0])).expect("message-tokens.csv names a known message");
         assert!(trusted(&row[4]), "message-tokens.csv: only documented places are read");
         let (offset, length): (usize, usize) = (number(&row[1]), number(&row[2]));
-        assert!(of.tokens.last().is_none_or(|last| last.place.end <= offset), "message-tokens.csv is in order");
+        assert!(
+            of.tokens.last().is_none_or(|last| last.place.end <= offset),
+            "message-tokens.csv is in order"
+        );
         let keyword = keep(&row[3]);
-        let field = dictionary().find(keyword).unwrap_or_else(|| panic!("message-tokens.csv: no field {keyword}"));
+        let field =
+            dictionary().find(keyword).unwrap_or_else(|| panic!("message-tokens.csv: no field {keyword}"));
         of.tokens.push(Token { field, keyword, place: offset..offset + length });
     }
     let end_codes = rows(include_str!("../../data/job-end-codes.csv")).into_iter().map(|row| {

@@ -134,7 +134,9 @@ fn a_wrong_code_page_is_noticed_and_costs_nothing() {
 fn keys_are_text_or_digits() {
     let data = ebcdic("x");
     let key = ebcdic("030 ");
-    for (key, shown) in [(&key[..], "030"), (&[0x00, 0x00, 0x01][..], "X'000001'"), (&[0x40, 0x40][..], "X'4040'")] {
+    for (key, shown) in
+        [(&key[..], "030"), (&[0x00, 0x00, 0x01][..], "X'000001'"), (&[0x40, 0x40][..], "X'4040'")]
+    {
         let (event, _) = decoded(&QueueEntry { key, ..entry(&data) }, &context(QueueContent::Auto));
         assert_eq!(event, format!("DTAQ_TEXT 3{HEAD}|entry_key={shown}|message=x"));
     }

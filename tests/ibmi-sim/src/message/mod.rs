@@ -177,7 +177,8 @@ impl Messages {
     /// When there is no such queue, or no such inquiry in it.
     pub fn inquiry(&self, queue: &str, key: u32) -> Result<&Sent, MessageError> {
         let found = self.queues.get(&split(queue)).ok_or_else(|| MessageError::NoQueue(queue.to_owned()))?;
-        let inquiry = found.messages.iter().find(|message| message.key == Some(key) && message.kind == "INQUIRY");
+        let inquiry =
+            found.messages.iter().find(|message| message.key == Some(key) && message.kind == "INQUIRY");
         let missing = || MessageError::NoInquiry { queue: queue.to_owned(), key: format!("{key:08X}") };
         inquiry.ok_or_else(missing)
     }
@@ -221,7 +222,8 @@ mod tests {
         assert_eq!(messages.switch(0), "QHST70001B");
         messages.log(sent("b"));
         assert_eq!(messages.delete_oldest().as_deref(), Some("QHST70001A"));
-        let texts: Vec<_> = messages.files().flat_map(|file| &file.messages).map(|sent| sent.text.as_str()).collect();
+        let texts: Vec<_> =
+            messages.files().flat_map(|file| &file.messages).map(|sent| sent.text.as_str()).collect();
         assert_eq!(texts, ["b"]);
     }
 
@@ -231,7 +233,10 @@ mod tests {
         assert_eq!(messages.send("QSYSOPR", sent("a")), Ok(1));
         assert_eq!(messages.send("qsys/qsysopr", sent("b")), Ok(2));
         assert_eq!(messages.send("QGPL/OPS", sent("c")), Ok(1));
-        assert_eq!(messages.send("QSYS/QSYSMSG", sent("d")), Err(MessageError::NoQueue("QSYS/QSYSMSG".into())));
+        assert_eq!(
+            messages.send("QSYS/QSYSMSG", sent("d")),
+            Err(MessageError::NoQueue("QSYS/QSYSMSG".into()))
+        );
         assert_eq!(messages.files().map(|file| file.messages.len()).sum::<usize>(), 2);
         assert_eq!(messages.inquiry("QSYSOPR", 2).map(|sent| sent.text.as_str()), Ok("b"));
         assert!(messages.inquiry("QSYSOPR", 9).is_err());

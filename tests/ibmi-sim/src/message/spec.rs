@@ -157,10 +157,14 @@ mod tests {
             "cpf1124, job 370690/bob/night, subsystem QBATCH, severity 10, library=QGPL, user ann",
         )
         .expect("good");
-        assert_eq!((spec.id.as_str(), spec.job.as_str(), spec.severity), ("CPF1124", "370690/BOB/NIGHT", Some(10)));
+        assert_eq!(
+            (spec.id.as_str(), spec.job.as_str(), spec.severity),
+            ("CPF1124", "370690/BOB/NIGHT", Some(10))
+        );
         assert_eq!((spec.fields["subsystem"].as_str(), spec.fields["library"].as_str()), ("QBATCH", "QGPL"));
         assert_eq!(spec.user, "ANN");
-        let spec = MessageSpec::parse("impromptu, type inquiry, text \"Mount tape 4711, please\"").expect("good");
+        let spec =
+            MessageSpec::parse("impromptu, type inquiry, text \"Mount tape 4711, please\"").expect("good");
         assert_eq!((spec.id.as_str(), spec.kind.as_str()), ("", "INQUIRY"));
         assert_eq!(spec.text, "Mount tape 4711, please");
         assert_eq!(MessageSpec::parse("hello"), Err(MessageError::NoId));

@@ -68,7 +68,12 @@ pub(super) fn functions() -> Vec<TableFunction> {
 }
 
 pub(super) fn tables() -> Vec<Table> {
-    vec![Table { schema: "QSYS2", name: "DATA_QUEUE_INFO", columns: INFO.to_vec(), rows: |world, _| Ok(info(world)) }]
+    vec![Table {
+        schema: "QSYS2",
+        name: "DATA_QUEUE_INFO",
+        columns: INFO.to_vec(),
+        rows: |world, _| Ok(info(world)),
+    }]
 }
 
 fn table(name: &'static str, columns: &[Column]) -> Table {

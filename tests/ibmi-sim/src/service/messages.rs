@@ -85,8 +85,16 @@ pub(super) fn functions() -> Vec<TableFunction> {
         rows: |_, _| Ok(Vec::new()),
     };
     vec![
-        TableFunction { table: table("HISTORY_LOG_INFO", &HISTORY), parameters: &HISTORY_PARAMETERS, run: history },
-        TableFunction { table: table("MESSAGE_QUEUE_INFO", &QUEUE), parameters: &QUEUE_PARAMETERS, run: queue },
+        TableFunction {
+            table: table("HISTORY_LOG_INFO", &HISTORY),
+            parameters: &HISTORY_PARAMETERS,
+            run: history,
+        },
+        TableFunction {
+            table: table("MESSAGE_QUEUE_INFO", &QUEUE),
+            parameters: &QUEUE_PARAMETERS,
+            run: queue,
+        },
         TableFunction {
             table: table("OBJECT_STATISTICS", &OBJECTS),
             parameters: &OBJECT_PARAMETERS,
@@ -120,7 +128,8 @@ fn text(value: Option<&Value>) -> Option<String> {
 
 fn history(world: &World, env: &Env, values: &[Value], show: &mut Show<'_>) -> Result<(), SqlError> {
     let wrong = || SqlError::new(-180, "22007", "Syntax of date, time, or timestamp value not valid.");
-    let at = |index: usize| text(values.get(index)).map(|text| time::parse(&text).ok_or_else(wrong)).transpose();
+    let at =
+        |index: usize| text(values.get(index)).map(|text| time::parse(&text).ok_or_else(wrong)).transpose();
     let yesterday = (env.now.div_euclid(time::DAY) - 1) * time::DAY;
     let (start, end) = (at(0)?.unwrap_or(yesterday), at(1)?.unwrap_or(i64::MAX));
     let (messages, now) = (world.messages(), time::now_utc());
@@ -227,7 +236,8 @@ fn queue_row(library: &str, name: &str, sent: &Sent) -> Vec<Value> {
 }
 
 fn objects(world: &World, _: &Env, values: &[Value], show: &mut Show<'_>) -> Result<(), SqlError> {
-    let (library, kinds) = (text(values.first()).unwrap_or_default(), text(values.get(1)).unwrap_or_default());
+    let (library, kinds) =
+        (text(values.first()).unwrap_or_default(), text(values.get(1)).unwrap_or_default());
     let wanted = text(values.get(2)).filter(|name| name != "*ALL");
     let shows = |kind: &str, name: &str| {
         (kinds == "*ALL" || kinds.split([' ', ',']).any(|word| word == kind))

@@ -188,7 +188,13 @@ fn read(cursor: &JournalCursor, receiver: &Receiver, attached: bool) -> Step {
 
 fn gap(receiver: &ReceiverId, cursor: &JournalCursor, to: Option<u64>, reason: String) -> Gap {
     let from = cursor.sequence.saturating_add(1);
-    Gap { reason, receiver: format!("{}/{}", receiver.library, receiver.name), from, to, unit: GapUnit::Sequence }
+    Gap {
+        reason,
+        receiver: format!("{}/{}", receiver.library, receiver.name),
+        from,
+        to,
+        unit: GapUnit::Sequence,
+    }
 }
 
 /// The receiver is the one that was read, yet it ends before the place where reading stopped.

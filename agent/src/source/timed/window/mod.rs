@@ -152,7 +152,8 @@ pub fn begin(rows: &[RowKey], from_us: i64, now: &Moment) -> TimedCursor {
     let newest = rows.last().map_or(now.local_us, |row| row.at_us);
     let mut place = TimedCursor::starting(from_us, now.local_us, now.utc_us);
     place.at_us = newest;
-    let member = |(index, row): (usize, &RowKey)| Member { at_us: row.at_us, hash: row.hash, index, fresh: false };
+    let member =
+        |(index, row): (usize, &RowKey)| Member { at_us: row.at_us, hash: row.hash, index, fresh: false };
     let members: Vec<Member> = rows.iter().enumerate().map(member).collect();
     let window = Window {
         highest: newest.min(now.settled_us).max(from_us),
@@ -248,8 +249,10 @@ impl Sorted {
         for (index, row) in reply.rows.iter().enumerate().filter(|(_, row)| asked(row.at_us)) {
             let nth = occurrences.entry((row.at_us, row.hash)).or_default();
             *nth += 1;
-            let (is_ours, is_theirs) =
-                (ours.has(row), theirs.as_mut().is_none_or(|theirs| row.at_us < theirs.from_us || theirs.has(row)));
+            let (is_ours, is_theirs) = (
+                ours.has(row),
+                theirs.as_mut().is_none_or(|theirs| row.at_us < theirs.from_us || theirs.has(row)),
+            );
             let mut member = Member { at_us: row.at_us, hash: row.hash, index, fresh: false };
             if is_ours {
                 sorted.met += 1;
@@ -257,7 +260,9 @@ impl Sorted {
                 // New for both: they are read for together.
                 continue;
             } else if !is_of_before(from, row, now, recent) {
-                sequence = sequence.saturating_add(1).max(u64::try_from(utc(row.at_us)).unwrap_or(0).saturating_mul(1_000));
+                sequence = sequence
+                    .saturating_add(1)
+                    .max(u64::try_from(utc(row.at_us)).unwrap_or(0).saturating_mul(1_000));
                 sorted.rows.push(TakenRow { index, nth: *nth, sequence, mark: None });
                 member.fresh = true;
             }
@@ -293,7 +298,8 @@ impl Handed {
         }
         let count = place.seen.first as usize;
         let of_first = reply.iter().filter(|row| row.at_us == place.from_us).take(count);
-        let (there, digest) = of_first.fold((0, 0_u64), |(there, sum), row| (there + 1, sum.wrapping_add(row.hash)));
+        let (there, digest) =
+            of_first.fold((0, 0_u64), |(there, sum), row| (there + 1, sum.wrapping_add(row.hash)));
         let same = there == count && digest == place.seen.digest;
         Self { from_us: place.from_us, rows, first: if same { place.seen.first } else { 0 } }
     }
@@ -333,7 +339,10 @@ impl Look<'_> {
         TimedCursor {
             from_us: self.from.from_us,
             through_us,
-            doubt_us: self.from.doubt_us.filter(|doubt| through_us.is_some_and(|through| through.saturating_add(1) < *doubt)),
+            doubt_us: self
+                .from
+                .doubt_us
+                .filter(|doubt| through_us.is_some_and(|through| through.saturating_add(1) < *doubt)),
             at_us,
             looked_us: self.now.local_us,
             clock_us: self.now.utc_us,
@@ -400,7 +409,13 @@ struct Window {
 
 /// Begins the window of `place` and names what was handed over from there on. Where that is too much, the window
 /// begins later: rows of an earlier time that show up only now would be missed.
-fn settle(place: &mut TimedCursor, reply: &[RowKey], members: &[Member], mut extra: Vec<u64>, window: &Window) {
+fn settle(
+    place: &mut TimedCursor,
+    reply: &[RowKey],
+    members: &[Member],
+    mut extra: Vec<u64>,
+    window: &Window,
+) {
     extra.truncate(MOST_SEEN / 2);
     let room = MOST_SEEN - extra.len();
     place.from_us = window.highest;

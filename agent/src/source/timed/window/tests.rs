@@ -35,7 +35,8 @@ const NOW: i64 = 1_000 * SECOND_US;
 #[test]
 fn rows_of_one_time_are_told_apart_and_counted() {
     let from = at(NOW - 5, NOW - 5, &[1, 2, 2]);
-    let rows = [row(NOW - 5, 2), row(NOW - 5, 3), row(NOW - 5, 2), row(NOW - 5, 1), row(NOW - 5, 2), row(NOW, 2)];
+    let rows =
+        [row(NOW - 5, 2), row(NOW - 5, 3), row(NOW - 5, 2), row(NOW - 5, 1), row(NOW - 5, 2), row(NOW, 2)];
     let taken = look(&from, &rows, false, &moment(NOW));
     assert_eq!(indexes(&taken), [1, 4, 5]);
     assert_eq!(taken.rows.iter().map(|row| row.nth).collect::<Vec<_>>(), [1, 3, 1]);
@@ -56,7 +57,11 @@ fn a_late_row_is_taken_and_the_window_follows_the_clock_as_far_as_the_newest_row
     // The late one got a number that nobody had before.
     assert_eq!(taken.last.sequence, u64::try_from(late).unwrap() * 1_000);
     let later = look(&taken.last, &[row(NOW, 7)], false, &moment(NOW + 3_600 * SECOND_US));
-    assert_eq!((later.last.from_us, later.last.seen.rows.to_vec()), (NOW, vec![7]), "the newest row stays known");
+    assert_eq!(
+        (later.last.from_us, later.last.seen.rows.to_vec()),
+        (NOW, vec![7]),
+        "the newest row stays known"
+    );
     assert!(later.moved_from(&taken.last), "it tells that it was looked");
 }
 
@@ -95,7 +100,8 @@ fn more_rows_of_one_time_than_can_be_named_are_told_by_their_number() {
     assert_eq!(look(&place, &rows[1..], false, &now).rows.len(), count - 1);
     // A place within a reply goes on where it stood.
     let taken = look(&at(0, 0, &[]), &rows, false, &now);
-    let marks: Vec<_> = taken.rows.iter().filter_map(|row| row.mark.clone().map(|mark| (row.index, mark))).collect();
+    let marks: Vec<_> =
+        taken.rows.iter().filter_map(|row| row.mark.clone().map(|mark| (row.index, mark))).collect();
     assert_eq!(marks.len(), count / MARK_EVERY);
     for (index, mark) in marks {
         assert_eq!(indexes(&look(&mark, &rows, false, &now)), (index + 1..count).collect::<Vec<_>>());
@@ -156,7 +162,8 @@ fn a_lane_behind_takes_what_the_one_ahead_has_and_joins_it() {
     assert_eq!(range.to_us, Some(NOW - 5));
     let rows = [row(NOW - 60, 1), row(NOW - 40, 2), row(NOW - 20, 3), row(NOW - 20, 9), row(NOW - 5, 4)];
     let mut recent = Recent::default();
-    let taken = absorb(&behind, Some(&ahead), Reply { rows: &rows, full: false, range }, &now, &mut recent, |at| at);
+    let taken =
+        absorb(&behind, Some(&ahead), Reply { rows: &rows, full: false, range }, &now, &mut recent, |at| at);
     assert_eq!(indexes(&taken), [1, 2, 4], "what neither has is left for both");
     assert_eq!(taken.last, ahead);
     let short = Reply { rows: &rows[..3], full: true, range };
@@ -231,7 +238,8 @@ impl Model {
     }
 
     fn select(&self, range: Range, size: usize) -> (Vec<RowKey>, bool) {
-        let visible = self.rows.iter().enumerate().filter(|(_, row)| row.from_real <= self.real && !row.removed);
+        let visible =
+            self.rows.iter().enumerate().filter(|(_, row)| row.from_real <= self.real && !row.removed);
         let mut rows: Vec<RowKey> = visible
             .filter(|(_, row)| row.at_us >= range.from_us && range.to_us.is_none_or(|to| row.at_us <= to))
             .map(|(id, row)| RowKey { at_us: row.at_us, hash: id as u64 })
@@ -252,7 +260,8 @@ impl Model {
         let from = self.readers[reader].place.clone();
         let back = now.set_back_since(&from);
         let others = self.readers.iter().map(|other| &other.place);
-        let ahead = others.filter(|other| other.rank() > from.rank()).min_by_key(|other| other.rank()).cloned();
+        let ahead =
+            others.filter(|other| other.rank() > from.rank()).min_by_key(|other| other.rank()).cloned();
         let until = ahead.as_ref().filter(|_| back.is_none());
         let range = range(&from, until, &now, self.slice, self.batch, back.is_some());
         let (rows, full) = self.select(range, range.rows as usize);
@@ -335,10 +344,15 @@ impl Model {
 #[derive(Debug, Clone)]
 enum Act {
     Pass(i64),
-    Write { count: u64, late_us: i64 },
+    Write {
+        count: u64,
+        late_us: i64,
+    },
     Look,
     /// What was read is read again from this reader's place of so many looks ago.
-    Rewind { reader: usize },
+    Rewind {
+        reader: usize,
+    },
     /// All rows are removed (the queue is cleared).
     Clear,
     /// The clock is set.
@@ -346,7 +360,8 @@ enum Act {
 }
 
 fn act(with_clock: bool) -> impl Strategy<Value = Act> {
-    let write = (prop_oneof![4 => 1_u64..4, 1 => 20_u64..60], prop_oneof![2 => Just(0), 1 => 0..9 * SECOND_US]);
+    let write =
+        (prop_oneof![4 => 1_u64..4, 1 => 20_u64..60], prop_oneof![2 => Just(0), 1 => 0..9 * SECOND_US]);
     let set = prop_oneof![
         Just(-3_600 * SECOND_US),
         Just(3_600 * SECOND_US),

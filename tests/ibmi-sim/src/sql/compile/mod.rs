@@ -84,7 +84,9 @@ impl Query {
             Source::One => (&[][..], &[][..]),
             Source::Table(table) => (table.columns.as_slice(), &[][..]),
             Source::Journal(table, arguments) => (table.columns.as_slice(), arguments.as_slice()),
-            Source::Function(function, arguments) => (function.table.columns.as_slice(), arguments.as_slice()),
+            Source::Function(function, arguments) => {
+                (function.table.columns.as_slice(), arguments.as_slice())
+            }
         };
         arguments.iter().flatten().for_each(|argument| kinds.look(argument, columns));
         let order = self.order.iter().map(|(expr, _)| expr);
@@ -278,7 +280,8 @@ fn compile_from(
             if let Some(found) = service::function(&schema, &name) {
                 let names: Vec<&str> = found.parameters.iter().map(|parameter| parameter.name).collect();
                 let arguments = compile_arguments(function, &schema, &name, &names)?;
-                let missing = found.parameters.iter().zip(&arguments).any(|(p, given)| p.required && given.is_none());
+                let missing =
+                    found.parameters.iter().zip(&arguments).any(|(p, given)| p.required && given.is_none());
                 if missing {
                     return Err(no_match(&schema, &name));
                 }
