@@ -30,6 +30,8 @@ const COMMIT_PAUSE: Duration = Duration::from_millis(20);
 /// Longest wait for the end of a connection that is closed on purpose.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+// There is one at a time; a box would cost an allocation for each batch.
+#[allow(clippy::large_enum_variant)]
 enum Out {
     Delivery(Writing),
     Heartbeat { bytes: Vec<u8>, offset: usize },

@@ -21,6 +21,8 @@ pub struct LaneView {
 }
 
 /// The next thing to do.
+// There is one at a time; a box would cost an allocation for each look.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
     /// Decide where these lanes start.

@@ -246,8 +246,11 @@ mod tests {
         (bytes, places)
     }
 
+    type Entries = Vec<(u64, Vec<u8>)>;
+    type Missing = Vec<(u64, u64)>;
+
     /// Entries that can be read, and ranges that are missing before the last of them.
-    fn read(bytes: &[u8], first: u64) -> (Vec<(u64, Vec<u8>)>, Vec<(u64, u64)>) {
+    fn read(bytes: &[u8], first: u64) -> (Entries, Missing) {
         let (mut entries, mut missing) = (Vec::new(), Vec::new());
         let (mut at, mut expected) = (HEADER, first);
         for _ in 0..bytes.len() + 2 {

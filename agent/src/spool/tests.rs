@@ -16,8 +16,11 @@ fn append(spool: &Spool, bodies: &[&[u8]]) -> Result<u64, SpoolError> {
     spool.append(&batch)
 }
 
+/// First and last number of each range.
+type Missing = Vec<(u64, u64)>;
+
 /// Everything behind `after`: entries by number, and what is missing.
-fn all(spool: &Spool, mut after: u64) -> (BTreeMap<u64, Vec<u8>>, Vec<(u64, u64)>) {
+fn all(spool: &Spool, mut after: u64) -> (BTreeMap<u64, Vec<u8>>, Missing) {
     let (mut entries, mut missing) = (BTreeMap::new(), Vec::new());
     loop {
         match spool.read(after, 3, 100_000).unwrap() {
@@ -186,7 +189,7 @@ fn a_lost_header_a_foreign_segment_and_a_later_version() {
     let delivered = |id: SpoolId| (id == FRESH).then_some(0);
     let (spool, _) = Spool::open(folder.path(), MIB, FRESH, delivered).unwrap();
     assert_eq!(all(&spool, 0).0.len(), 1);
-    assert_eq!(segments(folder.path()), [path.clone()]);
+    assert_eq!(segments(folder.path()), std::slice::from_ref(&path));
     drop(spool);
     bytes[..8].copy_from_slice(b"MUSTERQ2");
     fs::write(&path, &bytes).unwrap();

@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn the_page_that_is_named_is_believed_and_an_assumed_one_looked_at() {
-        let cases: [(&[u8], u16, bool, &str, usize, bool); 11] = [
+        type Case = (&'static [u8], u16, bool, &'static str, usize, bool);
+        let cases: [Case; 11] = [
             (&[0xC8, 0x89, 0x40, 0x40], 37, true, "Hi", 0, false),
             (b"order=1 user=BOB", 37, true, "order=1 user=BOB", 0, false),
             ("gr\u{fc}n 7".as_bytes(), 37, true, "gr\u{fc}n 7", 0, false),

@@ -83,7 +83,7 @@ fn compile_insert(insert: &ast::Insert, schema: &str) -> Result<Change, SqlError
     let names: Vec<String> = if insert.columns.is_empty() {
         table.columns.iter().map(|column| column.name.to_owned()).collect()
     } else {
-        insert.columns.iter().map(|name| fold_name(name)).collect()
+        insert.columns.iter().map(fold_name).collect()
     };
     let places: Vec<usize> = names
         .iter()
