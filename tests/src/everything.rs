@@ -20,6 +20,12 @@ pub const SOURCES: &str = "sources:\n  audit: {kind: audit_journal}\n  history: 
 /// When it does not start.
 #[must_use]
 pub fn partition(name: &str) -> Partition {
+    Partition::start(scenario(name))
+}
+
+/// What such a partition is made of.
+#[must_use]
+pub fn scenario(name: &str) -> Scenario {
     let mut scenario = Scenario { name: name.to_owned(), ..Scenario::default() };
     scenario.traffic.rate = 0.0;
     scenario.journal.receiver_size = 20_000;
@@ -34,5 +40,5 @@ pub fn partition(name: &str) -> Partition {
         number: 4320,
         text: "Muster".to_owned(),
     }];
-    Partition::start(scenario)
+    scenario
 }

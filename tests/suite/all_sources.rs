@@ -2,9 +2,9 @@
 
 use crate::data_queue::{allow, send};
 use crate::exit_point::{ask, statement};
-use ibmi_sim::{InjectSpec, MessageSpec};
+use ibmi_sim::{Generation, InjectSpec, MessageSpec};
 use muster_tests::eventually::eventually;
-use muster_tests::everything::{NAMES, QUEUES, SOURCES, partition};
+use muster_tests::everything::{NAMES, QUEUES, SOURCES, partition, scenario};
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::readers::{Dialect, Seen, read};
@@ -76,6 +76,42 @@ fn audit_entries_reach_rsyslog_as_leef_and_cef_within_two_seconds_beside_all_oth
     // then it is in both files soon
     assert!(spread.p99 < Duration::from_secs(2), "{spread:?}");
     await_sources(&home);
+}
+
+#[test]
+fn every_source_reads_from_every_generation_of_the_server() {
+    for generation in Generation::ALL {
+        let mut scenario = scenario(&format!("all-{generation:?}"));
+        scenario.server.generation = generation;
+        let partition = Partition::start(scenario);
+        let receiver = Receiver::start(Port::Tcp);
+        let sandbox = Sandbox::new("all-generations");
+        let transport = policies::tcp(&receiver.address());
+        let policy =
+            format!("{SOURCES}destinations:\n  siem: {{transport: {transport}, format: {{kind: leef2}}}}\n");
+        let home = sandbox.agent("agent", &partition.at(), Some(&policy));
+        allow(&home, &QUEUES);
+        let _agent = home.run();
+        await_sources(&home);
+        for number in 0..20 {
+            happen(&partition, number);
+        }
+        let audit =
+            InjectSpec::parse("AF, violation A, user MARKED, PAYROLL/SALARY *FILE").expect("good words");
+        partition.inject(&audit).expect("an entry");
+        eventually(&format!("everything of {generation:?} arrives"), LIMIT, || {
+            let counts = arrivals(&receiver);
+            let one = |name: &str| (0..20).find(|number| counts.get(&format!("{name} {number}")) != Some(&1));
+            if let Some(missing) =
+                NAMES[1..].iter().find_map(|name| one(name).map(|at| format!("{name} {at}")))
+            {
+                return Err(missing);
+            }
+            let marked = receiver.messages().iter().filter(|message| message.contains("MARKED")).count();
+            if marked == 1 { Ok(()) } else { Err(format!("{marked} audit entries")) }
+        });
+        await_sources(&home);
+    }
 }
 
 /// Audit entries a second while the story runs; everything else happens once for a hundred of them.
