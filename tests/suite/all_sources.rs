@@ -80,8 +80,8 @@ fn audit_entries_reach_rsyslog_as_leef_and_cef_within_two_seconds_beside_all_oth
 
 #[test]
 fn every_source_reads_from_every_generation_of_the_server() {
-    for generation in Generation::ALL {
-        let mut scenario = scenario(&format!("all-{generation:?}"));
+    for (name, generation) in Generation::ALL {
+        let mut scenario = scenario(&format!("all-{name}"));
         scenario.server.generation = generation;
         let partition = Partition::start(scenario);
         let receiver = Receiver::start(Port::Tcp);
@@ -99,7 +99,7 @@ fn every_source_reads_from_every_generation_of_the_server() {
         let audit =
             InjectSpec::parse("AF, violation A, user MARKED, PAYROLL/SALARY *FILE").expect("good words");
         partition.inject(&audit).expect("an entry");
-        eventually(&format!("everything of {generation:?} arrives"), LIMIT, || {
+        eventually(&format!("everything of {name} arrives"), LIMIT, || {
             let counts = arrivals(&receiver);
             let one = |name: &str| (0..20).find(|number| counts.get(&format!("{name} {number}")) != Some(&1));
             if let Some(missing) =
