@@ -210,3 +210,91 @@ fn arrivals(receiver: &Receiver) -> BTreeMap<String, usize> {
     }
     counts
 }
+
+/// Reads, jobs and storms: one rule of each kind that has an effect here.
+const RULES: &str = "rules:\n  - {name: no-jobs, match: {message_ids: [CPF1124]}, action: drop}\n  \
+                     - {name: storms, match: {sources: [payroll]}, action: throttle, limit: 2, seconds: 3}\n\
+                     severities:\n  - {match: {exit_points: [QIBM_QZDA_SQL2]}, severity: 9}\n";
+
+#[test]
+fn what_was_recorded_of_every_source_goes_through_policies_by_command() {
+    // given an agent whose policy drops, throttles and judges events of several sources
+    let partition = partition("all-recorded");
+    let receiver = Receiver::start(Port::Tcp);
+    let sandbox = Sandbox::new("all-recorded");
+    let controller = sandbox.controller_with(&["--heartbeat-seconds", "1"]);
+    controller.login();
+    let home = sandbox.agent("all", &partition.at(), None);
+    allow(&home, &QUEUES);
+    let id = controller.enrol(&home, &["env=test"]);
+    let _agent = home.run();
+    let transport = policies::tcp(&receiver.address());
+    let content = format!(
+        "{SOURCES}{RULES}destinations:\n  siem: {{transport: {transport}, format: {{kind: leef2}}, heartbeat_seconds: 0}}\n"
+    );
+    controller.publish(&policies::document("everything", &content));
+    await_sources(&home);
+
+    // when five things happen in each of them at once
+    for number in 0..5 {
+        happen(&partition, number);
+    }
+    // then the SIEM has the first two of the throttled ones and is told of the rest
+    let summary = eventually("the throttle tells what it held back", LIMIT, || {
+        let seen: Vec<Seen> =
+            receiver.messages().iter().filter_map(|message| read(Dialect::Leef, message).ok()).collect();
+        let found = seen.iter().find(|seen| seen.event_id == "MUSTER_THROTTLED").cloned();
+        found.ok_or_else(|| format!("{:?}", seen.iter().map(|seen| &seen.event_id).collect::<Vec<_>>()))
+    });
+    for (key, value) in [
+        ("throttledCount", "3"),
+        ("throttledEvent", "DTAQ_KV"),
+        ("throttleRule", "storms"),
+        ("throttleSeconds", "3"),
+    ] {
+        assert_eq!(summary.values.get(key).map(String::as_str), Some(value), "{key} of {summary:?}");
+    }
+    let counts = arrivals(&receiver);
+    let here = |name: &str| (0..5).filter(|number| counts.contains_key(&format!("{name} {number}"))).count();
+    assert_eq!(["history", "ours", "payroll", "exits"].map(here), [0, 5, 2, 5], "{counts:?}");
+
+    // and what was recorded tells the same story through the agent's policy
+    let recorded = eventually("all of it is recorded", LIMIT, || {
+        let recorded =
+            controller.muster_ok(&["events", "recent", &id, "--limit", "1000", "--output", "json"]);
+        let marks = ["note 4", "order=4", "select 4", "CPF1124"];
+        let missing = marks.iter().find(|mark| !recorded.contains(**mark));
+        missing.map_or(Ok(recorded.clone()), |mark| Err(format!("{mark} is missing")))
+    });
+    let recorded = sandbox.write("recorded.json", &recorded);
+    let recorded = recorded.to_str().expect("a path");
+    let told = controller.muster_ok(&["policy", "test", "--events", recorded, "--effective", &id]);
+    let lines =
+        |parts: &[&str]| told.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count();
+    assert_eq!(lines(&[" history CPF1124 ", " dropped by no-jobs"]), 5, "{told}");
+    assert_eq!(lines(&[" ours IMPROMPTU ", " kept -> siem"]), 5, "{told}");
+    assert_eq!(lines(&[" exits EXIT_SQL", " kept -> siem", " -> 9 by severities[0]"]), 5, "{told}");
+    assert_eq!(lines(&[" payroll DTAQ_KV ", " kept by storms -> siem"]), 2, "{told}");
+    assert_eq!(lines(&[" payroll DTAQ_KV ", " held back by storms"]), 3, "{told}");
+    assert_eq!(lines(&["no-jobs", " 5 "]), 1, "{told}");
+
+    // and through files: one that keeps everything, one that is wrong, one whose expression fails
+    let test = |name: &str, text: &str| {
+        let file = sandbox.write(name, text);
+        let file = file.to_str().expect("a path");
+        let output = controller.muster(&["policy", "test", "--events", recorded, "-f", file, "--summary"]);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let plain = "destinations:\n  siem: {transport: {kind: tcp, address: 'siem.example.com:514'}}\n";
+    let (code, out, _) = test("plain.yaml", &format!("{SOURCES}{plain}"));
+    assert_eq!(code, Some(0), "{out}");
+    assert!(out.contains(", 0 dropped, 0 held back"), "{out}");
+    let (code, _, error) = test("wrong.yaml", &format!("{SOURCES}{plain}rulez: []\n"));
+    assert_eq!(code, Some(4), "{error}");
+    assert!(error.contains("rulez"), "{error}");
+    let failing = "rules:\n  - {name: odd, match: {expression: 'event.queue < 5'}, action: drop}\n";
+    let (code, out, error) = test("failing.yaml", &format!("{SOURCES}{plain}{failing}"));
+    assert_eq!(code, Some(1), "{out}{error}");
+    assert!(out.contains(", 0 dropped, 0 held back"), "an expression that fails drops nothing: {out}");
+}
