@@ -165,6 +165,21 @@ impl AgentHome {
         Some((entry["state"].as_str()?.to_owned(), entry["reason"].as_str()?.to_owned()))
     }
 
+    /// Waits until the log has this text so many times, over all runs.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub fn await_logged(&self, text: &str, times: usize, limit: Duration) {
+        eventually(&format!("{text:?} is logged {times} times"), limit, || {
+            let log =
+                std::fs::read_to_string(self.folder.join("agent.log")).map_err(|error| error.to_string())?;
+            match log.matches(text).count() {
+                count if count >= times => Ok(()),
+                count => Err(format!("{count} times")),
+            }
+        });
+    }
+
     /// Waits until the committed cursor of a destination stands at `sequence`.
     ///
     /// # Panics

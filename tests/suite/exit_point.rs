@@ -136,7 +136,7 @@ fn what_becomes_of_exit_programs_is_an_event_that_survives_a_crash() {
     let home = agent(&sandbox, &partition, &receiver);
     let mut agent = home.run();
     ask(&partition, &statement("select 1"));
-    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 1");
+    await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select 1");
     assert_eq!(events(&receiver, "EXIT_PROGRAM_REMOVED").len(), 0);
     // when a foreign program is registered
     let foreign = program("QIBM_QTMF_SERVER_REQ", "VLRQ0100", "EVIL/FTPEXIT");
@@ -191,7 +191,7 @@ fn records_that_are_none_and_records_that_are_cut_hold_up_nothing() {
     home.await_health(SOURCE, "degraded", "are no records of the exit program", LIMIT);
     // and a good one after them
     ask(&partition, &statement("select 8"));
-    let last = await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 8");
+    let last = await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select 8");
     assert_eq!(last.values["usrName"], "BOB");
     eventually("all four are events", LIMIT, || {
         let messages = receiver.messages();

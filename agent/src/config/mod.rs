@@ -269,9 +269,9 @@ fn check_sign_on(user: &str, password: &str) -> Result<(), String> {
             "[partition] user {user:?} is not a user profile name (1 to 10 characters, no *)"
         ));
     }
-    if password.contains(':') || password.contains(';') {
-        return Err("the password holds a colon or semicolon, which Mapepire servers up to 2.3.5 cut off; \
-                    choose another for the agent's profile"
+    if password.contains(';') {
+        return Err("the password holds a semicolon, at which Mapepire servers cut it off; choose another for the agent's \
+                    profile"
             .to_owned());
     }
     Ok(())

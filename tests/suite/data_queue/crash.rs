@@ -61,10 +61,8 @@ fn an_entry_that_was_taken_and_whose_answer_is_lost_is_there() {
         agent = rig.home.run();
         // then they are there, each under one id
         rig.await_all(round * 30 + 30, &receiver);
+        rig.await_empty();
     }
-    eventually("the queue is emptied", LIMIT, || {
-        if rig.waiting() == 0 { Ok(()) } else { Err("not yet".to_owned()) }
-    });
 }
 
 #[test]
@@ -110,6 +108,6 @@ fn an_agent_killed_at_random_moments_loses_no_entry() {
         // What a receiver had and the agent had not yet written down that it has: one window for each kill.
         let most = kills * 2 * RATE;
         assert!(duplicates <= most, "{duplicates} came twice, at most {most}");
-        assert_eq!(rig.waiting(), 0, "the queue is empty");
+        rig.await_empty();
     }
 }

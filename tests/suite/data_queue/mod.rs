@@ -90,6 +90,14 @@ impl Rig {
             .map_or(0, |state| state.entries)
     }
 
+    /// Waits until nothing lies on the queue: an entry may arrive before it is taken out.
+    fn await_empty(&self) {
+        eventually("the queue is emptied", LIMIT, || match self.waiting() {
+            0 => Ok(()),
+            left => Err(format!("{left} left")),
+        });
+    }
+
     /// Waits until entries with all numbers below `count` have arrived, each under one id and in order where ids
     /// tell it; gives how many came more than once.
     fn await_all(&self, count: usize, receiver: &Receiver) -> usize {

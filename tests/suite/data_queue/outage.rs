@@ -56,7 +56,7 @@ fn a_full_spool_leaves_the_queue_alone_and_everything_arrives_later() {
     receiver.restart();
     rig.await_all(410, &receiver);
     rig.home.await_health(SOURCE, "healthy", "", LIMIT);
-    assert_eq!(rig.waiting(), 0);
+    rig.await_empty();
     // a second outage is like the first
     receiver.kill();
     rig.send_large(410..430);
