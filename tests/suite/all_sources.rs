@@ -1,6 +1,6 @@
 //! An agent that reads everything a partition has: soon, and without loss over kills and restarts.
 
-use crate::data_queue::{allow, send};
+use crate::data_queue::{allow, await_empty, send};
 use crate::exit_point::{ask, statement};
 use ibmi_sim::{Generation, InjectSpec, MessageSpec};
 use muster_tests::eventually::eventually;
@@ -190,8 +190,8 @@ fn an_agent_with_all_sources_that_is_killed_loses_nothing() {
     assert!(duplicates <= bound, "{duplicates} came twice, at most {bound}");
     // and nothing is left anywhere
     await_sources(&home);
-    for queue in partition.data_queues() {
-        assert_eq!(queue.entries, 0, "{}", queue.queue);
+    for queue in QUEUES {
+        await_empty(&partition, queue);
     }
 }
 

@@ -83,19 +83,12 @@ impl Rig {
 
     /// Entries that lie on the queue.
     fn waiting(&self) -> usize {
-        self.partition
-            .data_queues()
-            .iter()
-            .find(|state| state.queue == QUEUE)
-            .map_or(0, |state| state.entries)
+        waiting(&self.partition, QUEUE)
     }
 
-    /// Waits until nothing lies on the queue: an entry may arrive before it is taken out.
+    /// Waits until nothing lies on the queue.
     fn await_empty(&self) {
-        eventually("the queue is emptied", LIMIT, || match self.waiting() {
-            0 => Ok(()),
-            left => Err(format!("{left} left")),
-        });
+        await_empty(&self.partition, QUEUE);
     }
 
     /// Waits until entries with all numbers below `count` have arrived, each under one id and in order where ids
@@ -121,6 +114,19 @@ impl Rig {
         }
         arrived.values().map(|ids| ids.len() - 1).sum()
     }
+}
+
+/// Entries that lie on a queue.
+fn waiting(partition: &Partition, queue: &str) -> usize {
+    partition.data_queues().iter().find(|state| state.queue == queue).map_or(0, |state| state.entries)
+}
+
+/// Waits until nothing lies on a queue: an entry may arrive before it is taken out.
+pub(crate) fn await_empty(partition: &Partition, queue: &str) {
+    eventually(&format!("{queue} is emptied"), LIMIT, || match waiting(partition, queue) {
+        0 => Ok(()),
+        left => Err(format!("{left} left")),
+    });
 }
 
 /// Puts a text on a queue, as a program of the partition does.
@@ -169,7 +175,7 @@ fn an_entry_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
     println!("{used:?} to {:?} seconds of processor in {:?}", agent.cpu_seconds(), began.elapsed());
     assert!(spread.p99 < PROMISED, "{spread:?}");
     home.await_health(SOURCE, "healthy", "", LIMIT);
-    assert_eq!(partition.data_queues()[0].entries, 0, "nothing is left on the queue");
+    await_empty(&partition, QUEUE);
 }
 
 /// Every field of the first entry, as the formats have them.
