@@ -103,10 +103,16 @@ fn of_files(paths: &[PathBuf], context: &mut Context<'_>) -> Result<EffectivePol
     }
     if let [file] = texts.as_slice()
         && parse_document(&file.text).is_err()
-        && let Ok(spec) = parse_spec(&file.text)
     {
-        let policy = EffectivePolicy { spec, ..EffectivePolicy::default() };
-        return valid(policy, context);
+        match parse_spec(&file.text) {
+            Ok(spec) => return valid(EffectivePolicy { spec, ..EffectivePolicy::default() }, context),
+            // Meant as a bare content: what is wrong in it is told, not that it is no document.
+            Err(fault) if !file.text.contains("api_version") => {
+                writeln!(context.err, "{}: {}", clean(&file.path), clean(&fault.to_string()))?;
+                return Err(CliError::Invalid { wrong: 1, all: 1 });
+            }
+            Err(_) => {}
+        }
     }
     let mut documents: Vec<PolicyDocument> = Vec::with_capacity(texts.len());
     let mut wrong = 0;
