@@ -293,7 +293,7 @@ fn what_was_recorded_of_every_source_goes_through_policies_by_command() {
     let (code, _, error) = test("wrong.yaml", &format!("{SOURCES}{plain}rulez: []\n"));
     assert_eq!(code, Some(4), "{error}");
     assert!(error.contains("rulez"), "{error}");
-    let failing = "rules:\n  - {name: odd, match: {expression: 'event.queue < 5'}, action: drop}\n";
+    let failing = "rules:\n  - {name: odd, match: {expression: 'event.severity / 0 > 1'}, action: drop}\n";
     let (code, out, error) = test("failing.yaml", &format!("{SOURCES}{plain}{failing}"));
     assert_eq!(code, Some(1), "{out}{error}");
     assert!(out.contains(", 0 dropped, 0 held back"), "an expression that fails drops nothing: {out}");
