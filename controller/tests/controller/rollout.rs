@@ -122,8 +122,15 @@ async fn killed_while_rollouts_start_and_abort_each_is_before_or_after() {
         program = Program::start(dir.path(), &listen).await;
 
         // Each rollout has its revision and the other way round, and both say the same of how it ended.
-        let rollouts: Vec<RolloutSummary> = api.all("/rollouts").await;
-        let revisions: Vec<PolicyRevisionView> = api.all("/policies/base/revisions").await;
+        // The last one may end between two questions: what is compared is of one moment.
+        let (rollouts, revisions) = eventually("nothing changes while it is read", async || {
+            let before: Vec<RolloutSummary> = api.all("/rollouts").await;
+            let revisions: Vec<PolicyRevisionView> = api.all("/policies/base/revisions").await;
+            let rollouts: Vec<RolloutSummary> = api.all("/rollouts").await;
+            let states = |all: &[RolloutSummary]| all.iter().map(|one| one.state).collect::<Vec<_>>();
+            (states(&before) == states(&rollouts)).then_some((rollouts, revisions))
+        })
+        .await;
         assert_eq!(rollouts.len(), revisions.len(), "round {round}");
         for (rollout, revision) in rollouts.iter().zip(&revisions) {
             assert_eq!((revision.rollout, rollout.changes[0].to), (Some(rollout.id), revision.revision));
