@@ -34,6 +34,11 @@ pub(super) const STAGE: Duration = Duration::from_secs(10);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(10);
 
+/// What the peer did not acknowledge for so long is never delivered: less than the shortest wait for a statement that
+/// changes something, so that no statement runs that was given up.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
+
 /// Opens the WebSocket with the profile's credentials. The server looks at them only at `connect`.
 pub(super) async fn dial(config: &MapepireConfig, tls: &Tls) -> Result<Socket, HostError> {
     let stream = tcp(config).await?;
@@ -67,13 +72,20 @@ async fn tcp(config: &MapepireConfig) -> Result<TcpStream, HostError> {
     }
 }
 
-/// Small requests go out at once, and a peer that vanished is noticed even while nothing is asked. A
+/// Small requests go out at once, and a peer that vanished is noticed even while nothing is asked.
+///
+/// A statement that the agent gave up must not arrive later, when nobody compares its answer any more: closing, also by
+/// the end of the process, discards what was not sent, and what is not acknowledged is not sent again for ever. A
 /// system that refuses these settings still works, so errors are ignored.
 fn keep_alive(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
+    let socket = SockRef::from(stream);
     let keepalive =
         TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY).with_retries(3);
-    let _ = SockRef::from(stream).set_tcp_keepalive(&keepalive);
+    let _ = socket.set_tcp_keepalive(&keepalive);
+    let _ = socket.set_linger(Some(Duration::ZERO));
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
 }
 
 async fn secure(
@@ -155,4 +167,42 @@ pub(super) fn basic(config: &MapepireConfig) -> Result<HeaderValue, HostError> {
         .map_err(|_| HostError::Config("user or password cannot be sent in a header".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn what_was_given_up_is_not_delivered_later() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        keep_alive(&stream);
+        #[cfg(target_os = "linux")]
+        assert_eq!(SockRef::from(&stream).tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+        // More than the buffers of both sides hold: the rest waits in this one when it is closed.
+        let chunk = vec![7; 64 * 1024];
+        let mut written = 0;
+        while let Ok(Ok(())) = timeout(Duration::from_millis(200), stream.writable()).await {
+            match stream.try_write(&chunk) {
+                Ok(count) => written += count,
+                Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock),
+            }
+        }
+        drop(stream);
+        let mut read = 0;
+        let mut buffer = vec![0; 64 * 1024];
+        let end = loop {
+            match peer.read(&mut buffer).await {
+                Ok(0) => break None,
+                Ok(count) => read += count,
+                Err(error) => break Some(error.kind()),
+            }
+        };
+        assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset));
+        assert!(read < written, "{read} of {written} arrived");
+    }
 }
