@@ -11,6 +11,10 @@ use tracing::warn;
 const LOCK: &str = "lock";
 /// The last segment that could not be read whole, for whoever wants to look at it.
 const KEPT: &str = "damaged.kept";
+/// What follows the name of a segment of another spool that was put aside.
+const FOREIGN: &str = ".foreign";
+/// Most segments of other spools that are kept.
+const MAX_FOREIGN: usize = 16;
 
 /// A segment that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,11 +26,7 @@ pub(super) struct Found {
 
 /// Makes the folder, readable by its owner only, and locks it.
 pub(super) fn lock(folder: &Path) -> Result<File, SpoolError> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder).map_err(SpoolError::io("make the folder", folder))?;
+    make(folder).map_err(SpoolError::io("make the folder", folder))?;
     let path = folder.join(LOCK);
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
     let file = open.map_err(SpoolError::io("open", &path))?;
@@ -34,6 +34,30 @@ pub(super) fn lock(folder: &Path) -> Result<File, SpoolError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(SpoolError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(error)) => Err(SpoolError::io("lock", &path)(error)),
+    }
+}
+
+/// Makes the folder and those above it that are missing. Their names are on disk when this returns: files in a folder
+/// whose name is lost are lost too.
+fn make(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    for path in missing.iter().rev() {
+        builder.recursive(true).create(path)?;
+        sync_parent(path)?;
+    }
+    // Also one that an earlier run made, and perhaps no more than that.
+    if missing.is_empty() { sync_parent(folder) } else { Ok(()) }
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => sync_folder(Path::new(".")),
+        Some(parent) => sync_folder(parent),
+        None => Ok(()),
     }
 }
 
@@ -77,11 +101,13 @@ pub(super) fn create(folder: &Path, spool: SpoolId, first: u64) -> Result<File, 
     })
 }
 
-/// Opens the segment that is written to, and cuts off what is beyond `length`.
+/// Opens the segment that is written to, and cuts off what is beyond `length`. What is before it is on disk when this
+/// returns: it may have been read from memory only, after a write whose sync never came.
 pub(super) fn reopen(folder: &Path, spool: SpoolId, first: u64, length: u64) -> Result<File, SpoolError> {
     let path = folder.join(file_name(spool, first));
     let opened = OpenOptions::new().read(true).write(true).open(&path).and_then(|mut file| {
         file.set_len(length)?;
+        file.sync_all()?;
         file.seek(SeekFrom::Start(length))?;
         Ok(file)
     });
@@ -118,10 +144,28 @@ pub(super) fn remove(folder: &Path, spool: SpoolId, segment: &Segment) -> Result
     }
 }
 
-/// Puts away what belongs to another spool.
+/// Puts away what belongs to another spool, under a name of its own; beyond a bound the oldest of them goes.
 pub(super) fn put_aside_foreign(folder: &Path, found: &Found) -> Result<(), SpoolError> {
     warn!(folder = %folder.display(), spool = %found.spool, first = found.first, "segment of another spool put aside");
-    put_aside(folder, &folder.join(file_name(found.spool, found.first)))
+    let name = file_name(found.spool, found.first);
+    let path = folder.join(&name);
+    std::fs::rename(&path, folder.join(name + FOREIGN)).map_err(SpoolError::io("put aside", &path))?;
+    let mut kept = foreign(folder);
+    kept.sort();
+    let surplus = kept.len().saturating_sub(MAX_FOREIGN);
+    for (_, path) in kept.into_iter().take(surplus) {
+        std::fs::remove_file(&path).map_err(SpoolError::io("delete", &path))?;
+    }
+    Ok(())
+}
+
+/// Segments of other spools that were put aside, and when they were written last.
+fn foreign(folder: &Path) -> Vec<(std::time::SystemTime, PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.ends_with(FOREIGN)))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect()
 }
 
 fn put_aside(folder: &Path, path: &Path) -> Result<(), SpoolError> {

@@ -158,11 +158,12 @@ pub(super) fn file_name(spool: SpoolId, first: u64) -> String {
     format!("{spool}-{first:020}.seg")
 }
 
-/// What the name of a file tells, if it is that of a segment.
+/// What the name of a file tells, if it is that of a segment. Entries count from 1, and each has one that follows.
 pub(super) fn parse_name(name: &str) -> Option<(SpoolId, u64)> {
     let (spool, first) = name.strip_suffix(".seg")?.split_once('-')?;
     let digits = first.len() == 20 && first.bytes().all(|b| b.is_ascii_digit());
-    Some((SpoolId::parse(spool)?, digits.then(|| first.parse().ok()).flatten()?))
+    let first = digits.then(|| first.parse().ok()).flatten()?;
+    (1..u64::MAX).contains(&first).then_some((SpoolId::parse(spool)?, first))
 }
 
 #[cfg(test)]
@@ -183,8 +184,14 @@ mod tests {
         let name = file_name(SpoolId(0xAB), 42);
         assert_eq!(name, "00000000000000ab-00000000000000000042.seg");
         assert_eq!(parse_name(&name), Some((SpoolId(0xAB), 42)));
-        for other in ["lock", "x.seg", "00000000000000ab-42.seg", "00000000000000ab-0000000000000000004x.seg"]
-        {
+        for other in [
+            "lock",
+            "x.seg",
+            "00000000000000ab-42.seg",
+            "00000000000000ab-0000000000000000004x.seg",
+            "00000000000000ab-00000000000000000000.seg",
+            "00000000000000ab-18446744073709551615.seg",
+        ] {
             assert_eq!(parse_name(other), None, "{other}");
         }
     }

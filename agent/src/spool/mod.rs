@@ -5,6 +5,7 @@
 //!   lock                                              held by the source that empties or delivers it
 //!   0123456789abcdef-00000000000000000001.seg         segments: spool, number of the first entry
 //!   damaged.kept                                      the last segment that could not be read whole
+//!   fedcba9876543210-00000000000000000001.seg.foreign segments of another spool, put aside
 //! ```
 //! Promises: an entry that [`Spool::append`] took is on disk (one sync for a batch) when it returns, and is read back
 //! under the same number whatever happens to the agent; only what is on disk is read back, so a number is never

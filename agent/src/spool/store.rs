@@ -77,6 +77,11 @@ pub struct Taken {
     pub fresh: bool,
     /// Entries behind the last mark: they may still be in the queue.
     pub unmarked: Vec<SpoolEntry>,
+    /// Bytes at the end that could not be read and were cut off: a write that was not finished when the agent stopped,
+    /// which was taken out of no queue yet, or damage.
+    pub dropped: u64,
+    /// Segments of other spools that lay in the folder and were put aside.
+    pub put_aside: usize,
 }
 
 #[derive(Debug)]
@@ -119,14 +124,16 @@ impl Spool {
         // Never more than one, unless somebody copied files: the one that is being delivered counts.
         let known = found.iter().map(|segment| segment.spool).find(|spool| delivered(*spool).is_some());
         let id = known.or_else(|| found.last().map(|segment| segment.spool)).unwrap_or(fresh);
+        let mut put_aside = 0;
         for foreign in found.iter().filter(|segment| segment.spool != id) {
             files::put_aside_foreign(folder, foreign)?;
+            put_aside += 1;
         }
         let found: Vec<Found> = found.into_iter().filter(|segment| segment.spool == id).collect();
         let floor = delivered(id).unwrap_or(0);
         let segment_bytes = (limit / SEGMENTS).clamp(SEGMENT_BYTES.0, SEGMENT_BYTES.1);
         let fresh = found.is_empty();
-        let (index, file, unmarked) =
+        let Opened { index, file, unmarked, dropped } =
             if fresh { begin(folder, id, floor)? } else { recover(folder, id, &found, floor)? };
         let usage = (index.bytes(), index.first(), index.next);
         info!(folder = %folder.display(), spool = %id, bytes = usage.0, first = usage.1, next = usage.2, "spool opened");
@@ -135,11 +142,11 @@ impl Spool {
             id,
             limit,
             segment_bytes,
-            writer: Mutex::new(Writer { file }),
+            writer: Mutex::new(Writer { file: Some(file) }),
             index: Mutex::new(index),
             _lock: held,
         };
-        Ok((spool, Taken { fresh, unmarked }))
+        Ok((spool, Taken { fresh, unmarked, dropped, put_aside }))
     }
 
     /// Which spool it is.
@@ -211,23 +218,35 @@ impl Spool {
         Ok(last)
     }
 
-    /// Everything so far was taken out of the queue. Not synced by itself: what a power failure loses of it is
-    /// compared with the queue again.
+    /// Everything so far was taken out of the queue. See [`Spool::mark_to`].
     ///
     /// # Errors
     /// [`SpoolError::Io`].
     pub fn mark(&self) -> Result<(), SpoolError> {
+        self.mark_to(u64::MAX)
+    }
+
+    /// Everything up to the number `to` was taken out of the queue. Not synced by itself: what a power failure loses of
+    /// it is compared with the queue again. A mark never goes back.
+    ///
+    /// # Errors
+    /// [`SpoolError::Io`].
+    pub fn mark_to(&self, to: u64) -> Result<(), SpoolError> {
         let mut writer = lock(&self.writer);
-        let (next, length) = self.room_in_segment(&mut writer)?;
-        if lock(&self.index).mark + 1 >= next {
-            return Ok(());
+        {
+            let index = lock(&self.index);
+            if index.mark >= to.min(index.next.saturating_sub(1)) {
+                return Ok(());
+            }
         }
+        let (next, length) = self.room_in_segment(&mut writer)?;
+        let to = to.min(next - 1);
         let mut bytes = Vec::with_capacity(RECORD);
-        format::put_record(self.id, next - 1, MARK, &[], &mut bytes);
+        format::put_record(self.id, to, MARK, &[], &mut bytes);
         self.write(&mut writer, &bytes, length, false)?;
         let mut index = lock(&self.index);
         index.grown(length + bytes.len() as u64, next);
-        index.mark = next - 1;
+        index.mark = to;
         Ok(())
     }
 
@@ -307,7 +326,8 @@ impl Spool {
             // A record may be cut off by the end of the chunk, not by damage.
             let last_chunk = offset + wanted >= length;
             let mut at = 0;
-            while entries.len() < most && size < bytes {
+            // Numbers from `end` on belong to the segment that follows.
+            while expected < end && entries.len() < most && size < bytes {
                 if !last_chunk && chunk.len() - at < MAX_BODY + RECORD {
                     break;
                 }
@@ -410,13 +430,21 @@ struct Span {
     end: u64,
 }
 
-type Opened = (Index, Option<File>, Vec<SpoolEntry>);
+/// What [`begin`] and [`recover`] give.
+struct Opened {
+    index: Index,
+    /// The segment that is written to.
+    file: File,
+    unmarked: Vec<SpoolEntry>,
+    /// Bytes that were cut off at the end.
+    dropped: u64,
+}
 
 fn begin(folder: &Path, id: SpoolId, floor: u64) -> Result<Opened, SpoolError> {
     let first = floor.saturating_add(1);
     let file = files::create(folder, id, first)?;
     let segment = Segment { first, length: HEADER as u64, damaged: false };
-    Ok((Index::new(vec![segment], first, floor), Some(file), Vec::new()))
+    Ok(Opened { index: Index::new(vec![segment], first, floor), file, unmarked: Vec::new(), dropped: 0 })
 }
 
 /// Finds the end of what was written, and what may not be out of the queue yet.
@@ -426,8 +454,8 @@ fn recover(folder: &Path, id: SpoolId, found: &[Found], floor: u64) -> Result<Op
         .map(|found| Segment { first: found.first, length: found.length, damaged: false })
         .collect();
     let mut unmarked = Vec::new();
-    let (mut next, mut keep, mut mark) = (0, 0, None);
-    // From the newest back, until a mark is met.
+    let (mut next, mut keep, mut mark, mut dropped) = (0, 0, None, 0);
+    // From the newest back, until everything before is known to be out of the queue.
     for (index, segment) in segments.iter_mut().enumerate().rev() {
         let bytes = files::read(folder, id, segment.first, 0, segment.length)?;
         if format::is_later(&bytes) {
@@ -442,32 +470,40 @@ fn recover(folder: &Path, id: SpoolId, found: &[Found], floor: u64) -> Result<Op
             });
         });
         segment.damaged = tail.damaged;
-        if index + 1 == found.len() {
-            (next, keep) = (tail.next, tail.keep as u64);
-            if keep < segment.length {
-                info!(folder = %folder.display(), bytes = segment.length - keep, "a write that was cut off is dropped");
+        match found.get(index + 1) {
+            // Numbers from there on belong to the segment that follows.
+            Some(following) => entries.retain(|entry| entry.sequence < following.first),
+            None => {
+                (next, keep) = (tail.next, tail.keep as u64);
+                dropped = segment.length.saturating_sub(keep);
+                segment.length = keep;
             }
-            segment.length = keep;
         }
-        mark = tail.mark;
+        mark = mark.max(tail.mark);
         entries.retain(|entry| mark.is_none_or(|mark| entry.sequence > mark));
         entries.append(&mut unmarked);
         unmarked = entries;
-        if mark.is_some() {
+        if mark.is_some_and(|mark| mark.saturating_add(1) >= segment.first) {
             break;
         }
     }
+    if dropped > 0 {
+        warn!(folder = %folder.display(), bytes = dropped, "the end of the spool cannot be read and is dropped");
+    }
     let first = found.last().map_or(1, |found| found.first);
     let before = segments.first().map_or(0, |segment| segment.first.saturating_sub(1));
+    let mark = mark.unwrap_or(before);
     // Where the header is cut off too, the file is begun again.
-    if keep < HEADER as u64 {
-        let mut index = Index::new(segments, next, mark.unwrap_or(before));
+    let (index, file) = if keep < HEADER as u64 {
+        let mut index = Index::new(segments, next, mark);
         let file = files::create(folder, id, first)?;
         index.grown(HEADER as u64, next.max(first));
-        return beyond(folder, id, index, file, floor, unmarked);
-    }
-    let file = files::reopen(folder, id, first, keep)?;
-    beyond(folder, id, Index::new(segments, next, mark.unwrap_or(before)), file, floor, unmarked)
+        (index, file)
+    } else {
+        (Index::new(segments, next, mark), files::reopen(folder, id, first, keep)?)
+    };
+    let (index, file) = beyond(folder, id, index, file, floor)?;
+    Ok(Opened { index, file, unmarked, dropped })
 }
 
 /// Where some destination has more than the files, they lost their end: its numbers are not given again.
@@ -477,13 +513,12 @@ fn beyond(
     mut index: Index,
     file: File,
     floor: u64,
-    unmarked: Vec<SpoolEntry>,
-) -> Result<Opened, SpoolError> {
+) -> Result<(Index, File), SpoolError> {
     if index.next > floor {
-        return Ok((index, Some(file), unmarked));
+        return Ok((index, file));
     }
     warn!(folder = %folder.display(), last = index.next - 1, delivered = floor, "the spool lost its end");
     let file = files::create(folder, id, floor + 1)?;
     index.begin(floor + 1);
-    Ok((index, Some(file), unmarked))
+    Ok((index, file))
 }

@@ -187,9 +187,10 @@ fn a_lost_header_a_foreign_segment_and_a_later_version() {
     fs::write(&path, &bytes).unwrap();
     fs::write(folder.path().join(index::file_name(SpoolId(1), 1)), &good).unwrap();
     let delivered = |id: SpoolId| (id == FRESH).then_some(0);
-    let (spool, _) = Spool::open(folder.path(), MIB, FRESH, delivered).unwrap();
+    let (spool, taken) = Spool::open(folder.path(), MIB, FRESH, delivered).unwrap();
     assert_eq!(all(&spool, 0).0.len(), 1);
     assert_eq!(segments(folder.path()), std::slice::from_ref(&path));
+    assert_eq!(taken.put_aside, 1);
     drop(spool);
     bytes[..8].copy_from_slice(b"MUSTERQ2");
     fs::write(&path, &bytes).unwrap();
@@ -272,6 +273,93 @@ fn spools_that_no_source_has_any_more_are_found() {
         }
     }
     assert_eq!(orphans(state.path(), &["data_queue:A/C"]), ["data_queue.A.B"]);
+}
+
+#[test]
+fn segments_of_other_spools_are_kept_under_names_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, _) = open(folder.path(), MIB);
+    append(&spool, &[b"one"]).unwrap();
+    drop(spool);
+    for number in 1..=20 {
+        fs::write(folder.path().join(index::file_name(SpoolId(1), number)), [1]).unwrap();
+    }
+    let delivered = |id: SpoolId| (id == FRESH).then_some(0);
+    let (_spool, taken) = Spool::open(folder.path(), MIB, FRESH, delivered).unwrap();
+    assert_eq!(taken.put_aside, 20);
+    let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let kept = names.filter(|name| name.to_str().unwrap().ends_with(".seg.foreign")).count();
+    assert_eq!(kept, 16, "and no more than that");
+}
+
+#[test]
+fn what_is_cut_off_at_the_end_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, taken) = open(folder.path(), MIB);
+    assert_eq!(taken.dropped, 0);
+    append(&spool, &[b"one", b"two"]).unwrap();
+    drop(spool);
+    let path = segments(folder.path()).remove(0);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    let (spool, taken) = open(folder.path(), MIB);
+    assert_eq!((taken.dropped, spool.usage().last), ((RECORD + 2) as u64, 1));
+    drop(spool);
+    assert_eq!(open(folder.path(), MIB).1.dropped, 0, "once");
+}
+
+#[test]
+fn a_mark_up_to_some_entry_frees_what_is_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, _) = open(folder.path(), MIB);
+    let body = vec![7; 30_000];
+    for _ in 0..9 {
+        append(&spool, &[&body]).unwrap();
+    }
+    let before = segments(folder.path()).len();
+    assert!(before >= 3 && !spool.can_trim(9));
+    spool.mark_to(7).unwrap();
+    spool.mark_to(3).unwrap();
+    assert!(spool.can_trim(9));
+    spool.trim(9).unwrap();
+    assert!(segments(folder.path()).len() < before);
+    assert!(spool.first() <= 8, "{} is still needed", spool.first());
+    drop(spool);
+    // The mark lies in a later segment than the first entry that it leaves open.
+    let (spool, taken) = open(folder.path(), MIB);
+    assert_eq!(taken.unmarked.iter().map(|entry| entry.sequence).collect::<Vec<_>>(), [8, 9]);
+    spool.mark().unwrap();
+    drop(spool);
+    assert_eq!(open(folder.path(), MIB).1.unmarked, []);
+}
+
+#[test]
+fn a_number_that_stands_in_two_segments_is_the_later_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path()).unwrap();
+    let segment = |first: u64, bodies: &[(u64, &[u8])]| {
+        let mut bytes = format::header(FRESH, first).to_vec();
+        for (number, body) in bodies {
+            format::put_record(FRESH, *number, 1, body, &mut bytes);
+        }
+        fs::write(folder.path().join(index::file_name(FRESH, first)), bytes).unwrap();
+    };
+    // A write that failed could not be cut off, and its numbers were given again in a file of their own.
+    segment(1, &[(1, b"one"), (2, b"failed")]);
+    segment(2, &[(2, b"two")]);
+    let (spool, taken) = open(folder.path(), MIB);
+    let found: Vec<_> = taken.unmarked.into_iter().map(|entry| (entry.sequence, entry.body)).collect();
+    assert_eq!(found, [(1, b"one".to_vec()), (2, b"two".to_vec())]);
+    assert_eq!(all(&spool, 0).0.into_values().collect::<Vec<_>>(), [&b"one"[..], b"two"]);
+}
+
+#[test]
+fn a_spool_makes_every_folder_above_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("state").join("spool").join("data_queue.A.B");
+    let (spool, _) = open(&deep, MIB);
+    append(&spool, &[b"one"]).unwrap();
+    assert!(files::holds_entries(&deep));
 }
 
 #[derive(Debug, Clone)]
