@@ -153,8 +153,17 @@ pub trait Source {
         0
     }
 
-    /// Ends what [`Source::begin`] began, and waits until it has ended.
-    fn close(&mut self) -> LocalBoxFuture<'_, ()> {
+    /// Ends what [`Source::begin`] began, and waits until it has ended, at most for `limit`. False if it has not: then
+    /// this can be asked again.
+    fn close(&mut self, limit: Duration) -> LocalBoxFuture<'_, bool> {
+        let _ = limit;
+        Box::pin(std::future::ready(true))
+    }
+
+    /// Another agent collects, and nothing of what is here is undelivered by these `committed` cursors, which are
+    /// stored: lets go of what was only kept to go on here.
+    fn settle(&mut self, committed: &[Option<Cursor>]) -> LocalBoxFuture<'_, ()> {
+        let _ = committed;
         Box::pin(std::future::ready(()))
     }
 

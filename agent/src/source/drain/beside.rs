@@ -19,7 +19,7 @@ pub trait Beside {
     ) -> LocalBoxFuture<'a, Result<Option<Findings>, HostError>>;
 
     /// What is wrong with what the last look saw, for people.
-    fn concern(&self) -> Option<&'static str>;
+    fn concern(&self) -> Option<&str>;
 
     /// What the last look found is in the spool, on disk: it need not be told again.
     ///

@@ -80,7 +80,7 @@ impl Entry {
         })
     }
 
-    /// Key and bytes: all that is told of an entry when it is taken out of the queue.
+    /// Key and bytes: what is told for certain of an entry when it is taken out of the queue.
     #[must_use]
     pub fn content(&self) -> Fingerprint {
         let mut hasher = Sha256::new();
@@ -90,16 +90,31 @@ impl Entry {
         hasher.finalize().into()
     }
 
+    /// Who sent it; None where the queue does not tell.
+    #[must_use]
+    pub fn sender(&self) -> Option<Fingerprint> {
+        let told = !(self.sender_job.is_empty() && self.sender_user.is_empty());
+        told.then(|| {
+            let mut hasher = Sha256::new();
+            self.hash_sender(&mut hasher);
+            hasher.finalize().into()
+        })
+    }
+
+    fn hash_sender(&self, hasher: &mut Sha256) {
+        for part in [self.sender_job.as_bytes(), self.sender_user.as_bytes()] {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+    }
+
     /// All that is told of an entry while it is in the queue. Two entries with the same fingerprint have the same
     /// bytes from the same sender in the same microsecond.
     #[must_use]
     pub fn identity(&self) -> Fingerprint {
         let mut hasher = Sha256::new();
         hasher.update(self.local_us.to_le_bytes());
-        for part in [self.sender_job.as_bytes(), self.sender_user.as_bytes()] {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
+        self.hash_sender(&mut hasher);
         hasher.update(self.content());
         hasher.finalize().into()
     }
@@ -129,6 +144,8 @@ mod tests {
         let sent = Entry { sender_user: "BOB".to_owned(), ..base.clone() };
         assert_eq!(sent.content(), base.content());
         assert_ne!(sent.identity(), base.identity());
+        assert_eq!((base.sender(), sent.sender() == sent.clone().sender()), (None, true));
+        assert_ne!(sent.sender(), Entry { sender_user: "ANNA".to_owned(), ..base }.sender());
     }
 
     proptest! {

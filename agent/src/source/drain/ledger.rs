@@ -8,13 +8,19 @@
 
 use super::entry::{Entry, Fingerprint};
 use super::query::Order;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 /// Entries of one fingerprint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Kept {
     content: Fingerprint,
-    count: u32,
+    sender: Option<Fingerprint>,
+    key: Vec<u8>,
+    local_us: i64,
+    /// Their numbers in the spool, rising. There is always one.
+    numbers: VecDeque<u64>,
+    /// The agent cannot have taken them out itself: where they are gone, another reader was it.
+    certain: bool,
 }
 
 /// What came out of the queue.
@@ -31,20 +37,73 @@ pub enum Got {
 pub struct Ledger {
     kept: HashMap<Fingerprint, Kept>,
     by_content: HashMap<Fingerprint, Vec<Fingerprint>>,
+    /// Numbers of all that is kept.
+    numbers: BTreeSet<u64>,
     /// What is being taken out, in this order: of entries with the same bytes the first one is meant.
     wanted: HashMap<Fingerprint, VecDeque<Fingerprint>>,
     /// The last round of taking out was answered to its end.
     answered: bool,
+    /// What came out told the same sender as the look did. Then entries of other senders are other entries.
+    senders_agree: bool,
+}
+
+/// What of the queue a look has passed: what is kept, lies there and was not seen is there no more.
+enum Passed<'s> {
+    All,
+    Nothing,
+    /// Keys below this one.
+    KeysBelow(&'s [u8]),
+    /// What was put on the queue after this time on the partition's clock.
+    After(i64),
+}
+
+impl<'s> Passed<'s> {
+    fn by(seen: &'s [Entry], known: &[bool], order: Order, whole: bool) -> Self {
+        if whole {
+            return Self::All;
+        }
+        let Some(last) = seen.last() else { return Self::Nothing };
+        let pairs = || seen.iter().zip(seen.iter().skip(1));
+        match order {
+            // What was kept lies before anything that was not.
+            Order::Fifo if known.contains(&false) => Self::All,
+            Order::Fifo => Self::Nothing,
+            // Only where the look is seen to go by keys; of the last one there may be more.
+            Order::Keyed if pairs().all(|(one, next)| one.key <= next.key) => Self::KeysBelow(&last.key),
+            Order::Keyed => Self::Nothing,
+            Order::Lifo if last.local_us != 0 && pairs().all(|(one, next)| one.local_us >= next.local_us) => {
+                Self::After(last.local_us)
+            }
+            Order::Lifo => Self::Nothing,
+        }
+    }
+
+    fn has(&self, kept: &Kept) -> bool {
+        match self {
+            Self::All => true,
+            Self::Nothing => false,
+            Self::KeysBelow(key) => kept.key.as_slice() < *key,
+            Self::After(local_us) => kept.local_us > *local_us,
+        }
+    }
 }
 
 impl Ledger {
-    /// Takes note of entries that are in the spool and not known to be out of the queue.
-    pub fn keep<'e>(&mut self, entries: impl IntoIterator<Item = &'e Entry>) {
-        for entry in entries {
+    /// Takes note of entries that are in the spool under these numbers and not known to be out of the queue.
+    pub fn keep<'e>(&mut self, entries: impl IntoIterator<Item = (u64, &'e Entry)>) {
+        for (number, entry) in entries {
             let (identity, content) = (entry.identity(), entry.content());
-            let kept = self.kept.entry(identity).or_insert(Kept { content, count: 0 });
-            kept.count += 1;
-            if kept.count == 1 {
+            let kept = self.kept.entry(identity).or_insert_with(|| Kept {
+                content,
+                sender: entry.sender(),
+                key: entry.key.clone(),
+                local_us: entry.local_us,
+                numbers: VecDeque::new(),
+                certain: true,
+            });
+            kept.numbers.push_back(number);
+            self.numbers.insert(number);
+            if kept.numbers.len() == 1 {
                 self.by_content.entry(content).or_default().push(identity);
             }
         }
@@ -54,37 +113,40 @@ impl Ledger {
     ///
     /// What is kept and can be in the queue no more is forgotten; gives how many of those another reader took.
     pub fn look(&mut self, seen: &[Entry], order: Order, whole: bool) -> (Vec<bool>, u64) {
-        let mut met: HashMap<Fingerprint, u32> = HashMap::new();
-        let known: Vec<bool> = seen
-            .iter()
-            .map(|entry| {
-                let identity = entry.identity();
-                let met = met.entry(identity).or_default();
-                let known = self.kept.get(&identity).is_some_and(|kept| kept.count > *met);
-                *met += u32::from(known);
-                known
-            })
-            .collect();
-        // In a queue that is first in first out, what was kept lies before anything that was not.
-        let passed = order == Order::Fifo && known.contains(&false);
-        let mut gone = 0;
-        if whole || passed {
-            let gone_ones: Vec<(Fingerprint, u32)> = self
-                .kept
-                .iter()
-                .map(|(identity, kept)| (*identity, kept.count - met.get(identity).copied().unwrap_or(0)))
-                .filter(|(_, count)| *count > 0)
-                .collect();
-            for (identity, count) in gone_ones {
-                gone += u64::from(count);
-                for _ in 0..count {
-                    self.forget(identity);
-                }
+        // Where the last round broke off, it may have been that one which took what is gone.
+        if !self.answered {
+            self.kept.values_mut().for_each(|kept| kept.certain = false);
+        }
+        self.answered = false;
+        let mut met: HashMap<Fingerprint, usize> = HashMap::new();
+        let mut known = Vec::with_capacity(seen.len());
+        for entry in seen {
+            let identity = entry.identity();
+            let met = met.entry(identity).or_default();
+            let kept = self.kept.get_mut(&identity).filter(|kept| kept.numbers.len() > *met);
+            known.push(kept.is_some());
+            if let Some(kept) = kept {
+                kept.certain = true;
+                *met += 1;
             }
         }
-        // Where the last round broke off, it may have been that one which took them.
-        let taken_by_others = if self.answered { gone } else { 0 };
-        self.answered = false;
+        let passed = Passed::by(seen, &known, order, whole);
+        let gone: Vec<(Fingerprint, usize, bool)> = self
+            .kept
+            .iter()
+            .filter(|(_, kept)| passed.has(kept))
+            .map(|(identity, kept)| {
+                let met = met.get(identity).copied().unwrap_or(0);
+                (*identity, kept.numbers.len().saturating_sub(met), kept.certain)
+            })
+            .collect();
+        let mut taken_by_others = 0;
+        for (identity, count, certain) in gone {
+            taken_by_others += if certain { count as u64 } else { 0 };
+            for _ in 0..count {
+                self.forget(identity);
+            }
+        }
         (known, taken_by_others)
     }
 
@@ -98,16 +160,27 @@ impl Ledger {
 
     /// An entry came out of the queue.
     pub fn got(&mut self, entry: &Entry) -> Got {
-        let content = entry.content();
-        let wanted = self.wanted.get_mut(&content).and_then(VecDeque::pop_front);
-        let alike = || self.by_content.get(&content).and_then(|identities| identities.first()).copied();
-        match wanted.or_else(alike) {
-            Some(identity) => {
-                self.forget(identity);
-                Got::Kept
-            }
-            None => Got::Foreign,
+        let (content, sender) = (entry.content(), entry.sender());
+        let kept = &self.kept;
+        let sent = |identity: &Fingerprint| kept.get(identity).and_then(|kept| kept.sender);
+        let same = |identity: &Fingerprint| sent(identity) == sender;
+        // Of another sender only where nothing shows that both views tell the sender alike.
+        let strict = self.senders_agree && sender.is_some();
+        let may_be = |identity: &Fingerprint| !strict || sent(identity).is_none();
+        let choose = |identities: &mut dyn Iterator<Item = Fingerprint>| {
+            let all: Vec<Fingerprint> = identities.collect();
+            all.iter().position(same).or_else(|| all.iter().position(may_be)).map(|at| (at, all[at]))
+        };
+        let wanted = self.wanted.get(&content).and_then(|wanted| choose(&mut wanted.iter().copied()));
+        let alike = || self.by_content.get(&content).and_then(|known| choose(&mut known.iter().copied()));
+        let found = wanted.or_else(alike);
+        let Some((_, identity)) = found else { return Got::Foreign };
+        self.senders_agree |= sender.is_some() && same(&identity);
+        if let (Some((at, _)), Some(queue)) = (wanted, self.wanted.get_mut(&content)) {
+            queue.remove(at);
         }
+        self.forget(identity);
+        Got::Kept
     }
 
     /// Everything that was asked for came, or was not there any more.
@@ -121,10 +194,19 @@ impl Ledger {
         self.kept.is_empty()
     }
 
+    /// Number of the oldest entry in the spool that may still be in the queue.
+    #[must_use]
+    pub fn oldest(&self) -> Option<u64> {
+        self.numbers.first().copied()
+    }
+
     fn forget(&mut self, identity: Fingerprint) {
         let Some(kept) = self.kept.get_mut(&identity) else { return };
-        kept.count -= 1;
-        if kept.count > 0 {
+        // They are alike, so it does not matter which of them it is.
+        if let Some(number) = kept.numbers.pop_front() {
+            self.numbers.remove(&number);
+        }
+        if !kept.numbers.is_empty() {
             return;
         }
         let content = kept.content;
@@ -149,7 +231,7 @@ mod tests {
 
     fn ledger(entries: &[Entry]) -> Ledger {
         let mut ledger = Ledger::default();
-        ledger.keep(entries);
+        ledger.keep((1..).zip(entries));
         ledger
     }
 
@@ -158,7 +240,7 @@ mod tests {
         let seen = [entry("a", 1), entry("b", 2)];
         let mut ledger = Ledger::default();
         assert_eq!(ledger.look(&seen, Order::Fifo, true), (vec![false, false], 0));
-        ledger.keep(&seen);
+        ledger.keep((1..).zip(&seen));
         ledger.want(&seen);
         assert!(!ledger.is_clear());
         // What comes out tells no time.
@@ -199,10 +281,69 @@ mod tests {
             let mut ledger = ledger(&kept);
             assert_eq!(ledger.look(&[entry("b", 2)], order, false).0, [false]);
             assert!(!ledger.is_clear(), "it was not seen, and there is more");
+            assert_eq!(ledger.oldest(), Some(1));
             assert_eq!(ledger.look(&[entry("c", 3), kept[0].clone()], order, false).0, [false, true]);
             assert_eq!(ledger.look(&[], order, true), (vec![], 0));
             assert!(ledger.is_clear());
         }
+    }
+
+    #[test]
+    fn what_a_look_has_passed_is_forgotten() {
+        let keyed = |key: u8, local_us| Entry { key: vec![key], ..entry("x", local_us) };
+        let kept = [keyed(1, 1), keyed(5, 2), keyed(7, 3)];
+        // Keys up to 5 were passed; of 5 itself there may be more.
+        let mut by_key = ledger(&kept);
+        assert_eq!(by_key.look(&[keyed(2, 9), keyed(5, 8)], Order::Keyed, false).0, [false, false]);
+        assert_eq!(by_key.oldest(), Some(2), "only the first one is gone");
+        // A look that does not go by keys says nothing.
+        let mut unsorted = ledger(&kept);
+        unsorted.look(&[keyed(8, 9), keyed(6, 8)], Order::Keyed, false);
+        assert_eq!(unsorted.oldest(), Some(1));
+        // Last in, first out: everything after the last one that was seen.
+        let kept = [entry("a", 3), entry("b", 5), entry("c", 8)];
+        let mut lifo = ledger(&kept);
+        lifo.look(&[entry("d", 9), entry("e", 4)], Order::Lifo, false);
+        assert_eq!((lifo.oldest(), lifo.numbers.len()), (Some(1), 1));
+        let mut untold = ledger(&kept);
+        untold.look(&[entry("d", 0)], Order::Lifo, false);
+        assert_eq!(untold.numbers.len(), 3, "a queue that tells no time");
+    }
+
+    #[test]
+    fn what_was_found_after_a_crash_was_taken_by_nobody_else() {
+        let keyed = |key: u8| Entry { key: vec![key], ..entry("x", key.into()) };
+        let kept = [keyed(3), keyed(4)];
+        let mut ledger = ledger(&kept);
+        let first = [keyed(1), keyed(2)];
+        assert_eq!(ledger.look(&first, Order::Keyed, false), (vec![false, false], 0));
+        ledger.keep((10..).zip(&first));
+        ledger.answered();
+        // The agent of before the crash may have taken 3; 1 and 2 can only be taken by another reader.
+        assert_eq!(ledger.look(&[kept[1].clone()], Order::Keyed, false), (vec![true], 2));
+        assert_eq!(ledger.oldest(), Some(2));
+    }
+
+    #[test]
+    fn the_sender_tells_entries_apart_once_both_views_are_seen_to_tell_it_alike() {
+        let sent = |user: &str, local_us| Entry { sender_user: user.to_owned(), ..entry("same", local_us) };
+        let kept = [sent("ANNA", 1), sent("BOB", 2)];
+        // Nothing is known of the views: the bytes decide.
+        let mut unsure = ledger(&kept);
+        unsure.want(&kept);
+        assert_eq!(unsure.got(&sent("EVE", 0)), Got::Kept);
+        // Once one has come with its sender, another sender is another entry.
+        let mut sure = ledger(&kept);
+        sure.want(&kept);
+        assert_eq!(sure.got(&sent("BOB", 0)), Got::Kept);
+        assert_eq!(sure.oldest(), Some(1), "the second one was meant");
+        assert_eq!(sure.got(&sent("EVE", 0)), Got::Foreign);
+        assert_eq!(sure.got(&sent("ANNA", 0)), Got::Kept);
+        assert!(sure.is_clear());
+        // A queue that tells no sender when it is emptied.
+        sure.keep((5..).zip(&kept));
+        sure.want(&kept);
+        assert_eq!(sure.got(&entry("same", 0)), Got::Kept);
     }
 
     #[test]
@@ -281,7 +422,7 @@ mod tests {
                 let (known, _) = ledger.look(&seen, order, whole);
                 let fresh: Vec<Entry> =
                     seen.iter().zip(&known).filter(|(_, known)| !**known).map(|(e, _)| e.clone()).collect();
-                ledger.keep(&fresh);
+                ledger.keep((spool.len() as u64 + 1..).zip(&fresh));
                 ledger.want(&seen);
                 spool.extend(fresh);
                 if steals {
@@ -303,18 +444,20 @@ mod tests {
                 if round.taken >= seen.len() {
                     ledger.answered();
                 }
-                if ledger.is_clear() {
-                    marked = spool.len();
-                }
+                let mark = ledger.oldest().map_or(spool.len(), |oldest| oldest as usize - 1);
+                prop_assert!(mark >= marked, "a mark never goes back");
+                marked = mark;
                 if round.killed {
                     ledger = Ledger::default();
-                    ledger.keep(&spool[marked..]);
+                    ledger.keep((marked as u64 + 1..).zip(&spool[marked..]));
                 }
             }
             prop_assert!(queue.is_empty() && ledger.is_clear());
             // All have the same bytes, so they are counted: by key, since that is kept in any case.
             let count = |entries: &[Entry], key: u8| entries.iter().filter(|e| e.key == [key]).count();
             let late = rounds.iter().any(|round| !round.arrive_late.is_empty());
+            // What came before it was looked at was taken for one with the same bytes, which the spool still knows.
+            let mistaken = order == Order::Lifo && late && rounds.iter().any(|round| round.killed);
             for key in 0..5 {
                 let (put, kept, gone) = (count(&written, key), count(&spool, key), count(&stolen, key));
                 prop_assert!(kept >= put - gone, "{} of {} kept, {} stolen", kept, put, gone);
@@ -323,7 +466,7 @@ mod tests {
                 }
             }
             if order != Order::Keyed {
-                prop_assert!(spool.len() + stolen.len() >= written.len());
+                prop_assert!(mistaken || spool.len() + stolen.len() >= written.len());
                 if !steals && (order == Order::Fifo || !late) {
                     prop_assert_eq!(spool.len(), written.len());
                 }

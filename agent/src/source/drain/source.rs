@@ -12,6 +12,8 @@ use muster_shared::cursor::{Cursor, SpoolCursor};
 use muster_shared::event::Event;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use tracing::warn;
 
 /// Most bytes that are read back at once.
 const READ_BYTES: usize = 1024 * 1024;
@@ -58,6 +60,12 @@ impl Spooled {
 
     fn at(&self, sequence: u64) -> Cursor {
         Cursor::Spool(SpoolCursor { spool: self.id.clone(), sequence })
+    }
+
+    /// Number in this spool that a cursor stands at.
+    fn place(&self, cursor: &Option<Cursor>) -> Option<u64> {
+        let here = cursor.as_ref().and_then(Cursor::spool).filter(|cursor| cursor.spool == self.id);
+        here.map(|cursor| cursor.sequence)
     }
 
     fn gap(&self, reason: String, from: u64, to: Option<u64>) -> Gap {
@@ -163,17 +171,37 @@ impl Source for Spooled {
     fn undelivered(&self, committed: &[Option<Cursor>]) -> u64 {
         let usage = self.spool.usage();
         let first = self.spool.first() - 1;
-        let stands = |cursor: &Option<Cursor>| {
-            let here = cursor.as_ref().and_then(Cursor::spool).filter(|cursor| cursor.spool == self.id);
-            here.map_or(first, |cursor| cursor.sequence.max(first))
-        };
+        let stands = |cursor: &Option<Cursor>| self.place(cursor).map_or(first, |place| place.max(first));
         committed.iter().map(|cursor| usage.last.saturating_sub(stands(cursor))).max().unwrap_or(0)
     }
 
-    fn close(&mut self) -> LocalBoxFuture<'_, ()> {
+    fn close(&mut self, limit: Duration) -> LocalBoxFuture<'_, bool> {
         async move {
-            if let Some(running) = self.running.take() {
-                running.stop().await;
+            let Some(running) = self.running.as_mut() else { return true };
+            let ended = running.stop(limit).await;
+            if ended {
+                self.running = None;
+            }
+            ended
+        }
+        .boxed_local()
+    }
+
+    /// What may still be in the queue is there for the agent that collects: nothing here has to be compared with it.
+    fn settle(&mut self, committed: &[Option<Cursor>]) -> LocalBoxFuture<'_, ()> {
+        let places: Option<Vec<u64>> = committed.iter().map(|cursor| self.place(cursor)).collect();
+        let delivered = places.and_then(|places| places.into_iter().min());
+        let spool = Arc::clone(&self.spool);
+        async move {
+            let Some(delivered) = delivered.filter(|delivered| *delivered >= spool.usage().last) else {
+                return;
+            };
+            let settled = off_thread(move || {
+                spool.mark()?;
+                spool.finish(delivered)
+            });
+            if let Err(error) = settled.await {
+                warn!(source = self.key, %error, "spool cannot be tidied up");
             }
         }
         .boxed_local()

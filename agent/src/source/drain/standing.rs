@@ -29,6 +29,12 @@ pub enum Note {
     Beside,
     /// Something is only assumed of the partition.
     Assumed,
+    /// The spool was not found as it was left.
+    Spool,
+    /// Records of formats that have no table.
+    UnknownFormat,
+    /// Records of the exit program in a queue that is read as another one.
+    ExitRecord,
 }
 
 /// Shared by what empties the queue, what reads the spool and what reports; all on one thread.

@@ -1,7 +1,8 @@
 //! The task that empties a queue: look, keep, take out, compare.
 //!
 //! It has a connection of its own and goes on while no destination takes anything, until the spool is full; then the
-//! queue is left alone. It stops between two statements, never between keeping and syncing.
+//! queue is left alone. It stops before something is kept, or after what was kept is taken out: what lay in both places
+//! would be taken a second time by another agent.
 
 use super::beside::Beside;
 use super::entry::{ENTRY, Entry};
@@ -18,6 +19,7 @@ use crate::source::{SourceError, Told};
 use crate::spool::{Spool, SpoolEntry};
 use futures_util::future::LocalBoxFuture;
 use muster_shared::partition::Partition;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,8 +40,8 @@ const FULL_PAUSE: Duration = Duration::from_secs(5);
 /// An entry of this size at least must fit, or the queue is not even looked at.
 const SMALL: usize = 512;
 
-/// Longest wait for the task to stop.
-const STOP_LIMIT: Duration = Duration::from_secs(4);
+/// So often in a row may nothing come out that was seen and is still there.
+const STUCK_ROUNDS: u32 = 2;
 
 /// Makes a connection, and reads the partition's facts over it.
 pub type Dial = Box<dyn FnMut() -> LocalBoxFuture<'static, Result<(Box<dyn Host>, Facts), SourceError>>>;
@@ -98,12 +100,15 @@ impl Running {
         self.task.is_finished()
     }
 
-    /// Stops it and waits until it has let go of the spool.
-    pub async fn stop(mut self) {
+    /// Stops it and waits until it has let go of the spool, at most so long. False if it has not: it goes on until what
+    /// it has kept is out of the queue, and can be waited for again.
+    pub async fn stop(&mut self, limit: Duration) -> bool {
         self.stop.cancel();
-        if tokio::time::timeout(STOP_LIMIT, &mut self.task).await.is_err() {
+        let stopped = self.task.is_finished() || tokio::time::timeout(limit, &mut self.task).await.is_ok();
+        if !stopped {
             warn!("the task that empties a queue does not stop in time");
         }
+        stopped
     }
 }
 
@@ -157,6 +162,10 @@ struct Task {
     /// Came out of the queue and is not on disk yet: nothing else is done before it is.
     unkept: Vec<Entry>,
     backoff: Reconnect,
+    /// The queue was described anew because entries did not fit, and they still do not.
+    described_anew: bool,
+    /// Rounds in which nothing came out of what is there.
+    stuck: u32,
 }
 
 /// A connection and what was prepared on it.
@@ -185,23 +194,46 @@ enum Round {
     Empty,
     /// The spool has no room.
     Full,
+    /// Entries are there and do not come out: so many.
+    Stuck(usize),
 }
 
 impl Task {
     fn new(mut drain: Drain, stop: CancellationToken) -> Self {
         let mut ledger = Ledger::default();
         let unmarked = std::mem::take(&mut drain.unmarked);
-        let entries: Vec<Entry> = unmarked
+        let entries: Vec<(u64, Entry)> = unmarked
             .iter()
             .filter(|entry| entry.kind == ENTRY)
-            .filter_map(|entry| Entry::decode(&entry.body))
+            .filter_map(|entry| Some((entry.sequence, Entry::decode(&entry.body)?)))
             .collect();
-        ledger.keep(&entries);
-        Self { drain, stop, ledger, unkept: Vec::new(), backoff: Reconnect::new() }
+        ledger.keep(entries.iter().map(|(number, entry)| (*number, entry)));
+        Self {
+            drain,
+            stop,
+            ledger,
+            unkept: Vec::new(),
+            backoff: Reconnect::new(),
+            described_anew: false,
+            stuck: 0,
+        }
     }
 
     async fn run(mut self) {
         self.work().await;
+        if let Err(error) = self.keep_unkept().await {
+            let count = self.unkept.len();
+            tracing::error!(
+                source = self.drain.source, %error, count,
+                "entries that came out of the queue cannot be kept, and are lost when the agent stops"
+            );
+            let reason = format!(
+                "{count} entries of data queue {} came out of the queue and cannot be written to the agent's disk; they \
+                 are lost when the agent stops: {error}",
+                self.drain.queue
+            );
+            self.drain.standing.set_fault(Some(Told { state: HealthState::Failed, reason }));
+        }
         // A spool without entries is no spool that somebody has to look after.
         if let Some(delivered) = (self.drain.delivered)()
             && (self.drain.store)().await.is_ok()
@@ -227,6 +259,10 @@ impl Task {
             self.fail(&reason, wait);
             if self.until_stopped(tokio::time::sleep(wait)).await.is_err() {
                 return;
+            }
+            // What lies in memory alone does not wait for the partition.
+            if let Err(error) = self.keep_unkept().await {
+                warn!(source = self.drain.source, %error, "entries that came out of the queue cannot be kept");
             }
         }
     }
@@ -318,6 +354,10 @@ impl Task {
                     self.tell_full();
                     self.pause(self.drain.poll_interval.max(FULL_PAUSE)).await?;
                 }
+                Round::Stuck(count) => {
+                    self.tell_stuck(count);
+                    self.pause(self.drain.poll_interval.max(FULL_PAUSE)).await?;
+                }
             }
             self.backoff.succeeded();
         }
@@ -334,6 +374,19 @@ impl Task {
             usage.last.saturating_sub(delivered)
         );
         self.drain.standing.set_fault(Some(Told { state: HealthState::Degraded, reason }));
+    }
+
+    fn tell_stuck(&self, count: usize) {
+        let queue = &self.drain.queue;
+        let reason = format!(
+            "data queue {queue} can be looked at but not emptied: QSYS2.RECEIVE_DATA_QUEUE gives none of {count} entries that \
+             QSYS2.DATA_QUEUE_ENTRIES shows. They are in the spool and are delivered, but stay in the queue until it is \
+             full; try `select * from table(QSYS2.RECEIVE_DATA_QUEUE(DATA_QUEUE => '{}', DATA_QUEUE_LIBRARY => '{}', REMOVE \
+             => 'NO'))` under the agent's profile, and bring the Db2 PTF group up to date",
+            queue.name, queue.library
+        );
+        warn!(source = self.drain.source, %queue, count, "nothing comes out of the queue");
+        self.drain.standing.set_fault(Some(Told { state: HealthState::Failed, reason }));
     }
 
     async fn query(&self, link: &mut Link, sql: &str) -> Result<crate::host::Rows, End> {
@@ -430,15 +483,16 @@ impl Task {
     }
 
     /// Keeps a batch on disk, and says that it can be read. `beyond`: whether or not there is room.
-    async fn append(&self, batch: Vec<(u8, Vec<u8>)>, beyond: bool) -> Result<(), SourceError> {
+    /// Gives the number of the last one.
+    async fn append(&self, batch: Vec<(u8, Vec<u8>)>, beyond: bool) -> Result<u64, SourceError> {
         let spool = Arc::clone(&self.drain.spool);
-        off_thread(move || {
+        let last = off_thread(move || {
             let batch: Vec<(u8, &[u8])> = batch.iter().map(|(kind, body)| (*kind, body.as_slice())).collect();
             if beyond { spool.append_beyond(&batch) } else { spool.append(&batch) }
         })
         .await?;
         self.drain.standing.set_news();
-        Ok(())
+        Ok(last)
     }
 
     /// Keeps what came out of the queue and was not kept before.
@@ -470,18 +524,44 @@ impl Task {
             link.known = Some(self.prepare(link, known.shape, true));
             return Ok(Round::More);
         }
+        if self.outgrown(&seen) {
+            info!(
+                source = self.drain.source,
+                "entries are longer than the queue was found to have; it is looked at anew"
+            );
+            self.describe(link).await?;
+            return Ok(Round::More);
+        }
+        if self.stop.is_cancelled() {
+            return Err(End::Stopped);
+        }
         let whole = rows.len() < known.rows as usize;
         self.note_flaws(&seen, now_us);
         let entries: Vec<Entry> = seen.into_iter().map(|seen| seen.entry).collect();
         let (known_ones, taken_by_others) = self.ledger.look(&entries, known.shape.order, whole);
         self.note_others(taken_by_others, now_us);
-        let (wanted, full) = self.keep(entries, &known_ones).await?;
-        let got = self.take_out(link, &known, &wanted).await?;
-        if self.ledger.is_clear() {
-            let spool = Arc::clone(&self.drain.spool);
-            off_thread(move || spool.mark()).await?;
+        let met = known_ones.contains(&true);
+        let (wanted, full) = self.keep(entries, &known_ones, known.shape.order).await?;
+        let taken = self.take_out(link, &known, &wanted).await;
+        // Also what was taken before something broke.
+        let spool = Arc::clone(&self.drain.spool);
+        let out = self.ledger.oldest().map_or(u64::MAX, |oldest| oldest - 1);
+        off_thread(move || spool.mark_to(out)).await?;
+        let got = taken?;
+        if full && wanted.is_empty() {
+            self.make_room().await?;
         }
-        Ok(if full {
+        if self.stop.is_cancelled() {
+            return Err(End::Stopped);
+        }
+        // Where they were gone when they were asked for, another reader was quicker.
+        self.stuck = match (got, wanted.is_empty()) {
+            (0, false) if met || self.stuck == 0 => self.stuck + 1,
+            _ => 0,
+        };
+        Ok(if self.stuck >= STUCK_ROUNDS {
+            Round::Stuck(wanted.len())
+        } else if full {
             Round::Full
         } else if whole || got == 0 {
             // Where nothing comes out that is to be seen, asking faster is of no use.
@@ -491,9 +571,35 @@ impl Task {
         })
     }
 
+    /// In a queue that is not first in first out, an entry that was kept may wait behind others which the spool has no room
+    /// for. So that it does not hold up everything for good, the spool need not know what is delivered any more; the
+    /// ledger still does, until the agent stops.
+    async fn make_room(&self) -> Result<(), End> {
+        let Some(delivered) = (self.drain.delivered)() else { return Ok(()) };
+        let spool = Arc::clone(&self.drain.spool);
+        Ok(off_thread(move || spool.mark_to(delivered)).await?)
+    }
+
+    /// Whether entries came shorter than they are, as those of a queue do that was created anew for longer ones: what is
+    /// asked for has to be what it has. True once, until a look without such entries.
+    fn outgrown(&mut self, seen: &[Seen]) -> bool {
+        let short = seen.iter().any(|seen| {
+            let entry = &seen.entry;
+            entry.declared != u32::MAX && entry.declared as usize > entry.data.len()
+        });
+        let first = short && !self.described_anew;
+        self.described_anew = short;
+        first
+    }
+
     /// Keeps what is not kept yet, as much as there is room for. Gives what is to be taken out: what is kept, up to the
-    /// first entry that is not.
-    async fn keep(&mut self, entries: Vec<Entry>, known: &[bool]) -> Result<(Vec<Entry>, bool), End> {
+    /// first entry that is not; of a keyed queue all that is kept, since each is taken by its key.
+    async fn keep(
+        &mut self,
+        entries: Vec<Entry>,
+        known: &[bool],
+        order: Order,
+    ) -> Result<(Vec<Entry>, bool), End> {
         let bodies: Vec<Vec<u8>> = entries
             .iter()
             .zip(known)
@@ -509,16 +615,32 @@ impl Task {
                 *known || fresh <= room
             })
             .collect();
-        let end = kept.iter().position(|kept| !*kept).unwrap_or(kept.len());
-        let full = end < kept.len();
         if room > 0 {
-            let batch = bodies.into_iter().take(room).map(|body| (ENTRY, body)).collect();
-            self.append(batch, false).await?;
-            let fresh = entries.iter().zip(known).take(end).filter(|(_, known)| !**known).map(|(e, _)| e);
-            self.ledger.keep(fresh);
+            let batch: Vec<(u8, Vec<u8>)> = bodies.into_iter().take(room).map(|body| (ENTRY, body)).collect();
+            let count = batch.len() as u64;
+            let last = self.append(batch, false).await?;
+            let fresh = entries.iter().zip(known).filter(|(_, known)| !**known).map(|(entry, _)| entry);
+            self.ledger.keep((last + 1 - count..).zip(fresh.take(room)));
         }
-        let mut wanted = entries;
-        wanted.truncate(end);
+        let full = kept.contains(&false);
+        let wanted = match order {
+            Order::Fifo | Order::Lifo => {
+                let end = kept.iter().position(|kept| !*kept).unwrap_or(kept.len());
+                entries.into_iter().take(end).collect()
+            }
+            Order::Keyed => {
+                // Of entries with the same key the first one comes out: none behind one that is not kept.
+                let mut left: HashSet<Vec<u8>> = HashSet::new();
+                let is_out = |(entry, kept): (Entry, &bool)| {
+                    if !*kept {
+                        left.insert(entry.key);
+                        return None;
+                    }
+                    (!left.contains(&entry.key)).then_some(entry)
+                };
+                entries.into_iter().zip(&kept).filter_map(is_out).collect()
+            }
+        };
         Ok((wanted, full))
     }
 
@@ -561,9 +683,6 @@ impl Task {
                     self.note_others(count as u64, now_us);
                 }
                 self.keep_unkept().await?;
-            }
-            if self.stop.is_cancelled() {
-                return Err(End::Stopped);
             }
         }
         self.ledger.answered();

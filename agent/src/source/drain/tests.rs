@@ -43,6 +43,12 @@ struct Queue {
     /// At the next such statement, so many are taken by somebody else first.
     stolen: Cell<usize>,
     exists: Cell<bool>,
+    /// What DATA_QUEUE_INFO tells, and how many bytes of an entry there are slices for.
+    max_length: Cell<u32>,
+    /// Nothing is given to who takes.
+    jammed: Cell<bool>,
+    /// Cancelled at the next statement that takes something out, before it is answered.
+    at_take: tokio_util::sync::CancellationToken,
     shuffled: Cell<bool>,
     looks: Cell<usize>,
     sorted_looks: Cell<usize>,
@@ -57,6 +63,9 @@ impl Queue {
             trouble: Cell::new(None),
             stolen: Cell::new(0),
             exists: Cell::new(true),
+            max_length: Cell::new(1_000),
+            jammed: Cell::new(false),
+            at_take: tokio_util::sync::CancellationToken::new(),
             shuffled: Cell::new(false),
             looks: Cell::new(0),
             sorted_looks: Cell::new(0),
@@ -78,11 +87,14 @@ impl Queue {
         self.entries.borrow().len()
     }
 
-    fn row(&self, ordinal: u64, data: &str, key: &str, time: Option<u64>) -> String {
+    /// `sql`: a short one for short entries asks for no more than one slice.
+    fn row(&self, sql: &str, ordinal: u64, data: &str, key: &str, time: Option<u64>) -> String {
+        let shown = &data
+            [..data.len().min(sql.matches("as DIGITS_").count() / sql.matches("select ").count() * 16_336)];
         let hex = |text: &str| faster_hex::hex_string_upper(text.as_bytes());
         let time = time.map_or("null".to_owned(), |at| format!("\"2026-03-01 04:05:06.{at:06}\""));
         let key = if self.order == Order::Keyed { format!("\"{}\"", hex(key)) } else { "null".to_owned() };
-        format!(r#"[{ordinal},{time},"1/BOB/X","BOB",{key},{},"{}"]"#, data.len(), hex(data))
+        format!(r#"[{ordinal},{time},"1/BOB/X","BOB",{key},{},"{}"]"#, data.len(), hex(shown))
     }
 
     fn answer(&self, sql: &str) -> Result<Rows, HostError> {
@@ -97,7 +109,7 @@ impl Queue {
                 Order::Lifo => "LIFO",
                 Order::Keyed => "KEYED",
             };
-            let row = format!(r#"["STANDARD","{sequence}",1000,"YES"]"#);
+            let row = format!(r#"["STANDARD","{sequence}",{},"YES"]"#, self.max_length.get());
             if self.exists.get() { vec![row] } else { Vec::new() }
         } else if !self.exists.get() {
             return Err(HostError::Sql(missing));
@@ -117,7 +129,7 @@ impl Queue {
             .iter()
             .zip(1..)
             .take(most.parse().unwrap())
-            .map(|((data, key, at), ordinal)| self.row(ordinal, data, key, Some(*at)))
+            .map(|((data, key, at), ordinal)| self.row(sql, ordinal, data, key, Some(*at)))
             .collect();
         if sql.contains("order by") {
             self.sorted_looks.set(self.sorted_looks.get() + 1);
@@ -129,6 +141,10 @@ impl Queue {
 
     fn take(&self, sql: &str) -> Result<Vec<String>, HostError> {
         let broken = || HostError::Dropped { address: "a:1".to_owned(), reason: "test".to_owned() };
+        self.at_take.cancel();
+        if self.jammed.get() {
+            return Ok(Vec::new());
+        }
         let trouble = self.trouble.take();
         if trouble == Some(Trouble::BreaksBefore) {
             return Err(broken());
@@ -146,7 +162,7 @@ impl Queue {
                     .position(|(_, other, _)| faster_hex::hex_string_upper(other.as_bytes()) == key),
             };
             if let Some((data, key, _)) = at.and_then(|at| entries.remove(at)) {
-                rows.push(self.row(0, &data, &key, None));
+                rows.push(self.row(sql, 0, &data, &key, None));
             }
         }
         if trouble == Some(Trouble::BreaksAfter) { Err(broken()) } else { Ok(rows) }
@@ -170,7 +186,11 @@ impl Host for Connection {
         _: u32,
         _: Duration,
     ) -> LocalBoxFuture<'a, Result<Rows, HostError>> {
-        Box::pin(ready(self.queue.answer(sql)))
+        Box::pin(async move {
+            // Others have their turn while a statement runs.
+            tokio::task::yield_now().await;
+            self.queue.answer(sql)
+        })
     }
 
     fn statement(&mut self, sql: String) -> StatementId {
@@ -185,8 +205,10 @@ impl Host for Connection {
         _: u32,
         _: Duration,
     ) -> LocalBoxFuture<'a, Result<Rows, HostError>> {
-        let sql = &self.statements[statement.0 as usize];
-        Box::pin(ready(self.queue.answer(sql)))
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.queue.answer(&self.statements[statement.0 as usize])
+        })
     }
 
     fn begin<'a>(
@@ -289,7 +311,7 @@ impl Rig {
 
     async fn stop(&mut self) {
         if let Some(mut source) = self.source.take() {
-            source.close().await;
+            assert!(source.close(Duration::from_secs(4)).await);
         }
     }
 
@@ -594,6 +616,128 @@ async fn two_sources_do_not_share_a_spool() {
         assert!(error.to_string().contains("still in use"), "{error}");
         rig.stop().await;
         assert!(Spool::open(rig.folder.path(), 1024, SpoolId(8), |_| None).is_ok());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_is_created_anew_for_longer_entries_loses_nothing_of_them() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        rig.queue.put("short", "");
+        rig.start();
+        rig.emptied(1).await;
+        // Deleted and created anew between two looks.
+        let long = "x".repeat(40_000);
+        rig.queue.max_length.set(64_000);
+        rig.queue.put(&long, "");
+        rig.emptied(2).await;
+        assert_eq!(rig.seen[1].len(), long.len());
+        assert_eq!(rig.standing.told(0), None);
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_gives_nothing_is_told() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        rig.queue.jammed.set(true);
+        for name in names(0..3) {
+            rig.queue.put(&name, "");
+        }
+        rig.start();
+        assert_eq!(rig.told("can be looked at but not emptied").await, HealthState::Failed);
+        rig.read().await;
+        assert_eq!(rig.seen, names(0..3), "they are delivered, once");
+        rig.queue.jammed.set(false);
+        rig.emptied(3).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!((rig.standing.told(0), rig.seen.len()), (None, 3));
+        rig.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_is_taken_out_before_the_task_stops() {
+    for order in [Order::Fifo, Order::Lifo, Order::Keyed] {
+        on_one_thread(async {
+            let mut rig = Rig::new(order);
+            for name in names(0..64) {
+                rig.queue.put(&name, &name[3..]);
+            }
+            rig.start_with(64, 1024 * 1024);
+            rig.queue.at_take.cancelled().await;
+            assert!(rig.queue.len() > 0, "it has only begun");
+            rig.stop().await;
+            assert_eq!(rig.queue.len(), 0, "{order:?}");
+            let (_, taken) = Spool::open(rig.folder.path(), 1024 * 1024, SpoolId(7), |_| None).unwrap();
+            assert_eq!(taken.unmarked, [], "nothing may be in both places");
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spool_that_fills_up_after_a_lost_connection_empties_again() {
+    for order in [Order::Fifo, Order::Lifo, Order::Keyed] {
+        on_one_thread(async {
+            let mut rig = Rig::new(order);
+            let big = "x".repeat(900);
+            let text = |number: usize| format!("{number:04}{big}");
+            // Kept, and the connection breaks before they are taken.
+            for number in 0..20 {
+                rig.queue.put(&text(number), "5");
+            }
+            rig.queue.trouble.set(Some(Trouble::BreaksBefore));
+            rig.start_with(20, 1024 * 1024);
+            while rig.queue.trouble.get().is_some() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // Before they can be seen again, more comes in front of them than fits.
+            for number in 20..1_500 {
+                rig.queue.put(&text(number), &(number % 5).to_string());
+            }
+            rig.told("the spool is full").await;
+            rig.emptied(1_500).await;
+            let mut numbers: Vec<usize> = rig.seen.iter().map(|text| text[..4].parse().unwrap()).collect();
+            numbers.sort_unstable();
+            assert_eq!(numbers, (0..1_500).collect::<Vec<_>>(), "{order:?}");
+            rig.stop().await;
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_delivered_while_another_agent_collects_stays_no_spool_to_look_after() {
+    on_one_thread(async {
+        let mut rig = Rig::new(Order::Fifo);
+        rig.queue.put("e000", "");
+        rig.queue.trouble.set(Some(Trouble::BreaksBefore));
+        rig.start();
+        while rig.queue.trouble.get().is_some() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        rig.stop().await;
+        assert!(crate::spool::holds_entries(rig.folder.path()));
+        // It stands by: what is left is delivered by a source that empties nothing.
+        let (spool, _) = Spool::open(rig.folder.path(), 1024 * 1024, SpoolId(7), |_| None).unwrap();
+        let standing = Rc::clone(&rig.standing);
+        let key = "data_queue:X".to_owned();
+        let mut left = Spooled::new(key, "P-1", 50, Arc::new(spool), Rc::new(Plain), standing, None);
+        left.settle(&[None]).await;
+        left.settle(&[rig.cursor.clone(), None]).await;
+        assert!(crate::spool::holds_entries(rig.folder.path()), "not delivered");
+        rig.source = Some(left);
+        rig.read().await;
+        let committed = [rig.cursor.clone()];
+        let mut left = rig.source.take().unwrap();
+        assert_eq!((rig.seen.len(), left.undelivered(&committed)), (1, 0));
+        left.settle(&committed).await;
+        assert!(!crate::spool::holds_entries(rig.folder.path()));
     })
     .await;
 }
