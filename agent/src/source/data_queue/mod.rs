@@ -63,6 +63,15 @@ impl QueueDecoder {
                 ),
             );
         }
+        if look.exit_record {
+            note(
+                Note::ExitRecord,
+                format!(
+                    "data queue {queue} holds records of the exit program; they are not shown, since they may hold \
+                     passwords: read this queue with a source of kind exit_point"
+                ),
+            );
+        }
         if look.cut {
             note(
                 Note::Cut,
@@ -154,6 +163,16 @@ mod tests {
         for part in ["read as CCSID 1208 (the policy's)", "are not written as json", "longer or shorter"] {
             assert!(told.contains(part), "{part}: {told}");
         }
+    }
+
+    #[test]
+    fn a_record_of_the_exit_program_is_told_and_not_shown() {
+        let data = [&[0xD4, 0xE4, 0xE2, 0xE3, 0xD9, 0xE7][..], b"secret"].concat();
+        let taken = Entry { declared: data.len() as u32, data, ..Entry::default() };
+        let (event, told) = event(&SpoolEntry { sequence: 1, kind: ENTRY, body: taken.encode() }, None);
+        assert_eq!((event.get(field::RAW), event.get(field::MESSAGE)), (None, None));
+        let told = told.unwrap();
+        assert!(told.contains("PAYROLL/EVENTS") && told.contains("a source of kind exit_point"), "{told}");
     }
 
     #[test]

@@ -5,9 +5,10 @@
 //! `IDENTIFIED BY`, `CONNECT … USING` and the arguments of the encryption functions of SQL. Special values such as
 //! `*NONE` stay, since they say much and give away nothing.
 
-use crate::ebcdic::CodePage;
+use crate::ebcdic::{CodePage, code_page};
 use memchr::memchr3;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Places of passwords in the bytes, by rising start, without overlap.
@@ -41,6 +42,15 @@ const HINTS: [[u8; 3]; 7] = [
     [0xE2, 0xC9, 0xD5],
     [0xC3, 0xD9, 0xE8],
 ];
+
+/// The same in ASCII.
+const ASCII_HINTS: [&[u8; 3]; 7] = [b"PWD", b"PAS", b"SEC", b"SRP", b"IED", b"SIN", b"CRY"];
+
+/// A page with letters, parentheses and quotes where nearly all pages have them.
+const USUAL_CCSID: u16 = 37;
+
+/// Asterisk in EBCDIC.
+const STAR_EBCDIC: u8 = 0x5C;
 
 /// A letter in upper case: in EBCDIC the bit of 0x40 is all that differs.
 const UPPER: u8 = 0x40;
@@ -119,6 +129,49 @@ pub(crate) fn masked(text: String) -> (String, u32) {
     }
     out.push_str(text.get(at..).unwrap_or_default());
     (out, secrets.len() as u32)
+}
+
+/// Bytes in which stars stand for each byte of a password, whatever the bytes are written in: the text of this page, of
+/// page 37, ASCII with its kin, or UTF-16.
+///
+/// For data whose code page is only believed: read in the wrong one, a password would not be found and still be there.
+pub(crate) fn blanked<'b>(page: Option<&CodePage>, bytes: &'b [u8]) -> Cow<'b, [u8]> {
+    let usual = code_page(USUAL_CCSID);
+    let mut out = Cow::Borrowed(bytes);
+    for page in page.into_iter().chain(usual) {
+        for secret in find_in_data(page, bytes) {
+            out.to_mut()[secret].fill(STAR_EBCDIC);
+        }
+    }
+    if has_ascii_hint(bytes) {
+        for secret in scan(bytes.to_vec()) {
+            out.to_mut()[secret].fill(b'*');
+        }
+    }
+    for start in 0..2 {
+        let units: Vec<u8> = bytes.get(start..).unwrap_or_default().chunks_exact(2).map(narrow).collect();
+        if !has_ascii_hint(&units) {
+            continue;
+        }
+        for secret in scan(units) {
+            for pair in out.to_mut()[start + 2 * secret.start..start + 2 * secret.end].chunks_exact_mut(2) {
+                pair.copy_from_slice(&[0, b'*']);
+            }
+        }
+    }
+    out
+}
+
+/// The character of a unit of UTF-16, or something that is none of a word.
+fn narrow(unit: &[u8]) -> u8 {
+    match unit {
+        [0, character] if character.is_ascii() => *character,
+        _ => 0xFF,
+    }
+}
+
+fn has_ascii_hint(bytes: &[u8]) -> bool {
+    bytes.windows(3).any(|three| ASCII_HINTS.iter().any(|hint| three.eq_ignore_ascii_case(*hint)))
 }
 
 struct Scan<'a> {

@@ -98,6 +98,12 @@ pub const MAX_RECORD: usize = 16_384;
 /// `MUSTRX`, the same in every page.
 const MUSTRX: [u8; 6] = [0xD4, 0xE4, 0xE2, 0xE3, 0xD9, 0xE7];
 
+/// Whether bytes begin as a record of the exit program does, whatever follows.
+#[must_use]
+pub fn is_record(data: &[u8]) -> bool {
+    data.starts_with(&MUSTRX)
+}
+
 /// Parameters that are read of one record; exit points have up to 19.
 const MAX_PARAMETERS: usize = 32;
 

@@ -2,13 +2,19 @@
 //!
 //! Pure: bytes in, event out. Nothing of an entry is lost: the whole text travels in `message`, and where anything of it
 //! cannot be printed all its bytes travel in `raw` as well (written `0:` and hexadecimal digits, as everywhere).
+//!
+//! Never shown: passwords, which are masked as in entries of the audit journal, and records of the exit program.
 
 mod text;
 
+use crate::audit::mask;
+use crate::ebcdic::code_page;
+use crate::exit::envelope;
 use muster_shared::event::{Event, EventKind, FieldId, QueuedFormat, dictionary, field};
 use muster_shared::payload::{PayloadKind, detect};
 use muster_shared::policy::model::QueueContent;
 use muster_shared::severity::Severity;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// Severity of an entry that tells none.
@@ -19,6 +25,13 @@ const NAME: &str = "Data queue entry";
 
 static ENTRY_KEY: LazyLock<FieldId> =
     LazyLock::new(|| dictionary().find("entry_key").expect("dictionary.csv has a row entry_key"));
+
+static RAW_LENGTH: LazyLock<FieldId> =
+    LazyLock::new(|| dictionary().find("raw_length").expect("dictionary.csv has a row raw_length"));
+
+/// Told in the event of a record of the exit program.
+const EXIT_RECORD: &str =
+    "a record of the exit program, which may hold passwords; a source of kind exit_point reads it";
 
 /// One entry, as it was taken out of its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +74,10 @@ pub struct QueueLook {
     pub unexpected: bool,
     /// It is longer or shorter than the partition said.
     pub cut: bool,
+    /// It is a record of the exit program. Its bytes are not shown.
+    pub exit_record: bool,
+    /// Passwords that were masked.
+    pub masked: u32,
 }
 
 /// Fills the cleared `event` with an entry: kind, name, time, severity and fields. Id and number are the caller's.
@@ -71,19 +88,32 @@ pub fn decode(entry: &QueueEntry<'_>, context: &QueueContext, event: &mut Event)
     event.push(field::QUEUE, &context.queue);
     push_sender(entry, event);
     push_key(entry.key, context, event);
-    let text = text::read(entry.data, context.ccsid, context.ccsid_assumed);
+    let cut = usize::try_from(entry.declared).is_ok_and(|declared| declared != entry.data.len());
+    if envelope::is_record(entry.data) {
+        event.kind = EventKind::Queued(QueuedFormat::Binary);
+        event.push(field::REASON, EXIT_RECORD);
+        event.push_int(*RAW_LENGTH, i64::try_from(entry.data.len()).unwrap_or(i64::MAX));
+        let (format, unexpected) = (QueuedFormat::Binary, false);
+        return QueueLook { format, unprintable: false, unexpected, cut, exit_record: true, masked: 0 };
+    }
+    let data = mask::blanked(code_page(context.ccsid), entry.data);
+    let text = text::read(&data, context.ccsid, context.ccsid_assumed);
+    let unprintable = text.unprintable;
     // Who says how entries are written is believed.
     let binary = text.binary && (context.content == QueueContent::Auto || text.text.is_empty());
-    let found = if binary { QueuedFormat::Binary } else { push_text(&text.text, context.content, event) };
-    if binary || text.unprintable > 0 {
-        push_raw(entry.data, event);
+    let (shown, masked) = mask::masked(text.text);
+    let found = if binary { QueuedFormat::Binary } else { push_text(&shown, context.content, event) };
+    if binary || unprintable > 0 {
+        push_raw(&data, event);
     }
     event.kind = EventKind::Queued(found);
     QueueLook {
         format: found,
-        unprintable: text.unprintable > 0 && !binary,
+        unprintable: unprintable > 0 && !binary,
         unexpected: !is_expected(found, context.content),
-        cut: usize::try_from(entry.declared).is_ok_and(|declared| declared != entry.data.len()),
+        cut,
+        exit_record: false,
+        masked: masked.max(u32::from(matches!(data, Cow::Owned(_)))),
     }
 }
 

@@ -131,6 +131,73 @@ fn a_wrong_code_page_is_noticed_and_costs_nothing() {
 }
 
 #[test]
+fn passwords_are_masked_in_every_form() {
+    let cases = [
+        ("CHGUSRPRF USRPRF(BOB) PASSWORD(geheim)", "|message=CHGUSRPRF USRPRF(BOB) PASSWORD(********)"),
+        (
+            "order=1 password=geheim",
+            "|message=order=1 password=********|app_format=key_value|app_field=order=1|app_field=password=********",
+        ),
+        (
+            "{\"user\":\"ANNA\",\"newPassword\":\"geheim\"}",
+            "|message={\"user\":\"ANNA\",\"newPassword\":\"********\"}|app_format=json|app_user=ANNA\
+             |app_field=newPassword=********",
+        ),
+        (
+            "CEF:0|Acme|Payroll|2.1|100|Login|3|pwd=geheim act=x",
+            "|message=CEF:0|Acme|Payroll|2.1|100|Login|3|pwd=******** act=x|app_format=cef|app_vendor=Acme\
+             |app_product=Payroll|app_version=2.1|app_event_id=100|app_name=Login|app_severity=3|app_field=pwd=********\
+             |app_field=act=x",
+        ),
+        ("select ENCRYPT_AES('4711', 'geheim')", "|message=select ENCRYPT_AES(********)"),
+        ("PASSWORD(*NONE) stays", "|message=PASSWORD(*NONE) stays"),
+    ];
+    for (text, fields) in cases {
+        for data in [ebcdic(text), text.as_bytes().to_vec()] {
+            let (event, look) = decoded(&entry(&data), &context(QueueContent::Auto));
+            assert!(event.ends_with(&format!("{HEAD}{fields}")), "{event}");
+            assert_eq!(look.masked, u32::from(fields.contains("********")), "{text}");
+        }
+    }
+}
+
+#[test]
+fn passwords_are_masked_in_raw_whatever_the_bytes_are() {
+    let text = "password=geheim";
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let odd: Vec<u8> = [&[0x07][..], &wide].concat();
+    for (data, secret) in [
+        ([vec![0x02], ebcdic(text)].concat(), ebcdic("geheim")),
+        ([&[0x02; 9], text.as_bytes()].concat(), b"geheim".to_vec()),
+        (wide, b"g\0e\0h\0e\0i\0m".to_vec()),
+        (odd, b"g\0e\0h\0e\0i\0m".to_vec()),
+    ] {
+        for content in [QueueContent::Auto, QueueContent::Text] {
+            let named = QueueContext { ccsid_assumed: false, ..context(content) };
+            let (event, look) = decoded(&entry(&data), &named);
+            let raw = event.split("|raw=0:").nth(1).unwrap_or_else(|| panic!("{event}"));
+            assert_eq!(raw.len(), 2 * data.len(), "as long as the entry");
+            assert!(!raw.contains(&faster_hex::hex_string_upper(&secret)), "{event}");
+            assert!(look.masked > 0);
+        }
+    }
+}
+
+#[test]
+fn a_record_of_the_exit_program_is_not_shown() {
+    let record = [ebcdic("MUSTRX"), vec![0, 1], ebcdic("geheim")].concat();
+    let (event, look) = decoded(&entry(&record), &context(QueueContent::Auto));
+    assert_eq!(
+        event,
+        format!(
+            "DTAQ_BINARY 3{HEAD}|reason=a record of the exit program, which may hold passwords; a source of kind exit_point \
+             reads it|raw_length=14"
+        )
+    );
+    assert!(look.exit_record && !look.cut);
+}
+
+#[test]
 fn keys_are_text_or_digits() {
     let data = ebcdic("x");
     let key = ebcdic("030 ");
