@@ -8,7 +8,7 @@ use crate::lane::Lane;
 use crate::source::data_queue::{self, QueueDecoder};
 use crate::source::drain::beside::Beside;
 use crate::source::drain::query::QueueName;
-use crate::source::drain::standing::Standing;
+use crate::source::drain::standing::{Note, Standing};
 use crate::source::drain::{Begin, Decode, Delivered, Drain, Spooled, Store};
 use crate::source::exit_point::{self, ExitPointDecoder, Registry};
 use crate::source::sign_on::SignOn;
@@ -22,6 +22,7 @@ use muster_shared::policy::model::SourceSpec;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -120,11 +121,15 @@ impl Parts {
         let (spool, taken) = self.open_spool(spool_bytes).await?;
         let spool = Arc::new(spool);
         let standing = Rc::new(Standing::new(Arc::clone(&self.wake)));
+        note_found(&taken, &standing);
         let decoder = checked.decoder(partition.ccsid, &standing);
         let beside: Option<Box<dyn Beside>> = match &checked {
             Checked::DataQueue(_) => None,
             Checked::ExitPoint(settings) => {
-                Some(Box::new(Registry::new(settings, spool.folder(), &taken.unmarked)))
+                // The first lease of a source has the epoch 1: with a later one, somebody watched before.
+                let watched_before = self.env.leases.epoch(&self.key).load(Ordering::Relaxed) > 1;
+                let folder = spool.folder();
+                Some(Box::new(Registry::new(settings, folder, &taken.unmarked, watched_before)))
             }
         };
         let drain = Drain {
@@ -150,7 +155,7 @@ impl Parts {
         Ok(Box::new(Spooled::new(key, &partition.key(), most, spool, decoder, standing, Some(begin))))
     }
 
-    /// A source that only delivers what lies in its spool; None if nothing does.
+    /// A source that only delivers what lies in its spool; None if nothing lies there, delivered or not.
     ///
     /// # Errors
     /// The spool cannot be opened.
@@ -163,14 +168,14 @@ impl Parts {
         }
         let checked = Checked::of(&self.spec)?;
         let Common { batch_rows, spool_bytes, .. } = checked.common();
-        let (spool, _) = self.open_spool(spool_bytes).await?;
+        let (spool, taken) = self.open_spool(spool_bytes).await?;
         let standing = Rc::new(Standing::new(Arc::clone(&self.wake)));
+        note_found(&taken, &standing);
         let decoder = checked.decoder(partition.ccsid, &standing);
         let (key, most) = (self.key.clone(), batch_rows as usize);
         let spool = Arc::new(spool);
         let source = Spooled::new(key, &partition.key(), most, spool, decoder, standing, None);
-        let committed: Vec<Option<Cursor>> = self.lanes.iter().map(|lane| lane.committed()).collect();
-        Ok((source.undelivered(&committed) > 0).then(|| Box::new(source) as Box<dyn Source>))
+        Ok(Some(Box::new(source)))
     }
 
     fn folder(&self) -> PathBuf {
@@ -233,6 +238,27 @@ impl Parts {
                 flushed.await.unwrap_or_else(|_| Err("the keeper of cursors has ended".to_owned()))
             })
         })
+    }
+}
+
+/// Tells what of the spool is not as it was left.
+fn note_found(taken: &Taken, standing: &Standing) {
+    let mut notes = Vec::new();
+    if taken.dropped > 0 {
+        notes.push(format!(
+            "{} bytes at the end of the spool cannot be read and were dropped: the write that was under way when the agent \
+             or its host stopped, whose entries are still in the queue; or damage of the disk, which loses them",
+            taken.dropped
+        ));
+    }
+    if taken.put_aside > 0 {
+        notes.push(format!(
+            "{} segments of other spools lay in the spool's folder and are not delivered; they were put aside as *.foreign",
+            taken.put_aside
+        ));
+    }
+    if !notes.is_empty() {
+        standing.note(Note::Spool, jiff::Timestamp::now().as_microsecond(), notes.join("; "));
     }
 }
 

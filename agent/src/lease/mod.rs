@@ -14,6 +14,7 @@ use crate::lane::Lane;
 use crate::state::write_atomic;
 use muster_proto::session::lease::{LeaseClaim, LeaseOrder, MAX_CURSORS, SourceClaim};
 use muster_shared::cursor::Cursor;
+use muster_shared::event::SourceKind;
 use serde::{Deserialize, Serialize};
 use standing::{Role, Standing};
 use std::borrow::Cow;
@@ -124,6 +125,12 @@ impl Entry {
     }
 }
 
+/// Whether a source of this key takes away what it reads.
+fn takes_away(source: &str) -> bool {
+    let kind = source.split(':').next().unwrap_or_default();
+    [SourceKind::DataQueue, SourceKind::ExitPoint].iter().any(|known| known.as_str() == kind)
+}
+
 /// The right to collect, while it lasts.
 #[derive(Debug)]
 pub struct Grant {
@@ -157,7 +164,8 @@ impl LeaseBook {
             }
         };
         let sources = kept.sources.into_iter().map(|(source, standing)| {
-            let entry = Entry::new(standing.into_owned().restarted(Duration::ZERO), "");
+            let standing = standing.into_owned().restarted(takes_away(&source), Duration::ZERO);
+            let entry = Entry::new(standing, "");
             (source.into_owned(), entry)
         });
         let state = State { sources: sources.collect(), partition: kept.partition, ..State::default() };

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Who collects goes on when no controller can be reached: a double is better than a loss. Who stands by goes on
-//! standing by.
+//! standing by. A source that takes away what it reads is the exception at a start of the agent: who held it asks first,
+//! since two that empty one queue take what the other one has written down; what is left in the queue is not lost.
 
 use muster_proto::session::lease::{LeaseRole, SourceOrder};
 use muster_shared::cursor::Cursor;
@@ -61,6 +62,9 @@ pub struct Standing {
     /// Somebody collected before, and it is not known up to where.
     #[serde(default)]
     pub lost: bool,
+    /// The agent held this when it stopped, and asks before it goes on: without an answer it does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
     /// Since when, on the clock of the process.
     #[serde(skip)]
     pub since: Duration,
@@ -71,7 +75,7 @@ impl Standing {
     #[must_use]
     pub fn first(collected_before: bool, now: Duration) -> Self {
         let role = if collected_before { Role::Sole } else { Role::Asking };
-        Self { role, epoch: 0, carried: BTreeMap::new(), lost: false, since: now }
+        Self { role, epoch: 0, carried: BTreeMap::new(), lost: false, held: false, since: now }
     }
 
     /// It collects.
@@ -98,7 +102,14 @@ impl Standing {
                 if self.role == role && self.epoch == order.epoch {
                     return self.clone();
                 }
-                Self { role, epoch: order.epoch, carried: BTreeMap::new(), lost: false, since: now }
+                Self {
+                    role,
+                    epoch: order.epoch,
+                    carried: BTreeMap::new(),
+                    lost: false,
+                    held: false,
+                    since: now,
+                }
             }
             LeaseRole::Release => match self.role {
                 Role::Holding | Role::Sole => {
@@ -107,7 +118,7 @@ impl Standing {
                 // It never began: what it gives back is where the holder before stood.
                 Role::Asking | Role::StandingBy { .. } => {
                     let (carried, lost) = carried(order);
-                    Self { role: Role::Released, epoch: order.epoch, carried, lost, since: now }
+                    Self { role: Role::Released, epoch: order.epoch, carried, lost, held: false, since: now }
                 }
                 Role::Releasing | Role::Released => self.clone(),
             },
@@ -120,14 +131,15 @@ impl Standing {
             Role::Sole | Role::Holding => true,
             // The same lease: the move was called off.
             Role::Releasing | Role::Released => self.epoch == epoch,
-            Role::Asking | Role::StandingBy { .. } => false,
+            Role::Asking => self.held && self.epoch == epoch,
+            Role::StandingBy { .. } => false,
         };
         if own {
             let since = if self.role == role { self.since } else { now };
-            return Self { role, epoch, since, ..self.clone() };
+            return Self { role, epoch, since, held: false, ..self.clone() };
         }
         let (carried, lost) = carried(order);
-        Self { role, epoch, carried, lost, since: now }
+        Self { role, epoch, carried, lost, held: false, since: now }
     }
 
     /// After time has passed. `unheard`: for how long nobody can have told the agent what to do, though it knows
@@ -135,8 +147,12 @@ impl Standing {
     #[must_use]
     pub fn passed(&self, now: Duration, unheard: Option<Duration>, others_stand_by: bool) -> Self {
         let waited = now.saturating_sub(self.since);
+        let unheard = unheard.is_some_and(|time| time >= ASK_LIMIT);
         match self.role {
-            Role::Asking if unheard.is_some_and(|time| time >= ASK_LIMIT) && !others_stand_by => {
+            Role::Asking if unheard && self.held => {
+                Self { role: Role::Holding, held: false, since: now, ..self.clone() }
+            }
+            Role::Asking if unheard && !others_stand_by => {
                 Self { role: Role::Sole, since: now, ..self.clone() }
             }
             // Nobody is there who reads, or it hangs.
@@ -157,7 +173,7 @@ impl Standing {
     #[must_use]
     pub fn without_leases(&self, now: Duration) -> Self {
         match self.role {
-            Role::Asking => Self { role: Role::Sole, since: now, ..self.clone() },
+            Role::Asking => Self { role: Role::Sole, held: false, since: now, ..self.clone() },
             Role::Sole | Role::Holding | Role::StandingBy { .. } | Role::Releasing | Role::Released => {
                 self.clone()
             }
@@ -189,20 +205,22 @@ impl Standing {
     /// The agent reads another partition than before: what was said of the one counts no more.
     #[must_use]
     pub fn elsewhere(&self, now: Duration) -> Self {
-        Self { role: Role::Asking, epoch: 0, carried: BTreeMap::new(), lost: false, since: now }
+        Self { role: Role::Asking, epoch: 0, carried: BTreeMap::new(), lost: false, held: false, since: now }
     }
 
-    /// After a start of the agent: what it did last it does again. What was being handed over the controller
-    /// decides.
+    /// After a start of the agent: what it did last it does again, unless the source `takes_away` what it reads: then it
+    /// asks first. What was being handed over the controller decides.
     #[must_use]
-    pub fn restarted(self, now: Duration) -> Self {
+    pub fn restarted(self, takes_away: bool, now: Duration) -> Self {
+        let held = self.held || (takes_away && self.role == Role::Holding);
         let role = match self.role {
             Role::Releasing => Role::Released,
+            Role::Holding if takes_away => Role::Asking,
             role @ (Role::Asking | Role::Sole | Role::Holding | Role::StandingBy { .. } | Role::Released) => {
                 role
             }
         };
-        Self { role, since: now, ..self }
+        Self { role, held, since: now, ..self }
     }
 }
 
@@ -229,7 +247,7 @@ mod tests {
     }
 
     fn standing(role: Role, epoch: u64) -> Standing {
-        Standing { role, epoch, carried: BTreeMap::new(), lost: false, since: Duration::ZERO }
+        Standing { role, epoch, carried: BTreeMap::new(), lost: false, held: false, since: Duration::ZERO }
     }
 
     fn by(holder: &str) -> Role {
@@ -323,7 +341,7 @@ mod tests {
         }
         assert_eq!(standing(Role::Releasing, 1).given_back(NOW).role, Role::Released);
         assert_eq!(standing(Role::Holding, 1).given_back(NOW).role, Role::Holding);
-        assert_eq!(standing(Role::Releasing, 1).restarted(NOW).role, Role::Released);
+        assert_eq!(standing(Role::Releasing, 1).restarted(true, NOW).role, Role::Released);
         for (role, then) in
             [(Role::Holding, Role::Asking), (Role::Released, Role::Released), (by("B"), by("B"))]
         {
@@ -331,7 +349,25 @@ mod tests {
             assert_eq!((dropped.role, dropped.epoch), (then, 4));
         }
         assert_eq!(standing(by("B"), 4).elsewhere(NOW), Standing { since: NOW, ..standing(Role::Asking, 0) });
-        assert_eq!(standing(by("B"), 1).restarted(NOW).role, by("B"));
+        assert_eq!(standing(by("B"), 1).restarted(true, NOW).role, by("B"));
+    }
+
+    #[test]
+    fn who_held_what_it_takes_away_asks_before_it_goes_on() {
+        assert_eq!(standing(Role::Holding, 4).restarted(false, NOW).role, Role::Holding);
+        let again = standing(Role::Holding, 4).restarted(true, NOW).restarted(true, NOW);
+        assert_eq!((&again.role, again.epoch, again.held), (&Role::Asking, 4, true));
+        // The same lease: where it stands itself counts.
+        let next = again.heard(&order(LeaseRole::Hold, 4), NOW);
+        assert_eq!((next.role, next.carried.len(), next.held), (Role::Holding, 0, false));
+        let next = again.heard(&order(LeaseRole::Hold, 6), NOW);
+        assert_eq!((next.role, next.carried.len(), next.held), (Role::Holding, 1, false));
+        let next = again.heard(&order(LeaseRole::StandBy, 5), NOW);
+        assert_eq!((next.role, next.held), (by("B"), false));
+        // Nobody answers: it goes on, whatever others do.
+        let after = |unheard| again.passed(NOW, Some(unheard), true);
+        assert_eq!(after(ASK_LIMIT - Duration::from_secs(1)), again);
+        assert_eq!((after(ASK_LIMIT).role, after(ASK_LIMIT).epoch), (Role::Holding, 4));
     }
 
     #[test]

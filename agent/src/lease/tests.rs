@@ -149,3 +149,30 @@ fn another_partition_is_another_matter() {
     assert_eq!(book.lock().sources[SOURCE].standing.role, Role::Asking);
     assert_eq!(book.lock().sources[SOURCE].standing.epoch, 0);
 }
+
+#[test]
+fn a_source_that_takes_away_what_it_reads_is_asked_for_after_a_restart() {
+    const QUEUE: &str = "data_queue:PAYROLL/EVENTS";
+    let folder = tempfile::tempdir().unwrap();
+    let wanted =
+        BTreeMap::from([(SOURCE.to_owned(), "audit".to_owned()), (QUEUE.to_owned(), "q".to_owned())]);
+    let hold = |source: &str| SourceOrder {
+        source: source.to_owned(),
+        role: LeaseRole::Hold.into(),
+        epoch: 4,
+        ..SourceOrder::default()
+    };
+    let order = LeaseOrder { sources: vec![hold(SOURCE), hold(QUEUE)], renew_ms: 3_000 };
+    {
+        let book = LeaseBook::load(folder.path());
+        book.set_sources(&wanted, Vec::new());
+        book.hear(&order);
+    }
+    let book = Arc::new(LeaseBook::load(folder.path()));
+    book.set_sources(&wanted, Vec::new());
+    assert_eq!(book.lease(SOURCE).role(), Role::Holding, "what can be read twice goes on");
+    assert_eq!(book.lease(QUEUE).role(), Role::Asking);
+    assert!(book.waits());
+    book.hear(&order);
+    assert_eq!(book.lease(QUEUE).role(), Role::Holding);
+}

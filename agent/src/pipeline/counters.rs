@@ -1,5 +1,6 @@
 //! Counters of one source: cumulative since the agent started.
 
+use super::damage::Damage;
 use super::throttle::Throttles;
 use muster_ibmi::audit::{Decoded, JournalEntry};
 use muster_shared::policy::compile::Place;
@@ -44,6 +45,8 @@ pub struct Tally {
     short: u64,
     /// Rows that could be read only in part.
     pub bad_rows: u64,
+    damaged: u64,
+    last_damaged: Option<(u8, [u8; 2])>,
     newest_us: i64,
     by_rule: Vec<RuleTally>,
     /// By journal code and type.
@@ -58,6 +61,12 @@ impl Tally {
         self.bytes += bytes as u64;
         self.newest_us = self.newest_us.max(time_us);
         self.fate(fate);
+    }
+
+    /// Counts entries that came damaged, the last one of this code and type.
+    pub fn damaged(&mut self, count: u64, last: (u8, [u8; 2])) {
+        self.damaged += count;
+        self.last_damaged = Some(last);
     }
 
     fn fate(&mut self, fate: Fate) {
@@ -141,6 +150,7 @@ pub struct SourceCounters {
     /// Attach time and sequence of the newest entry counted; what is read again is not counted twice.
     high_water: Mutex<Option<(i64, u64)>>,
     drops: Mutex<Drops>,
+    damage: Mutex<Option<Damage>>,
     /// What throttles of the policy count, over restarts of the source.
     pub throttles: Throttles,
 }
@@ -222,6 +232,11 @@ impl SourceCounters {
         self.short.fetch_add(tally.short, Ordering::Relaxed);
         self.bad_rows.fetch_add(tally.bad_rows, Ordering::Relaxed);
         self.newest_us.fetch_max(tally.newest_us, Ordering::Relaxed);
+        if let Some(last) = tally.last_damaged {
+            let mut damage = self.damage();
+            let count = damage.as_ref().map_or(0, |damage| damage.count) + tally.damaged;
+            *damage = Some(Damage { count, at_us: jiff::Timestamp::now().as_microsecond(), last });
+        }
         if tally.by_rule.is_empty() && tally.faults.is_empty() && tally.by_type.is_empty() {
             return;
         }
@@ -285,10 +300,15 @@ impl SourceCounters {
         (now_us - known).max(0).unsigned_abs() / 1000
     }
 
-    /// Whether any row could be read only in part.
+    /// What came damaged, if anything did at `since_us` (microseconds since 1970 UTC) or later.
     #[must_use]
-    pub fn has_bad_rows(&self) -> bool {
-        self.bad_rows.load(Ordering::Relaxed) > 0
+    pub fn damage_since(&self, since_us: i64) -> Option<Damage> {
+        self.damage().clone().filter(|damage| damage.at_us >= since_us)
+    }
+
+    // The value is replaced whole.
+    fn damage(&self) -> std::sync::MutexGuard<'_, Option<Damage>> {
+        self.damage.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The values now.
@@ -313,7 +333,7 @@ impl SourceCounters {
 }
 
 /// `AF`, or with a journal code other than T `J_NR`: the name that policies use.
-fn type_name(code: u8, entry_type: [u8; 2]) -> String {
+pub(super) fn type_name(code: u8, entry_type: [u8; 2]) -> String {
     let name = String::from_utf8_lossy(&entry_type);
     if code == b'T' { name.into_owned() } else { format!("{}_{name}", char::from(code)) }
 }

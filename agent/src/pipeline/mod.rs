@@ -6,12 +6,14 @@
 //! exchanged between two batches.
 
 mod counters;
+mod damage;
 mod output;
 #[cfg(test)]
 mod tests;
 mod throttle;
 
 pub use counters::{CountersSnapshot, FaultCount, RuleCounts, SourceCounters};
+pub use damage::Damage;
 pub use output::Output;
 
 use crate::collector::{COMMAND_ENTRY, OutageWatch};
@@ -21,6 +23,7 @@ use crate::lane::Lane;
 use crate::source::audit_journal::EntryBatch;
 use crate::source::record::RecordBatch;
 use crate::source::{Gap, GapUnit};
+use damage::WholeTypes;
 use muster_ibmi::audit::{AuditDecoder, JournalEntry};
 use muster_shared::cursor::{Cursor, JournalCursor, ReceiverId};
 use muster_shared::event::{AgentEvent, Event, EventKind, field};
@@ -61,6 +64,7 @@ pub struct Pipeline {
     outage: Option<Arc<OutageWatch>>,
     lease_epoch: Arc<AtomicU64>,
     prefix_of: Option<ReceiverId>,
+    whole: WholeTypes,
 }
 
 impl Pipeline {
@@ -88,6 +92,7 @@ impl Pipeline {
             outage: None,
             lease_epoch: Arc::default(),
             prefix_of: None,
+            whole: WholeTypes::default(),
         }
     }
 
@@ -145,6 +150,7 @@ impl Pipeline {
             lease_epoch: self.lease_epoch.load(Ordering::Relaxed),
             outage: self.outage.as_deref(),
             look: self.watch.as_ref().map(|watch| watch.batch(entries.rows())),
+            whole: &mut self.whole,
         };
         let mut since_mark = 0_u32;
         let stats = entries.visit(&mut |entry| {
@@ -160,6 +166,9 @@ impl Pipeline {
             }
         });
         step.tally.bad_rows += stats.bad_rows;
+        if let Some(last) = stats.last_bad {
+            step.tally.damaged(stats.bad_rows, last);
+        }
         self.counters.add(&step.tally, &self.policy);
         let (newest_us, due) = (step.judge.newest_us, step.judge.end());
         // Releases what it holds of the watch and of the throttles.
@@ -395,6 +404,7 @@ struct Step<'p> {
     lease_epoch: u64,
     outage: Option<&'p OutageWatch>,
     look: Option<Look<'p>>,
+    whole: &'p mut WholeTypes,
 }
 
 impl Step<'_> {
@@ -404,6 +414,9 @@ impl Step<'_> {
         let (decoded_severity, fate) = self.judge.fate(self.event, targets);
         if self.high_water.is_none_or(|seen| (self.attached_us, entry.sequence) > seen) {
             self.tally.entry(entry, &decoded, fate);
+            if self.whole.is_damaged(entry.entry_type, &decoded) {
+                self.tally.damaged(1, (entry.code, entry.entry_type));
+            }
             self.tally.faults(&self.judge.faults);
             if entry.entry_type == COMMAND_ENTRY
                 && entry.code == b'T'

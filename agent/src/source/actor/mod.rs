@@ -5,6 +5,7 @@
 //! others go on. Progress is stamped where a step completes, so that the supervisor can tell a hung
 //! source from an idle one.
 
+mod news;
 mod stand_by;
 
 use super::sign_on::{Refused, SignOn};
@@ -24,6 +25,7 @@ use arc_swap::ArcSwap;
 use futures_util::future::LocalBoxFuture;
 use muster_shared::cursor::Cursor;
 use muster_shared::policy::CompiledPolicy;
+use news::News;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,6 +37,9 @@ use tracing::{debug, info, warn};
 /// Longest sleep of the loop: it stamps progress at least this often when there is nothing to do.
 const LONGEST_WAIT: Duration = Duration::from_secs(20);
 
+/// What a source began has this long to end when the loop stops.
+const CLOSE_LIMIT: Duration = Duration::from_secs(4);
+
 /// After a gap the source stays degraded this long, so that somebody sees it.
 const GAP_SHOWN_US: i64 = 24 * 3600 * 1_000_000;
 
@@ -44,8 +49,8 @@ const SLOW_ANSWER: Duration = Duration::from_secs(10);
 /// The partition is not asked while no destination takes anything; after this long that is said.
 const BLOCKED_REPORT: Duration = Duration::from_secs(60);
 
-const BAD_ROWS: &str =
-    "some rows of the journal could be read only in part; show-state counts them (bad rows)";
+/// So long a source stays degraded after an entry that came damaged.
+const DAMAGE_SHOWN_US: i64 = 3600 * 1_000_000;
 
 const WAITING: &str =
     "waiting for a destination: none takes events, so the partition is not asked meanwhile; see their health";
@@ -190,7 +195,7 @@ struct Loop {
     turn: u64,
     /// When the source last had something to do, once it has not.
     blocked_since: Option<Duration>,
-    gap_until: Option<(i64, String)>,
+    news: News,
     assumed: Option<String>,
     /// What the source says of itself.
     told: Option<Told>,
@@ -200,14 +205,15 @@ struct Loop {
     halt: CancellationToken,
     /// It has to be told when every lane has a place.
     owes_beginning: bool,
+    /// What was read under a lease that is gone or wanted back, until it has ended what it began.
+    closing: Option<Connected>,
 }
 
 impl Loop {
     fn new(task: SourceTask) -> Self {
         let times = task.lanes.iter().map(|_| LaneTime { not_before: Duration::ZERO, served: 0 }).collect();
         let component = format!("source/{}", task.name);
-        let gap_until =
-            task.gaps.last(&task.name).map(|gap| (gap.at_us.saturating_add(GAP_SHOWN_US), gap.text()));
+        let gap = task.gaps.last(&task.name).map(|gap| (gap.at_us.saturating_add(GAP_SHOWN_US), gap.text()));
         Self {
             halt: task.stop.clone(),
             owes_beginning: false,
@@ -217,10 +223,11 @@ impl Loop {
             times,
             turn: 0,
             blocked_since: None,
-            gap_until,
+            news: News { gap, trouble: None },
             assumed: None,
             told: None,
             stands_by: None,
+            closing: None,
         }
     }
 
@@ -297,8 +304,12 @@ impl Loop {
                 Err(stop) => break stop,
             }
         };
-        connected.source.close().await;
         self.told = None;
+        if matches!(ended, Stop::Asked) && !self.task.stop.is_cancelled() {
+            self.closing = Some(connected);
+        } else {
+            connected.source.close(CLOSE_LIMIT).await;
+        }
         ended
     }
 
@@ -428,7 +439,7 @@ impl Loop {
                 if let Some(trouble) = trouble {
                     warn!(source = self.task.name, trouble, "something is wrong with what was read");
                     let until = jiff::Timestamp::now().as_microsecond().saturating_add(GAP_SHOWN_US);
-                    self.gap_until = Some((until, trouble));
+                    self.news.trouble = Some((until, trouble));
                 }
                 self.report_healthy();
             }
@@ -529,28 +540,20 @@ impl Loop {
                 reason = gap.reason,
                 "entries lost before they could be read"
             );
-            self.gap_until = Some((now_us.saturating_add(GAP_SHOWN_US), text));
+            self.news.gap = Some((now_us.saturating_add(GAP_SHOWN_US), text));
         }
         self.report_healthy();
     }
 
-    /// Healthy, or degraded while a gap is still news or something is only assumed of the partition.
+    /// Healthy, or degraded while something that was met is still news or something is only assumed of the partition.
     fn report_healthy(&mut self) {
         let now_us = jiff::Timestamp::now().as_microsecond();
-        if self.gap_until.as_ref().is_some_and(|(until, _)| *until < now_us) {
-            self.gap_until = None;
-        }
-        let note = if self.task.counters.has_bad_rows() { BAD_ROWS } else { "" };
-        let report = |state, reason: &str| self.task.health.report(&self.component, state, reason);
-        let gap = self.gap_until.as_ref().map(|(_, reason)| reason.as_str());
-        match (self.stands_by.as_ref().or(self.told.as_ref()), gap.or(self.assumed.as_deref())) {
-            (Some(told), Some(reason)) if told.state == HealthState::Degraded => {
-                report(HealthState::Degraded, &format!("{}; {reason}", told.reason));
-            }
-            (Some(told), _) => report(told.state, &told.reason),
-            (None, Some(reason)) => report(HealthState::Degraded, reason),
-            (None, None) => report(HealthState::Healthy, note),
-        }
+        let mut reasons = self.news.reasons(now_us);
+        let damage = self.task.counters.damage_since(now_us.saturating_sub(DAMAGE_SHOWN_US));
+        reasons.extend(damage.map(|damage| damage.text()));
+        let told = self.stands_by.as_ref().or(self.told.as_ref());
+        let (state, reason) = news::health(told, reasons, self.assumed.as_deref());
+        self.task.health.report(&self.component, state, &reason);
     }
 
     async fn sleep_or_wake(&self, wait: Duration) {

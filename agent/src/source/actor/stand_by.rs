@@ -2,7 +2,7 @@
 //!
 //! What an earlier turn of this agent took out of a queue is nowhere else: it is delivered while the agent stands by.
 
-use super::{Connected, Loop, Stop, Stopped, unless};
+use super::{CLOSE_LIMIT, Connected, Loop, Stop, Stopped, unless};
 use crate::health::HealthState;
 use crate::host::reconnect::Reconnect;
 use crate::lease::standing::Role;
@@ -14,6 +14,15 @@ use tracing::{debug, info, warn};
 
 /// What is under way when a lease is given back has this long to be delivered: a replay window of 30 s and some.
 const DRAIN_LIMIT: Duration = Duration::from_secs(40);
+
+/// What was begun when a lease is given back has this long to end, less than [`RELEASING_LIMIT`]: for a source that takes
+/// away what it reads, until what it has kept is taken away.
+///
+/// [`RELEASING_LIMIT`]: crate::lease::standing::RELEASING_LIMIT
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(45);
+
+/// Progress is stamped so often while something is waited for.
+const STAMP_EVERY: Duration = Duration::from_secs(5);
 
 /// While it stands by, so often a source says that it is not behind.
 const STAND_BY_LOOK: Duration = Duration::from_secs(5);
@@ -33,7 +42,9 @@ enum Left {
 impl Left {
     async fn close(self) {
         match self {
-            Self::Some(mut connected) => connected.source.close().await,
+            Self::Some(mut connected) => {
+                connected.source.close(CLOSE_LIMIT).await;
+            }
             Self::Unknown | Self::Nothing => {}
         }
     }
@@ -63,6 +74,8 @@ impl Loop {
                 }
                 Role::Asking | Role::Sole | Role::Holding | Role::StandingBy { .. } | Role::Released => {}
             }
+            // Whatever it still does: the lease does not wait for it any more.
+            self.closing = None;
             self.look_for_left(&mut left).await;
             self.tell_lease(&left);
             let changed = async {
@@ -72,6 +85,7 @@ impl Loop {
             self.deliver_left(&stop, &mut left, changed).await?;
         };
         left.close().await;
+        self.closing = None;
         self.stands_by = None;
         self.halt = grant.turn;
         for slot in &mut self.task.lanes {
@@ -124,10 +138,27 @@ impl Loop {
             return;
         };
         match open().await {
+            Ok(Some(connected)) if self.undelivered(&connected) == 0 => *left = self.settle(connected).await,
             Ok(Some(connected)) => *left = Left::Some(Box::new(connected)),
             Ok(None) => *left = Left::Nothing,
             Err(error) => debug!(source = self.task.name, %error, "what is left cannot be looked at yet"),
         }
+    }
+
+    /// Nothing is left to deliver. While another agent collects, nothing has to stay to go on with either.
+    async fn settle(&mut self, mut connected: Connected) -> Left {
+        let stands_by = matches!(self.task.lease.role(), Role::StandingBy { .. });
+        let settled = stands_by && self.store_positions().await;
+        if settled {
+            let committed = self.committed();
+            connected.source.settle(&committed).await;
+        }
+        connected.source.close(CLOSE_LIMIT).await;
+        if settled { Left::Nothing } else { Left::Unknown }
+    }
+
+    fn committed(&self) -> Vec<Option<Cursor>> {
+        self.task.lanes.iter().map(|slot| slot.lane.committed()).collect()
     }
 
     /// Delivers what is left until `changed`, or just waits.
@@ -173,16 +204,16 @@ impl Loop {
             }
             None => {
                 info!(source = self.task.name, "what was left of an earlier turn is delivered");
-                std::mem::replace(left, Left::Nothing).close().await;
+                if let Left::Some(connected) = std::mem::replace(left, Left::Unknown) {
+                    *left = self.settle(*connected).await;
+                }
             }
         }
         Ok(())
     }
 
     fn undelivered(&self, connected: &Connected) -> u64 {
-        let committed: Vec<Option<Cursor>> =
-            self.task.lanes.iter().map(|slot| slot.lane.committed()).collect();
-        connected.source.undelivered(&committed)
+        connected.source.undelivered(&self.committed())
     }
 
     /// Health of a source that does not collect.
@@ -212,38 +243,67 @@ impl Loop {
         }
     }
 
-    /// The right to collect is gone or wanted back: lets what is under way be delivered, if there is time.
+    /// The right to collect is gone or wanted back: lets what is under way be delivered, and what was begun end, if there
+    /// is time. While that still runs the lease is not given back.
     pub(super) async fn hand_over(&mut self) {
-        if self.task.lease.role() == Role::Releasing {
+        let releasing = self.task.lease.role() == Role::Releasing;
+        if releasing {
             self.tell_lease(&Left::Nothing);
-            for slot in &self.task.lanes {
-                slot.lane.set_draining(true);
-            }
-            let mut moves = self.task.lease.moves();
-            let drained = async {
-                while !self.task.lanes.iter().all(|slot| slot.lane.drained())
-                    && self.task.lease.role() == Role::Releasing
-                {
-                    self.task.progress.stamp();
-                    // A destination that breaks meanwhile wakes, too.
-                    tokio::select! {
-                        () = self.task.wake.notified() => {}
-                        () = moves.next() => {}
-                    }
-                }
-            };
-            let stop = self.task.stop.clone();
-            // Whatever it was that ended the wait: what is not committed is read again by the next holder.
-            let _ = unless(&stop, tokio::time::timeout(DRAIN_LIMIT, drained)).await;
-            for slot in &self.task.lanes {
-                slot.lane.set_draining(false);
-            }
         }
+        let closing = self.closing.take();
+        let closed = async {
+            let Some(mut connected) = closing else { return None };
+            let ended = connected.source.close(HAND_OVER_LIMIT).await;
+            (!ended).then_some(connected)
+        };
+        let drained = async {
+            if releasing {
+                self.drain_lanes().await;
+            }
+        };
+        let progress = &self.task.progress;
+        let stamped = async {
+            loop {
+                progress.stamp();
+                tokio::time::sleep(STAMP_EVERY).await;
+            }
+        };
+        let stop = self.task.stop.clone();
+        let both = unless(&stop, futures_util::future::join(closed, drained));
+        // Whatever it was that ended the wait: what is not committed is read again by the next holder.
+        let still_runs = tokio::select! {
+            ended = both => ended.ok().and_then(|(still_runs, ())| still_runs),
+            () = stamped => None,
+        };
+        self.closing = still_runs;
         for slot in &self.task.lanes {
+            slot.lane.set_draining(false);
             slot.lane.rewind();
         }
         // What is not stored is read again, should this agent collect again.
         let _ = self.store_positions().await;
-        self.task.lease.give_back();
+        if self.closing.is_none() {
+            self.task.lease.give_back();
+        }
+    }
+
+    /// Lets what is under way be delivered.
+    async fn drain_lanes(&self) {
+        for slot in &self.task.lanes {
+            slot.lane.set_draining(true);
+        }
+        let mut moves = self.task.lease.moves();
+        let drained = async {
+            while !self.task.lanes.iter().all(|slot| slot.lane.drained())
+                && self.task.lease.role() == Role::Releasing
+            {
+                // A destination that breaks meanwhile wakes, too.
+                tokio::select! {
+                    () = self.task.wake.notified() => {}
+                    () = moves.next() => {}
+                }
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN_LIMIT, drained).await;
     }
 }

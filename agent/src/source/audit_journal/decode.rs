@@ -31,6 +31,8 @@ pub struct VisitStats {
     pub entries: u64,
     /// Entries of which something could not be read.
     pub bad_rows: u64,
+    /// Journal code and type of the last one of those.
+    pub last_bad: Option<(u8, [u8; 2])>,
 }
 
 /// What the last two columns of a row say.
@@ -247,6 +249,9 @@ impl EntryBatch {
         let object = text(Column::Object);
         stats.entries += 1;
         stats.bad_rows += u64::from(bad);
+        if bad {
+            stats.last_bad = Some((code, entry_type));
+        }
         visitor(&JournalEntry {
             code,
             entry_type,
@@ -334,7 +339,7 @@ mod tests {
                 5004
             )]
         );
-        assert_eq!(stats, VisitStats { entries: 1, bad_rows: 0 });
+        assert_eq!(stats, VisitStats { entries: 1, ..VisitStats::default() });
     }
 
     #[test]
@@ -394,7 +399,7 @@ mod tests {
         ];
         for (name, row, data, length, sequence) in cases {
             let (seen, stats) = visit(&format!("[{GOOD},{row},{}]", GOOD.replace(",7]", ",9]")), 3600, 6);
-            assert_eq!(stats, VisitStats { entries: 3, bad_rows: 1 }, "{name}");
+            assert_eq!((stats.entries, stats.bad_rows, stats.last_bad.is_some()), (3, 1, true), "{name}");
             let (seen_sequence, entry_type, time, user, .., seen_data, seen_length) = &seen[1];
             assert_eq!((*seen_sequence, *entry_type, user.as_str()), (sequence, *b"AF", "B"), "{name}");
             assert_eq!((seen_data.as_slice(), *seen_length), (data, length), "{name}");
@@ -414,7 +419,10 @@ mod tests {
         let json = format!("[{GOOD},{end},{begin}]");
         let (seen, stats) = visit(&json, 0, 6);
         let types: Vec<_> = seen.iter().map(|entry| entry.1).collect();
-        assert_eq!((types, stats), (vec![*b"AF", *b"NR", *b"PR"], VisitStats { entries: 3, bad_rows: 0 }));
+        assert_eq!(
+            (types, stats),
+            (vec![*b"AF", *b"NR", *b"PR"], VisitStats { entries: 3, ..VisitStats::default() })
+        );
         assert_eq!(seen[1].6, [0xD9, 0xF2]);
         let rows = Rows::from_json(json.into_bytes()).expect("rows");
         let mut left = Vec::new();
