@@ -205,3 +205,105 @@ fn records_that_are_none_and_records_that_are_cut_hold_up_nothing() {
     let digits = b"geheim".iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     assert!(!receiver.messages().iter().any(|message| message.contains(&digits)), "nor as digits");
 }
+
+const SALES: &str = "sales: {kind: data_queue, queue: SALES/AUDIT}";
+
+/// A partition with another queue beside the exit program's, and an agent that reads both.
+fn two(story: &str, receiver: &Receiver) -> (Partition, Sandbox, AgentHome) {
+    let queue = QueuePlan { max_length: 16_384, ..QueuePlan::new(QUEUE) };
+    let data_queues = vec![queue, QueuePlan::new("SALES/AUDIT")];
+    let mut scenario = Scenario { name: story.to_owned(), data_queues, ..Scenario::default() };
+    scenario.exit_programs = vec![program("QIBM_QZDA_SQL2", "ZDAQ0200", "MUSTER/MUSTERXH")];
+    scenario.traffic.rate = 0.0;
+    let partition = Partition::start(scenario);
+    let sandbox = Sandbox::new(story);
+    let siem = ("siem", policies::tcp(&receiver.address()), "{kind: leef2}");
+    let policy = policy(&[WATCHED, SALES], &[siem]) + "    replay_window_ms: 1000\n";
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy));
+    allow(&home, &[QUEUE, "SALES/AUDIT"]);
+    (partition, sandbox, home)
+}
+
+/// The other queue is read and healthy.
+fn other_goes_on(partition: &Partition, home: &AgentHome, receiver: &Receiver, text: &str) {
+    let sent = SentEntry { data: partition.bytes(text), ..SentEntry::default() };
+    partition.send_data_queue("SALES/AUDIT", sent).expect("the queue takes it");
+    await_event(receiver, "DTAQ_TEXT", text);
+    home.await_health("source/sales", "healthy", "", LIMIT);
+}
+
+#[test]
+fn an_exit_queue_that_is_deleted_while_it_is_read_and_one_without_authority() {
+    let receiver = Receiver::start(Port::Tcp);
+    let (partition, _sandbox, home) = two("exit-deleted", &receiver);
+    let _agent = home.run();
+    ask(&partition, &statement("select 1"));
+    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 1");
+    // deleted while it is read
+    partition.delete_data_queue(QUEUE).expect("it is there");
+    let reason = home.await_health(SOURCE, "failed", "CRTDTAQ DTAQ(MUSTER/EXITQ)", LIMIT);
+    assert!(reason.contains("next try in"), "{reason}");
+    other_goes_on(&partition, &home, &receiver, "while the queue is gone");
+    // created anew
+    let queue = QueuePlan { max_length: 16_384, ..QueuePlan::new(QUEUE) };
+    partition.create_data_queue(queue).expect("created");
+    ask(&partition, &statement("select 2"));
+    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 2");
+    home.await_health(SOURCE, "healthy", "", LIMIT);
+    // the authority is lost
+    partition.deny_data_queue(QUEUE, true).expect("it is there");
+    let reason = home.await_health(SOURCE, "failed", "GRTOBJAUT OBJ(MUSTER/EXITQ)", LIMIT);
+    assert!(reason.contains("MUSTER may not read data queue MUSTER/EXITQ"), "{reason}");
+    ask(&partition, &statement("select 3"));
+    other_goes_on(&partition, &home, &receiver, "while it is denied");
+    // and given back
+    partition.deny_data_queue(QUEUE, false).expect("it is there");
+    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 3");
+    home.await_health(SOURCE, "healthy", "", LIMIT);
+}
+
+#[test]
+fn a_format_that_no_table_knows_is_told_and_nothing_of_it_shown() {
+    let receiver = Receiver::start(Port::Tcp);
+    let (partition, _sandbox, home) = two("exit-format", &receiver);
+    let _agent = home.run();
+    // a record of an exit point that hands over passwords, as a program of the site might send it
+    let mut record = partition.exit_record(&statement("select geheim")).expect("a good request");
+    record[16..36].copy_from_slice(&partition.bytes("QIBM_QSY_CHK_PASSWRD"));
+    record[36..44].copy_from_slice(&partition.bytes("CHKP0100"));
+    put(&partition, record);
+    let unknown = await_event(&receiver, "EXIT_UNKNOWN", "CHKP0100");
+    assert_eq!(unknown.values["usrName"], "BOB");
+    let reason = home.await_health(SOURCE, "degraded", "CHKP0100", LIMIT);
+    assert!(reason.contains("QIBM_QSY_CHK_PASSWRD") && reason.contains("no layout"), "{reason}");
+    assert!(!receiver.messages().iter().any(|message| message.contains("geheim")));
+    // the other source goes on, and so does this one
+    other_goes_on(&partition, &home, &receiver, "the other one goes on");
+    ask(&partition, &statement("select 9"));
+    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 9");
+}
+
+#[test]
+fn a_statement_that_cannot_be_printed_arrives_and_holds_up_nothing() {
+    let receiver = Receiver::start(Port::Tcp);
+    let (partition, _sandbox, home) = two("exit-text", &receiver);
+    let _agent = home.run();
+    let good = partition.exit_record(&statement("select UNPRINTABLE")).expect("a good request");
+    // control characters, and bytes that are no character of any page, in the text of the statement
+    let (plain, odd) = (partition.bytes("UNPRINTABLE"), [0x01, 0x02, 0xFF, 0x00, 0x1F]);
+    let wide: Vec<u8> = "UNPRINTABLE".encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let place = |part: &[u8]| good.windows(part.len()).position(|window| window == part);
+    let at = place(&plain).or_else(|| place(&wide)).expect("the text lies in the record");
+    let mut record = good.clone();
+    record[at..at + odd.len()].copy_from_slice(&odd);
+    put(&partition, record);
+    let seen = await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select");
+    assert_eq!(
+        (seen.values["usrName"].as_str(), seen.values["exitPoint"].as_str()),
+        ("BOB", "QIBM_QZDA_SQL2")
+    );
+    // and good text after it
+    ask(&partition, &statement("select 10"));
+    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 10");
+    other_goes_on(&partition, &home, &receiver, "the other one goes on");
+}

@@ -18,7 +18,7 @@ use super::drain::standing::{Note, Standing};
 use crate::spool::SpoolEntry;
 use finding::{FINDING, Found};
 use muster_ibmi::exit::{Decoded, ExitDecoder, ExitEntry};
-use muster_shared::event::Event;
+use muster_shared::event::{Event, field};
 use std::rc::Rc;
 
 /// Makes events of the records of the exit program and of changes of what is registered.
@@ -36,7 +36,7 @@ impl ExitPointDecoder {
         Self { queue: settings.queue.to_string(), decoder: ExitDecoder::new(ccsid), standing }
     }
 
-    fn notice(&self, decoded: &Decoded, cut: bool) {
+    fn notice(&self, decoded: &Decoded, cut: bool, event: &Event) {
         let queue = &self.queue;
         let note = |note: Note, text: String| {
             self.standing.note(note, jiff::Timestamp::now().as_microsecond(), text);
@@ -54,6 +54,19 @@ impl ExitPointDecoder {
                 Note::Cut,
                 format!(
                     "records of data queue {queue} end too early or tell a wrong length; what can be read of them is delivered"
+                ),
+            );
+        }
+        if decoded.refused.is_none() && !decoded.known_format {
+            let named = |field| event.get(field).unwrap_or("(none)");
+            note(
+                Note::UnknownFormat,
+                format!(
+                    "the exit program sends records of format {} of exit point {}, for which this release has no layout; they \
+                     arrive as EXIT_UNKNOWN with who asked, and without what was asked: update the agent, or take the \
+                     program off that exit point",
+                    named(field::EXIT_FORMAT),
+                    named(field::EXIT_POINT)
                 ),
             );
         }
@@ -81,7 +94,7 @@ impl Decode for ExitPointDecoder {
                         sequence: entry.sequence,
                     };
                     let decoded = self.decoder.decode(&record, event);
-                    self.notice(&decoded, taken.declared as usize != taken.data.len());
+                    self.notice(&decoded, taken.declared as usize != taken.data.len(), event);
                     return;
                 }
             }

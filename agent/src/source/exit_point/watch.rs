@@ -24,6 +24,9 @@ const FILE: &str = "registry.json";
 /// Longest wait for one of the views.
 const WAIT: Duration = Duration::from_secs(60);
 
+/// That no earlier state was known is told for so long.
+const UNKNOWN_SHOWN_US: i64 = 3600 * 1_000_000;
+
 /// Most rows of a view; a system has some four hundred exit points.
 const MOST: u32 = 10_000;
 
@@ -84,20 +87,26 @@ pub struct Registry {
     pending: Option<Snapshot>,
     /// Findings that are in the spool though they are newer than `before`.
     told: Vec<Finding>,
-    concern: Option<&'static str>,
+    concern: Option<String>,
+    /// Somebody watched before, and what was seen then is not known here.
+    watched_before: bool,
+    /// The first look without an earlier state.
+    unknown_at: Option<i64>,
     due: Option<Instant>,
 }
 
 impl Registry {
-    /// A watch whose state lies in `folder`, the spool's. `recent`: the newest entries of the spool.
+    /// A watch whose state lies in `folder`, the spool's. `recent`: the newest entries of the spool; `watched_before`:
+    /// another agent had this watch at some time, so that a removal may lie behind.
     #[must_use]
-    pub fn new(settings: &Settings, folder: &Path, recent: &[SpoolEntry]) -> Self {
+    pub fn new(settings: &Settings, folder: &Path, recent: &[SpoolEntry], mut watched_before: bool) -> Self {
         let file = folder.join(FILE);
         let before: State = match std::fs::read(&file).map(|text| serde_json::from_slice(&text)) {
             Ok(Ok(before)) => before,
             Ok(Err(error)) => {
                 // As before the first look: only what should not be so is told.
                 warn!(%error, file = %file.display(), "what was registered at exit points is not known any more");
+                watched_before = true;
                 State::default()
             }
             Err(_) => State::default(),
@@ -118,6 +127,8 @@ impl Registry {
             pending: None,
             told,
             concern: None,
+            watched_before,
+            unknown_at: None,
             due: None,
         }
     }
@@ -131,10 +142,35 @@ impl Registry {
                 found.remove(again);
             }
         }
-        self.concern = (now.is_known() && !now.programs().iter().any(|program| self.ours.has(program)))
-            .then_some("no exit program that the policy's `programs` names is registered at any exit point, so none records requests");
+        if self.watched_before && !self.before.snapshot.is_known() {
+            self.unknown_at.get_or_insert(at_us);
+        }
+        self.concern = self.worry(&now, at_us);
         self.pending = Some(now);
         found.into_iter().map(|finding| (FINDING, Found { look, at_us, finding }.encode())).collect()
+    }
+}
+
+impl Registry {
+    fn worry(&self, now: &Snapshot, at_us: i64) -> Option<String> {
+        if !now.is_known() {
+            return None;
+        }
+        if !now.programs().iter().any(|program| self.ours.has(program)) {
+            return Some(
+                "no exit program that the policy's `programs` names is registered at any exit point, so none records requests"
+                    .to_owned(),
+            );
+        }
+        let unguarded = now.unguarded(&self.ours);
+        let told = self.unknown_at.is_some_and(|since| at_us < since.saturating_add(UNKNOWN_SHOWN_US));
+        (told && !unguarded.is_empty()).then(|| {
+            format!(
+                "no earlier state is known, so a removal before this agent took over is no event; these watched exit points \
+                 have none of our programs: {}",
+                unguarded.join(", ")
+            )
+        })
     }
 }
 
@@ -143,8 +179,8 @@ impl Beside for Registry {
         "the registry of exit programs (QSYS2.EXIT_POINT_INFO, QSYS2.EXIT_PROGRAM_INFO)"
     }
 
-    fn concern(&self) -> Option<&'static str> {
-        self.concern
+    fn concern(&self) -> Option<&str> {
+        self.concern.as_deref()
     }
 
     fn look<'a>(
@@ -207,7 +243,7 @@ mod tests {
     }
 
     fn watch(folder: &Path, recent: &[SpoolEntry]) -> Registry {
-        Registry::new(&Settings::new(&ExitPointSpec::default()).unwrap(), folder, recent)
+        Registry::new(&Settings::new(&ExitPointSpec::default()).unwrap(), folder, recent, false)
     }
 
     #[test]
@@ -241,6 +277,25 @@ mod tests {
         assert!(registry.concern().is_some_and(|text| text.contains("none records requests")));
         registry.compare(registered(&[("VENDOR", "X"), ("MUSTER", "EXIT")]), 6);
         assert_eq!(registry.concern(), None);
+    }
+
+    #[test]
+    fn who_takes_over_tells_where_none_of_our_programs_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings::new(&ExitPointSpec::default()).unwrap();
+        let looked = |watched_before: bool, at_us: i64| {
+            let mut registry = Registry::new(&settings, folder.path(), &[], watched_before);
+            let points = [[POINT, "CZRC0100"], ["QIBM_QZDA_SQL2", "ZDAQ0200"], ["QIBM_ELSE", "X"]];
+            let points = rows(&serde_json::to_string(&points).unwrap());
+            let programs = rows(&format!(r#"[["{POINT}","CZRC0100",1,"MUSTER","EXIT","text",null]]"#));
+            registry.compare(snapshot(&points, &programs), 1);
+            registry.compare(snapshot(&points, &programs), at_us);
+            registry.concern().map(str::to_owned)
+        };
+        assert_eq!(looked(false, 2), None, "a new agent");
+        let told = looked(true, 2).unwrap();
+        assert!(told.ends_with("have none of our programs: QIBM_QZDA_SQL2"), "{told}");
+        assert_eq!(looked(true, 1 + UNKNOWN_SHOWN_US), None, "for a while");
     }
 
     #[test]
