@@ -250,15 +250,21 @@ fn a_hung_partition_holds_up_nothing_for_good() {
 }
 
 #[test]
-fn damaged_entries_arrive_and_are_counted() {
+fn damaged_entries_arrive_are_counted_and_told() {
     let rig = Rig::new("damaged");
     let _agent = rig.home.run();
+    // what the entries of this partition look like
+    rig.partition.append_mix(200);
+    rig.await_all();
+    rig.home.await_health(AUDIT, "healthy", "", LIMIT);
     for fault in [Fault::TruncatedData { bytes: 3 }, Fault::AbsurdData] {
         rig.partition.set_fault(fault).expect("the fault");
         rig.partition.append_mix(40);
         rig.partition.set_fault(Fault::Clear).expect("mended");
         rig.await_all();
     }
+    let reason = rig.home.await_health(AUDIT, "degraded", "entries of the journal came damaged", LIMIT);
+    contains(&reason, &["the last one of type", "shorter than others of their type", "`raw`"]);
     eventually("short entries are counted", LIMIT, || {
         let output = rig.home.call("show-state", &["--output", "json"]);
         let state: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())?;
