@@ -252,7 +252,7 @@ impl Loop {
         }
         let closing = self.closing.take();
         let closed = async {
-            let Some(mut connected) = closing else { return None };
+            let mut connected = closing?;
             let ended = connected.source.close(HAND_OVER_LIMIT).await;
             (!ended).then_some(connected)
         };
