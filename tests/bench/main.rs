@@ -11,6 +11,7 @@ mod filter;
 mod fleet;
 mod idle;
 mod ingest;
+mod latency;
 mod machine;
 mod path;
 mod receiver;
@@ -53,6 +54,8 @@ enum What {
     },
     /// An agent with every kind of source while nothing happens.
     Idle,
+    /// How long an event of each kind of source takes into the files of two rsyslogs.
+    Latency,
     /// Size of the program.
     Size,
     /// A controller with many agents.
@@ -83,10 +86,13 @@ fn main() -> anyhow::Result<()> {
             rival::run(1_000_000)?;
         }
         What::Fleet(ref fleet) => fleet::run(fleet)?,
-        What::Pipeline | What::Filter | What::Ingest | What::Idle | What::Size => {}
+        What::Pipeline | What::Filter | What::Ingest | What::Idle | What::Latency | What::Size => {}
     }
     if matches!(what, What::Idle | What::All) {
         idle::run()?;
+    }
+    if matches!(what, What::Latency | What::All) {
+        latency::run()?;
     }
     if matches!(what, What::Size | What::All) {
         size::run()?;

@@ -141,6 +141,16 @@ impl AgentHome {
         Process::start(&self.name, &mut command, &self.folder.join("agent.log"))
     }
 
+    /// Lets the agent empty these data queues; before it is started.
+    ///
+    /// # Panics
+    /// When its configuration cannot be written.
+    pub fn allow(&self, queues: &[&str]) {
+        let text = std::fs::read_to_string(&self.config).expect("the configuration");
+        std::fs::write(&self.config, format!("{text}[limits]\nqueues = {queues:?}\n"))
+            .expect("it is written");
+    }
+
     /// Runs another subcommand to its end.
     ///
     /// # Panics

@@ -1,10 +1,9 @@
 //! An agent that reads everything a partition has: soon, and without loss over kills and restarts.
 
-use crate::data_queue::{allow, await_empty, send};
-use crate::exit_point::{ask, statement};
-use ibmi_sim::{Generation, InjectSpec, MessageSpec};
+use crate::data_queue::await_empty;
+use ibmi_sim::Generation;
 use muster_tests::eventually::eventually;
-use muster_tests::everything::{NAMES, QUEUES, SOURCES, partition, scenario};
+use muster_tests::everything::{self, NAMES, QUEUES, SOURCES, partition, scenario};
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::readers::{Dialect, Seen, read};
@@ -25,15 +24,9 @@ fn await_sources(home: &AgentHome) {
 
 /// Something happens with this number, in each source but the audit journal.
 fn happen(partition: &Partition, number: usize) {
-    let job = format!("{number:06}/STORY/M{number:06}");
-    partition
-        .log_messages(&[MessageSpec::new("CPF1124").from_job(&job).with("subsystem", "QBATCH")])
-        .expect("it is logged");
-    partition
-        .send_message("QGPL/OPS", &MessageSpec::impromptu(&format!("note {number}")).from_job(&job))
-        .expect("it is sent");
-    send(partition, QUEUES[0], &format!("order={number} severity=5"));
-    ask(partition, &statement(&format!("select {number}")));
+    for name in &NAMES[1..] {
+        everything::happen(partition, name, number);
+    }
 }
 
 /// What happened, as [`happen`] numbers it: source and number.
@@ -42,10 +35,10 @@ fn known_by(seen: &Seen) -> Option<String> {
     if let Some(order) = value("appOrder") {
         return Some(format!("payroll {order}"));
     }
-    if let Some(number) = value("sqlText").and_then(|text| text.strip_prefix("select ")) {
+    if let Some(number) = value("sqlText").and_then(|text| text.strip_prefix("select ")?.split(' ').next()) {
         return Some(format!("exits {number}"));
     }
-    let number: usize = value("jobName")?.strip_prefix('M')?.parse().ok()?;
+    let number: usize = value("jobName")?.trim_start_matches(['H', 'O']).parse().ok()?;
     match seen.event_id.as_str() {
         "CPF1124" => Some(format!("history {number}")),
         "IMPROMPTU" => Some(format!("ours {number}")),
@@ -60,7 +53,7 @@ fn audit_entries_reach_rsyslog_as_leef_and_cef_within_two_seconds_beside_all_oth
     let sandbox = Sandbox::new("all-latency");
     let siem = Siem::start(&sandbox);
     let home = sandbox.agent("agent", &partition.at(), Some(&format!("{SOURCES}{}", siem.destinations())));
-    allow(&home, &QUEUES);
+    home.allow(&QUEUES);
     let _agent = home.run();
     await_sources(&home);
 
@@ -68,9 +61,7 @@ fn audit_entries_reach_rsyslog_as_leef_and_cef_within_two_seconds_beside_all_oth
     let count = if full_size() { 300 } else { 40 };
     let spread = siem.measure("latency_p99_ms_audit_journal", count, |number| {
         happen(&partition, number);
-        let words = format!("AF, violation A, user U{number:06}, job 123456/BOB/NIGHT, PAYROLL/SALARY *FILE");
-        partition.inject(&InjectSpec::parse(&words).expect("good words")).expect("an entry");
-        format!("U{number:06}")
+        everything::happen(&partition, "audit", number)
     });
 
     // then it is in both files soon
@@ -90,15 +81,13 @@ fn every_source_reads_from_every_generation_of_the_server() {
         let policy =
             format!("{SOURCES}destinations:\n  siem: {{transport: {transport}, format: {{kind: leef2}}}}\n");
         let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-        allow(&home, &QUEUES);
+        home.allow(&QUEUES);
         let _agent = home.run();
         await_sources(&home);
         for number in 0..20 {
             happen(&partition, number);
         }
-        let audit =
-            InjectSpec::parse("AF, violation A, user MARKED, PAYROLL/SALARY *FILE").expect("good words");
-        partition.inject(&audit).expect("an entry");
+        let mark = everything::happen(&partition, "audit", 0);
         eventually(&format!("everything of {name} arrives"), LIMIT, || {
             let counts = arrivals(&receiver);
             let one = |name: &str| (0..20).find(|number| counts.get(&format!("{name} {number}")) != Some(&1));
@@ -107,7 +96,7 @@ fn every_source_reads_from_every_generation_of_the_server() {
             {
                 return Err(missing);
             }
-            let marked = receiver.messages().iter().filter(|message| message.contains("MARKED")).count();
+            let marked = receiver.messages().iter().filter(|message| message.contains(&mark)).count();
             if marked == 1 { Ok(()) } else { Err(format!("{marked} audit entries")) }
         });
         await_sources(&home);
@@ -129,7 +118,7 @@ fn an_agent_with_all_sources_that_is_killed_loses_nothing() {
     let (_, destinations) = one.split_once("destinations:").expect("a destination");
     let policy = format!("{SOURCES}destinations:{destinations}    receiver_buffer_bytes: {UNREAD_BYTES}\n");
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-    allow(&home, &QUEUES);
+    home.allow(&QUEUES);
     let mut agent = home.run();
     await_sources(&home);
     let first = partition.entries(0..=u64::MAX).len();
@@ -225,7 +214,7 @@ fn what_was_recorded_of_every_source_goes_through_policies_by_command() {
     let controller = sandbox.controller_with(&["--heartbeat-seconds", "1"]);
     controller.login();
     let home = sandbox.agent("all", &partition.at(), None);
-    allow(&home, &QUEUES);
+    home.allow(&QUEUES);
     let id = controller.enrol(&home, &["env=test"]);
     let _agent = home.run();
     let transport = policies::tcp(&receiver.address());

@@ -1,9 +1,10 @@
 //! Exit points: what the exit program was asked arrives, and so does what becomes of the exit programs themselves, whatever
 //! happens to the agent.
 
-use crate::data_queue::{allow, policy};
-use ibmi_sim::{ExitProgram, ExitRequest, QueuePlan, Scenario, SentEntry};
+use crate::data_queue::policy;
+use ibmi_sim::{ExitProgram, QueuePlan, Scenario, SentEntry};
 use muster_tests::eventually::eventually;
+use muster_tests::everything::{ask, put_record, statement};
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::readers::{Dialect, Seen, read};
@@ -44,39 +45,12 @@ fn partition(name: &str) -> Partition {
     Partition::start(scenario)
 }
 
-pub(crate) fn statement(text: &str) -> ExitRequest {
-    ExitRequest {
-        exit_point: "QIBM_QZDA_SQL2".to_owned(),
-        format: "ZDAQ0200".to_owned(),
-        function: "x180D".to_owned(),
-        user: "BOB".to_owned(),
-        job: "004711/QUSER/QZDASOINIT".to_owned(),
-        current_user: "BOB".to_owned(),
-        fields: [("sql".to_owned(), text.to_owned())].into(),
-    }
-}
-
-/// The exit program is called.
-pub(crate) fn ask(partition: &Partition, request: &ExitRequest) {
-    put(partition, partition.exit_record(request).expect("a good request"));
-}
-
-fn put(partition: &Partition, data: Vec<u8>) {
-    let sent = SentEntry {
-        data,
-        job: "004711/QUSER/QZDASOINIT".to_owned(),
-        user: "MUSTEROWN".to_owned(),
-        ..SentEntry::default()
-    };
-    partition.send_data_queue(QUEUE, sent).expect("the queue takes it");
-}
-
 /// An agent of the partition with one receiver.
 fn agent(sandbox: &Sandbox, partition: &Partition, receiver: &Receiver) -> AgentHome {
     let policy = policy(&[WATCHED], &[("siem", policies::tcp(&receiver.address()), "{kind: leef2}")])
         + "    replay_window_ms: 1000\n";
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-    allow(&home, &[QUEUE]);
+    home.allow(&[QUEUE]);
     home
 }
 
@@ -103,7 +77,7 @@ fn a_request_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
     let siem = Siem::start(&sandbox);
     let policy = format!("sources:\n  exits: {{kind: exit_point}}\n{}", siem.destinations());
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-    allow(&home, &[QUEUE]);
+    home.allow(&[QUEUE]);
     let _agent = home.run();
     ask(&partition, &statement("select * from payroll.emp"));
     for (first, user) in siem.await_mark("select * from payroll.emp", LIMIT).iter().zip(["usrName", "suser"])
@@ -183,11 +157,11 @@ fn records_that_are_none_and_records_that_are_cut_hold_up_nothing() {
     let _agent = home.run();
     let good = partition.exit_record(&statement("select 7")).expect("a good request");
     // shorter and longer than it says of itself
-    put(&partition, good[..good.len() - 4].to_vec());
+    put_record(&partition, good[..good.len() - 4].to_vec());
     home.await_health(SOURCE, "degraded", "end too early or tell a wrong length", LIMIT);
-    put(&partition, [good.as_slice(), &[0x40; 9]].concat());
+    put_record(&partition, [good.as_slice(), &[0x40; 9]].concat());
     // no record at all: its bytes are not shown
-    put(&partition, b"password=geheim".to_vec());
+    put_record(&partition, b"password=geheim".to_vec());
     home.await_health(SOURCE, "degraded", "are no records of the exit program", LIMIT);
     // and a good one after them
     ask(&partition, &statement("select 8"));
@@ -220,7 +194,7 @@ fn two(story: &str, receiver: &Receiver) -> (Partition, Sandbox, AgentHome) {
     let siem = ("siem", policies::tcp(&receiver.address()), "{kind: leef2}");
     let policy = policy(&[WATCHED, SALES], &[siem]) + "    replay_window_ms: 1000\n";
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-    allow(&home, &[QUEUE, "SALES/AUDIT"]);
+    home.allow(&[QUEUE, "SALES/AUDIT"]);
     (partition, sandbox, home)
 }
 
@@ -271,7 +245,7 @@ fn a_format_that_no_table_knows_is_told_and_nothing_of_it_shown() {
     let mut record = partition.exit_record(&statement("select geheim")).expect("a good request");
     record[16..36].copy_from_slice(&partition.bytes("QIBM_QSY_CHK_PASSWRD"));
     record[36..44].copy_from_slice(&partition.bytes("CHKP0100"));
-    put(&partition, record);
+    put_record(&partition, record);
     let unknown = await_event(&receiver, "EXIT_UNKNOWN", "CHKP0100");
     assert_eq!(unknown.values["usrName"], "BOB");
     let reason = home.await_health(SOURCE, "degraded", "CHKP0100", LIMIT);
@@ -296,7 +270,7 @@ fn a_statement_that_cannot_be_printed_arrives_and_holds_up_nothing() {
     let at = place(&plain).or_else(|| place(&wide)).expect("the text lies in the record");
     let mut record = good.clone();
     record[at..at + odd.len()].copy_from_slice(&odd);
-    put(&partition, record);
+    put_record(&partition, record);
     let seen = await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select");
     assert_eq!(
         (seen.values["usrName"].as_str(), seen.values["exitPoint"].as_str()),

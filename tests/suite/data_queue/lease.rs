@@ -16,7 +16,7 @@ fn what_a_dead_agent_had_taken_arrives_when_it_is_back() {
     partition.create_data_queue(QueuePlan::new(QUEUE)).expect("created");
     let homes = ["first", "second"].map(|name| sandbox.agent(name, &partition.at(), None));
     for home in &homes {
-        allow(home, &[QUEUE]);
+        home.allow(&[QUEUE]);
     }
     let first_id = controller.enrol(&homes[0], &[]);
     let key = controller.agent(&first_id)["partition"].as_str().expect("known since it enrolled").to_owned();

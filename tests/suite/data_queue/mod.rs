@@ -8,6 +8,7 @@ mod trouble;
 
 use ibmi_sim::{QueuePlan, Scenario, SentEntry};
 use muster_tests::eventually::eventually;
+use muster_tests::everything::send;
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::readers::{Dialect, Seen, read};
@@ -50,12 +51,6 @@ pub(crate) fn policy(sources: &[&str], destinations: &[(&str, String, &str)]) ->
     text
 }
 
-/// Lets the agent empty these queues.
-pub(crate) fn allow(home: &AgentHome, queues: &[&str]) {
-    let text = std::fs::read_to_string(&home.config).expect("the configuration");
-    std::fs::write(&home.config, format!("{text}[limits]\nqueues = {queues:?}\n")).expect("it is written");
-}
-
 /// A stand-alone agent of a partition with one queue, and one receiver.
 struct Rig {
     partition: Partition,
@@ -70,7 +65,7 @@ impl Rig {
         let policy = policy(&[source], &[("siem", policies::tcp(&receiver.address()), "{kind: leef2}")])
             + "    replay_window_ms: 1000\n";
         let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-        allow(&home, &[QUEUE]);
+        home.allow(&[QUEUE]);
         Self { partition, home, sandbox }
     }
 
@@ -129,17 +124,6 @@ pub(crate) fn await_empty(partition: &Partition, queue: &str) {
     });
 }
 
-/// Puts a text on a queue, as a program of the partition does.
-pub(crate) fn send(partition: &Partition, queue: &str, text: &str) {
-    let sent = SentEntry {
-        data: partition.bytes(text),
-        job: "123456/BOB/NIGHTRUN".to_owned(),
-        user: "PAYAPP".to_owned(),
-        ..SentEntry::default()
-    };
-    partition.send_data_queue(queue, sent).expect("the queue takes it");
-}
-
 /// The events of the queue among these messages: the ids under which each order number came.
 fn arrived(messages: &[String]) -> BTreeMap<usize, Vec<String>> {
     let mut all: BTreeMap<usize, Vec<String>> = BTreeMap::new();
@@ -158,7 +142,7 @@ fn an_entry_stands_in_rsyslog_within_two_seconds_in_leef_and_cef() {
     let siem = Siem::start(&sandbox);
     let policy = format!("sources:\n  {PAYROLL}\n{}", siem.destinations());
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-    allow(&home, &[QUEUE]);
+    home.allow(&[QUEUE]);
     let agent = home.run();
     // What lies there when the agent begins arrives too.
     send(&partition, QUEUE, "order=4711 severity=high user=ANNA text=\"two words\"");

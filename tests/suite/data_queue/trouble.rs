@@ -21,7 +21,7 @@ fn two(story: &str, receiver: &Receiver, source: &str) -> Rig {
     let policy = policy(&[source, SALES], &[("siem", policies::tcp(&receiver.address()), "{kind: leef2}")])
         + "    replay_window_ms: 1000\n";
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
-    allow(&home, &[QUEUE, OTHER]);
+    home.allow(&[QUEUE, OTHER]);
     Rig { partition, home, sandbox }
 }
 
