@@ -451,7 +451,8 @@ impl Look<'_> {
             ahead_us: now.local_us + TOLERANCE_US,
         };
         // Those that were not met may lie beyond what came; otherwise they are gone.
-        let extra = if reply.full || from.doubt_us.is_some() { self.unmet.clone() } else { Vec::new() };
+        let beyond = reply.full || reply.range.to_us.is_some_and(|to| to < from.at_us);
+        let extra = if beyond || from.doubt_us.is_some() { self.unmet.clone() } else { Vec::new() };
         settle(&mut place, reply.rows, &self.members, extra, &window);
         place
     }

@@ -162,6 +162,30 @@ fn a_long_absence_is_read_in_slices() {
 }
 
 #[test]
+fn a_row_that_was_seen_behind_the_end_of_a_slice_stays_known() {
+    let late = NOW - 30 * SECOND_US;
+    let from = at(late, NOW - 20 * SECOND_US, &[7]);
+    let now = moment(NOW);
+    let range = range(&from, None, &now, Some(5 * SECOND_US), 10, false);
+    let reply = Reply { rows: &[row(late, 8)], full: false, range };
+    let taken = absorb(&from, None, reply, &now, &mut Recent::default(), |at| at);
+    assert_eq!((indexes(&taken), taken.last.from_us), (vec![0], late + 5 * SECOND_US));
+    assert_eq!(look(&taken.last, &[row(NOW - 20 * SECOND_US, 7)], false, &now).rows, []);
+}
+
+#[test]
+fn rows_that_are_new_for_two_lanes_are_taken_by_one_where_there_is_room_for_nothing_else() {
+    let now = moment(NOW);
+    let ahead = at(NOW - LATE_US, NOW - 5, &[4]);
+    let behind = TimedCursor { sequence: 0, ..at(NOW - LATE_US, NOW - LATE_US, &[]) };
+    let rows = [row(NOW - 9, 1), row(NOW - 8, 2)];
+    let range = range(&behind, Some(&ahead), &now, None, 2, false);
+    let reply = Reply { rows: &rows, full: true, range };
+    let taken = absorb(&behind, Some(&ahead), reply, &now, &mut Recent::default(), |at| at);
+    assert_eq!(indexes(&taken), [0, 1]);
+}
+
+#[test]
 fn a_lane_behind_takes_what_the_one_ahead_has_and_joins_it() {
     let now = moment(NOW + 60 * SECOND_US);
     let ahead = at(NOW - 20, NOW - 5, &[3, 4]);
