@@ -57,7 +57,11 @@ fn what_is_logged_reaches_rsyslog_as_leef_and_cef_within_two_seconds() {
         start_of(1),
         MessageSpec::new("CPF1164").from_job(&job(2)).with("cpu", "0,024").with("code", "30"),
         MessageSpec::new("CPF1393").from_job(&job(3)).with("user", "MÜLLER"),
-        MessageSpec::new("CPF1397").from_job(&job(4)).with("device", "DSP01").with("subsystem", "QINTER").with("user", "BOB"),
+        MessageSpec::new("CPF1397")
+            .from_job(&job(4))
+            .with("device", "DSP01")
+            .with("subsystem", "QINTER")
+            .with("user", "BOB"),
         MessageSpec::new("CPIAD09")
             .from_job(&job(5))
             .with("client", "10.1.2.3")

@@ -140,8 +140,13 @@ fn messages_inquiries_and_replies_reach_rsyslog_as_leef_and_cef_within_two_secon
     }
     assert_eq!(siem.seen(Dialect::Leef).len(), 5, "each once");
     // and the queue is as it was: the inquiry and its reply, both still there
-    let left: Vec<_> = partition.queue("QSYS", "QSYSOPR").into_iter().map(|sent| (sent.kind, sent.key)).collect();
-    assert_eq!(left.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(), ["INQUIRY", "REPLY"], "{left:?}");
+    let left: Vec<_> =
+        partition.queue("QSYS", "QSYSOPR").into_iter().map(|sent| (sent.kind, sent.key)).collect();
+    assert_eq!(
+        left.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(),
+        ["INQUIRY", "REPLY"],
+        "{left:?}"
+    );
     assert_eq!(left[0].1, Some(key));
 
     // and all of it soon
@@ -317,7 +322,10 @@ fn what_is_bad_in_a_message_is_told_and_the_rest_goes_on() {
     for (number, (fault, reason)) in [
         (Fault::GarbledText, "its text holds characters that cannot be printed"),
         (Fault::OverlongText, "its text is longer than the 1024 that the service declares"),
-        (Fault::TruncatedData { bytes: 30 }, "its replacement data has 30 bytes, and what is documented of it 68"),
+        (
+            Fault::TruncatedData { bytes: 30 },
+            "its replacement data has 30 bytes, and what is documented of it 68",
+        ),
         (Fault::ForeignPage { ccsid: 1025 }, "its replacement data holds no name where subsystem lies"),
     ]
     .into_iter()

@@ -164,7 +164,9 @@ impl Poller {
         if self.is_due() {
             self.ask_clock().await?;
         }
-        self.clock.moment(self.connected.elapsed(), utc_us()).ok_or_else(|| SourceError::Reply(no_clock("nothing")))
+        self.clock
+            .moment(self.connected.elapsed(), utc_us())
+            .ok_or_else(|| SourceError::Reply(no_clock("nothing")))
     }
 
     async fn ask_clock(&mut self) -> Result<(), SourceError> {

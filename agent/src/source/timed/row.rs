@@ -201,7 +201,8 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_read_is_told_and_one_that_is_not_there_is_none() {
-        for (text, bad) in [(r#"[["x",null]]"#, false), (r#"[["x","a\u0041"]]"#, false), (r#"[["x","\ud800"]]"#, true)]
+        for (text, bad) in
+            [(r#"[["x",null]]"#, false), (r#"[["x","a\u0041"]]"#, false), (r#"[["x","\ud800"]]"#, true)]
         {
             assert_eq!(rows(text)[0].bad_value, bad, "{text}");
         }

@@ -235,13 +235,14 @@ pub fn absorb(
 ) -> Taken {
     let mut until = until;
     let mut sorted = Sorted::of(from, until, &reply, now, recent, &utc);
-    if until.is_some() && reply.full && sorted.rows.is_empty() {
-        // Nothing but rows that are new for both, and no room for others: to wait for the other one would be to ask for
-        // the same rows for ever.
+    if until.is_some() && (sorted.apart || (reply.full && sorted.rows.is_empty())) {
+        // To join a reader that does not know of rows that were handed over here would be to hand them over again; and
+        // where a reply holds nothing but rows that are new for both, and has no room for others, to wait for the other
+        // reader would be to ask for the same rows for ever.
         until = None;
         sorted = Sorted::of(from, None, &reply, now, recent, &utc);
     }
-    let Sorted { mut rows, members, unmet, met } = sorted;
+    let Sorted { mut rows, members, unmet, met, apart: _ } = sorted;
     let to_reaches = |at_us: i64| reply.range.to_us.is_none_or(|to| to >= at_us);
     let judged = !reply.full && from.doubt_us.is_none() && to_reaches(from.at_us);
     let vanished = judged && !from.seen.is_empty() && met == 0;
@@ -299,6 +300,8 @@ struct Sorted {
     unmet: Vec<u64>,
     /// How many that were seen came.
     met: usize,
+    /// Rows that were seen here are unknown to the reader ahead.
+    apart: bool,
 }
 
 impl Sorted {
@@ -313,7 +316,8 @@ impl Sorted {
         let mut ours = Handed::by(from, reply.rows);
         let mut theirs = until.map(|until| Handed::by(until, reply.rows));
         let mut occurrences: HashMap<RowPlace, u32> = HashMap::new();
-        let mut sorted = Self { rows: Vec::new(), members: Vec::new(), unmet: Vec::new(), met: 0 };
+        let mut sorted =
+            Self { rows: Vec::new(), members: Vec::new(), unmet: Vec::new(), met: 0, apart: false };
         let mut sequence = from.sequence;
         let asked = |at_us: i64| at_us >= from.from_us && reply.range.to_us.is_none_or(|to| at_us <= to);
         for (index, row) in reply.rows.iter().enumerate().filter(|(_, row)| asked(row.at_us)) {
@@ -326,13 +330,12 @@ impl Sorted {
             let mut member = Member { at_us: row.at_us, hash: row.hash, index, fresh: false };
             if is_ours {
                 sorted.met += 1;
+                sorted.apart |= !is_theirs;
             } else if !is_theirs {
                 // New for both: they are read for together.
                 continue;
             } else if !is_of_before(from, row, now, recent) {
-                sequence = sequence
-                    .saturating_add(1)
-                    .max(number_of(utc(row.at_us)));
+                sequence = sequence.saturating_add(1).max(number_of(utc(row.at_us)));
                 sorted.rows.push(TakenRow { index, nth: *nth, sequence, mark: None });
                 member.fresh = true;
             }

@@ -258,7 +258,10 @@ fn a_place_is_renewed_when_it_becomes_light() {
     assert!(!soon.moved_from(&burst));
     let later = look(&burst, &rows, false, &moment(NOW + LATE_US));
     assert_eq!(later.last.seen.len(), 1);
-    assert!(later.moved_from(&burst) && !look(&later.last, &rows, false, &moment(NOW + LATE_US)).moved_from(&later.last));
+    assert!(
+        later.moved_from(&burst)
+            && !look(&later.last, &rows, false, &moment(NOW + LATE_US)).moved_from(&later.last)
+    );
 }
 
 /// A row of the model.
@@ -289,6 +292,8 @@ struct Model {
     slice: Option<i64>,
     /// Rows that the front could see once.
     shown: BTreeSet<u64>,
+    /// Nothing may come twice.
+    strict: bool,
 }
 
 impl Model {
@@ -306,6 +311,7 @@ impl Model {
             batch,
             slice,
             shown: BTreeSet::new(),
+            strict: true,
         }
     }
 
@@ -351,7 +357,12 @@ impl Model {
         for row in &taken.rows {
             let count = reader.handed.entry(rows[row.index].hash).or_default();
             *count += 1;
-            assert_eq!(*count, 1, "row {} again, at {:?}", rows[row.index].hash, rows[row.index].at_us);
+            assert!(
+                *count == 1 || !self.strict,
+                "row {} again, at {:?}",
+                rows[row.index].hash,
+                rows[row.index].at_us
+            );
         }
         let moved = !taken.rows.is_empty() || taken.moved_from(&from) || back.is_some();
         if moved {
@@ -521,8 +532,15 @@ proptest! {
         readers in 1_usize..3,
         batch in 1_u32..40,
         slices in any::<bool>(),
+        running in any::<bool>(),
     ) {
-        play(Model::new(readers, batch, slices.then_some(60 * SECOND_US)), acts);
+        let mut model = Model::new(readers, batch, slices.then_some(60 * SECOND_US));
+        // Where the agent may not have run when the clock was set, rows may come twice.
+        model.strict = running;
+        if running {
+            model.look_all();
+        }
+        play(model, acts);
     }
 
     #[test]
