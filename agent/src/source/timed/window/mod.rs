@@ -233,7 +233,7 @@ pub fn absorb(
     recent: &mut Recent,
     utc: impl Fn(i64) -> i64,
 ) -> Taken {
-    let mut until = until;
+    let (ahead, mut until) = (until, until);
     let mut sorted = Sorted::of(from, until, &reply, now, recent, &utc);
     if until.is_some() && (sorted.apart || (reply.full && sorted.rows.is_empty())) {
         // To join a reader that does not know of rows that were handed over here would be to hand them over again; and
@@ -253,10 +253,14 @@ pub fn absorb(
             row.mark = Some(look.place_within(row));
         }
     }
-    let last = match until {
+    let mut last = match until {
         Some(until) if !reply.full && to_reaches(end_of(until)) => until.clone(),
         Some(_) | None => look.place_after(&rows),
     };
+    if let Some(passed) = ahead.filter(|ahead| until.is_none() && !reply.full && to_reaches(end_of(ahead))) {
+        // It came as far on its own, so it is not behind any more.
+        last.sequence = last.sequence.max(passed.sequence);
+    }
     Taken { rows, last, more: reply.full || reply.range.more, vanished }
 }
 
