@@ -248,7 +248,10 @@ pub fn absorb(
     let vanished = judged && !from.seen.is_empty() && met == 0;
     let look = Look { from, until, reply, now, members, unmet, vanished };
     for (position, row) in rows.iter_mut().enumerate() {
-        recent.note(reply.rows[row.index].hash);
+        if ahead.is_none() {
+            // What only a lane that lags was handed says nothing of the others.
+            recent.note(reply.rows[row.index].hash);
+        }
         if until.is_none() && from.doubt_us.is_none() && (position + 1) % MARK_EVERY == 0 {
             row.mark = Some(look.place_within(row));
         }
