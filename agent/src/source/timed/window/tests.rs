@@ -535,8 +535,9 @@ proptest! {
         running in any::<bool>(),
     ) {
         let mut model = Model::new(readers, batch, slices.then_some(60 * SECOND_US));
-        // Where the agent may not have run when the clock was set, or one reader lagged, rows may come twice.
-        model.strict = running && readers == 1;
+        // Where the agent may not have run when the clock was set, one reader lagged, or the look that found it was cut
+        // off (no policy has batches as small), rows may come twice.
+        model.strict = running && readers == 1 && batch >= 16;
         if running {
             model.look_all();
         }
