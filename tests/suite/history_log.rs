@@ -57,7 +57,11 @@ fn what_is_logged_reaches_rsyslog_as_leef_and_cef_within_two_seconds() {
         start_of(1),
         MessageSpec::new("CPF1164").from_job(&job(2)).with("cpu", "0,024").with("code", "30"),
         MessageSpec::new("CPF1393").from_job(&job(3)).with("user", "MÜLLER"),
-        MessageSpec::new("CPF1397").from_job(&job(4)).with("device", "DSP01").with("subsystem", "QINTER"),
+        MessageSpec::new("CPF1397")
+            .from_job(&job(4))
+            .with("device", "DSP01")
+            .with("subsystem", "QINTER")
+            .with("user", "BOB"),
         MessageSpec::new("CPIAD09")
             .from_job(&job(5))
             .with("client", "10.1.2.3")
@@ -75,10 +79,16 @@ fn what_is_logged_reaches_rsyslog_as_leef_and_cef_within_two_seconds() {
     let cases: [Case<'_>; 8] = [
         (1, "CPF1124", "2", &[("subsystem", "QBATCH")], "im Subsystem QBATCH in QSYS gestartet"),
         (2, "CPF1164", "5", &[("jobCpuMs", "24"), ("jobEndCode", "30")], "Sekunden verbraucht; Endecode 30"),
-        (3, "CPF1393", "8", &[], "Benutzerprofil MÜLLER wurde inaktiviert"),
-        (4, "CPF1397", "8", &[], "DSP01"),
+        (3, "CPF1393", "8", &[("targetUser", "MÜLLER")], "Benutzerprofil MÜLLER wurde inaktiviert"),
+        (
+            4,
+            "CPF1397",
+            "8",
+            &[("deviceName", "DSP01"), ("subsystem", "QINTER"), ("targetUser", "BOB")],
+            "DSP01",
+        ),
         (5, "CPIAD09", "2", &[("src", "10.1.2.3"), ("relatedJobName", "QZDASOINIT")], "vom Client 10.1.2.3"),
-        (6, "TCP2617", "2", &[], "Verbindung mit fernem System 10.1.2.3"),
+        (6, "TCP2617", "3", &[("src", "10.1.2.3")], "Verbindung mit fernem System 10.1.2.3"),
         (7, "CPF1103", "2", &[], "Subsystem QINTER wurde gestartet."),
         (8, "IMPROMPTU", "2", &[], "Schöne Grüße = 100 %"),
     ];
@@ -123,7 +133,7 @@ fn a_killed_agent_loses_nothing_of_the_log() {
     let seed = rand::random::<u64>();
     println!("seed {seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-    let mut number = 0;
+    let (mut number, mut killed, mut unharmed) = (0, 0, 1);
     for burst in 0..bursts {
         let late = if burst % 5 == 0 { 1_500 } else { 0 };
         partition.set_fault(Fault::LateMessages { ms: late }).expect("a fault");
@@ -137,26 +147,145 @@ fn a_killed_agent_loses_nothing_of_the_log() {
         if burst % (bursts / kills) == bursts / kills / 2 {
             agent.kill();
             agent = home.run();
+            (killed, unharmed) = (killed + 1, number + 1);
         }
         // The traffic's own pace, not a wait for something.
         std::thread::sleep(Duration::from_millis(random.random_range(10..120)));
     }
 
     // then every message arrives
-    let counts = eventually("every message arrives", Duration::from_secs(120), || {
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        for message in receiver.messages() {
-            let Ok(seen) = read(Dialect::Leef, &message) else { continue };
-            if seen.event_id == "CPF1124" {
-                *counts.entry(seen.values["jobName"].clone()).or_default() += 1;
-            }
-        }
-        let missing = (1..=number).filter(|number| !counts.contains_key(&format!("M{number:06}"))).count();
-        if missing == 0 { Ok(counts) } else { Err(format!("{missing} of {number} are missing")) }
+    let ids = eventually("every message arrives", Duration::from_secs(120), || {
+        let ids = ids_by_job(&receiver);
+        let missing = (1..=number).filter(|number| !ids.contains_key(&format!("M{number:06}"))).count();
+        if missing == 0 { Ok(ids) } else { Err(format!("{missing} of {number} are missing")) }
     });
-    let duplicates: usize = counts.values().map(|count| count - 1).sum();
+    // and is repeated at most once for each time that the agent was killed, as the same event
+    let mut duplicates = 0;
+    for (job, ids) in &ids {
+        assert!(ids.len() <= 1 + killed, "{job} came {} times", ids.len());
+        assert!(ids.iter().all(|id| *id == ids[0]), "{job}: {ids:?}");
+        duplicates += ids.len() - 1;
+    }
+    // and what was logged after the last time is not repeated at all
+    for number in unharmed..=number {
+        assert_eq!(ids[&format!("M{number:06}")].len(), 1, "message {number}");
+    }
     result("crash_history_log_lost", 0);
     result("crash_history_log_duplicates", duplicates);
+}
+
+/// Ids of the events of each job's start, in order of arrival.
+fn ids_by_job(receiver: &Receiver) -> BTreeMap<String, Vec<String>> {
+    let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for message in receiver.messages() {
+        let Ok(seen) = read(Dialect::Leef, &message) else { continue };
+        if seen.event_id == "CPF1124" {
+            ids.entry(seen.values["jobName"].clone()).or_default().push(seen.values["eventId"].clone());
+        }
+    }
+    ids
+}
+
+#[test]
+fn a_destination_that_was_down_catches_up_and_a_new_one_begins_now() {
+    // given two receivers, one of which goes down
+    let partition = quiet("history-lanes", "ENU");
+    let (steady, mut failing, late) =
+        (Receiver::start(Port::Tcp), Receiver::start(Port::Tcp), Receiver::start(Port::Tcp));
+    let sandbox = Sandbox::new("history-lanes");
+    let destinations = [
+        ("steady", policies::tcp(&steady.address())),
+        ("failing", policies::tcp(&failing.address())),
+        ("late", policies::tcp(&late.address())),
+    ];
+    let policy = |count: usize| {
+        let named: Vec<_> = destinations
+            .iter()
+            .take(count)
+            .map(|(name, transport)| (*name, transport.as_str(), "{kind: leef2}"))
+            .collect();
+        policies::several(&named).replace(
+            "  audit:\n    kind: audit_journal\n    start: oldest\n",
+            "  history: {kind: history_log, batch_rows: 50}\n",
+        )
+    };
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy(2)));
+    let mut agent = home.run();
+    home.await_health(SOURCE, "healthy", "", LIMIT);
+    let await_all = |receiver: &Receiver, from: usize, to: usize| {
+        eventually(&format!("messages {from} to {to} arrive"), LIMIT, || {
+            let ids = ids_by_job(receiver);
+            let missing = (from..=to).filter(|number| !ids.contains_key(&format!("M{number:06}"))).count();
+            if missing == 0 { Ok(ids) } else { Err(format!("{missing} are missing")) }
+        })
+    };
+    partition.log_messages(&specs(1..20)).expect("logged");
+    await_all(&steady, 1, 19);
+    await_all(&failing, 1, 19);
+    failing.kill();
+
+    // when more is logged than one look brings, and a third destination is added meanwhile
+    partition.log_messages(&specs(20..400)).expect("logged");
+    await_all(&steady, 20, 399);
+    assert!(agent.terminate(LIMIT).success());
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy(3)));
+    let _agent = home.run();
+    home.await_health("destination/late", "healthy", "", LIMIT);
+    home.await_health(SOURCE, "healthy", "", LIMIT);
+    eventually("the new destination has a place", LIMIT, || {
+        partition.log_messages(&[start_of(9_999)]).expect("logged");
+        if late.count() > 0 { Ok(()) } else { Err("nothing came".to_owned()) }
+    });
+    partition.log_messages(&specs(400..420)).expect("logged");
+    await_all(&late, 400, 419);
+    failing.restart();
+
+    // then the one that was down has all, the steady one each once, and the new one nothing of before
+    let caught_up = await_all(&failing, 1, 419);
+    partition.log_messages(&specs(420..430)).expect("logged");
+    for receiver in [&steady, &failing, &late] {
+        await_all(receiver, 420, 429);
+    }
+    let ids = ids_by_job(&steady);
+    for number in 1..430 {
+        let job = format!("M{number:06}");
+        assert!(ids[&job].iter().all(|id| *id == ids[&job][0]), "{job}");
+        assert!(caught_up.get(&job).is_none_or(|other| other[0] == ids[&job][0]), "{job}");
+    }
+    for number in 400..430 {
+        assert_eq!(ids[&format!("M{number:06}")].len(), 1, "message {number}");
+    }
+    let ids = ids_by_job(&late);
+    let early: Vec<_> = ids.keys().filter(|job| **job < "M000400".to_owned()).collect();
+    assert!(early.is_empty(), "{early:?}");
+}
+
+#[test]
+fn a_history_log_that_may_not_be_read_is_told_and_the_other_source_goes_on() {
+    let partition = quiet("history-refused", "ENU");
+    let receiver = Receiver::start(Port::Tcp);
+    let sandbox = Sandbox::new("history-refused");
+    let policy = policies::one(&policies::tcp(&receiver.address()), "{kind: leef2}")
+        .replace("sources:\n", "sources:\n  history: {kind: history_log}\n");
+    let home = sandbox.agent("agent", &partition.at(), Some(&policy));
+    let _agent = home.run();
+    home.await_health(SOURCE, "healthy", "", LIMIT);
+    let find = |mark: &str| {
+        eventually(&format!("{mark} arrives"), LIMIT, || {
+            let found = receiver.messages().into_iter().find(|line| line.contains(mark));
+            found.ok_or_else(|| format!("{} messages", receiver.count()))
+        })
+    };
+    partition.set_fault(Fault::HistoryRefused).expect("a fault");
+    partition.log_messages(&[start_of(1)]).expect("it is logged");
+    let reason = home.await_health(SOURCE, "failed", "MUSTER may not read the history log", LIMIT);
+    assert!(reason.contains("DSPOBJAUT OBJ(QSYS2/QDBSSUDF2)"), "{reason}");
+    partition.inject(&ibmi_sim::InjectSpec::new("AF", "OTHER1")).expect("an entry");
+    find("OTHER1");
+    assert_eq!(home.health("source/audit").map(|(state, _)| state).as_deref(), Some("healthy"));
+    partition.set_fault(Fault::Clear).expect("well again");
+    find("M000001");
+    home.await_health(SOURCE, "healthy", "", LIMIT);
 }
 
 #[test]
@@ -296,7 +425,9 @@ async fn a_first_read_begins_where_it_is_told_and_a_lost_place_at_the_oldest() {
     let sim = simulator().await;
     sim.log_messages(&specs(0..3)).expect("logged");
     sim.switch_history();
-    let later = jiff::Timestamp::now();
+    // Which offset the partition had then is not known: it begins an hour earlier.
+    sim.set_fault(Fault::ClockJump { seconds: 4_000 }).expect("a fault");
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(4_000);
     sim.log_messages(&specs(3..5)).expect("logged");
     for (start, lost, from) in [
         ("now".to_owned(), false, 5),

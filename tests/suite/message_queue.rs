@@ -139,6 +139,15 @@ fn messages_inquiries_and_replies_reach_rsyslog_as_leef_and_cef_within_two_secon
         }
     }
     assert_eq!(siem.seen(Dialect::Leef).len(), 5, "each once");
+    // and the queue is as it was: the inquiry and its reply, both still there
+    let left: Vec<_> =
+        partition.queue("QSYS", "QSYSOPR").into_iter().map(|sent| (sent.kind, sent.key)).collect();
+    assert_eq!(
+        left.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(),
+        ["INQUIRY", "REPLY"],
+        "{left:?}"
+    );
+    assert_eq!(left[0].1, Some(key));
 
     // and all of it soon
     let count = if full_size() { 300 } else { 40 };
@@ -184,7 +193,7 @@ fn a_killed_agent_loses_nothing_of_a_queue() {
     let seed = rand::random::<u64>();
     println!("seed {seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-    let mut number = 0;
+    let (mut number, mut killed, mut unharmed) = (0, 0, 1);
     for burst in 0..bursts {
         for _ in 0..random.random_range(1..40) {
             number += 1;
@@ -193,21 +202,32 @@ fn a_killed_agent_loses_nothing_of_a_queue() {
         if burst % (bursts / kills) == bursts / kills / 2 {
             agent.kill();
             agent = rig.home.run();
+            (killed, unharmed) = (killed + 1, number + 1);
         }
         // The traffic's own pace, not a wait for something.
         std::thread::sleep(Duration::from_millis(random.random_range(10..120)));
     }
-    let counts = eventually("every message arrives", Duration::from_secs(120), || {
-        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let ids = eventually("every message arrives", Duration::from_secs(120), || {
+        let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for seen in rig.seen() {
             if let Some(name) = seen.values.get("jobName") {
-                *counts.entry(name.clone()).or_default() += 1;
+                ids.entry(name.clone()).or_default().push(seen.values["eventId"].clone());
             }
         }
-        let missing = (1..=number).filter(|number| !counts.contains_key(&format!("M{number:06}"))).count();
-        if missing == 0 { Ok(counts) } else { Err(format!("{missing} of {number} are missing")) }
+        let missing = (1..=number).filter(|number| !ids.contains_key(&format!("M{number:06}"))).count();
+        if missing == 0 { Ok(ids) } else { Err(format!("{missing} of {number} are missing")) }
     });
-    let duplicates: usize = counts.values().map(|count| count - 1).sum();
+    // Each is repeated at most once for each time that the agent was killed, as the same event.
+    let mut duplicates = 0;
+    for (job, ids) in &ids {
+        assert!(ids.len() <= 1 + killed, "{job} came {} times", ids.len());
+        assert!(ids.iter().all(|id| *id == ids[0]), "{job}: {ids:?}");
+        duplicates += ids.len() - 1;
+    }
+    // What was sent after the last time is not repeated at all.
+    for number in unharmed..=number {
+        assert_eq!(ids[&format!("M{number:06}")].len(), 1, "message {number}");
+    }
     result("crash_message_queue_lost", 0);
     result("crash_message_queue_duplicates", duplicates);
 }
@@ -302,12 +322,19 @@ fn what_is_bad_in_a_message_is_told_and_the_rest_goes_on() {
     for (number, (fault, reason)) in [
         (Fault::GarbledText, "its text holds characters that cannot be printed"),
         (Fault::OverlongText, "its text is longer than the 1024 that the service declares"),
+        (
+            Fault::TruncatedData { bytes: 30 },
+            "its replacement data has 30 bytes, and what is documented of it 68",
+        ),
+        (Fault::ForeignPage { ccsid: 1025 }, "its replacement data holds no name where subsystem lies"),
     ]
     .into_iter()
     .enumerate()
     {
         rig.partition.set_fault(fault).expect("a fault");
-        rig.partition.send_message("QSYSOPR", &note(number)).expect("sent");
+        // No name has a blank in it, in whatever page it is read.
+        let spec = MessageSpec::new("CPF1124").from_job(&job(number)).with("subsystem", "Щ ЖЩ");
+        rig.partition.send_message("QSYSOPR", &spec).expect("sent");
         rig.home.await_health(OPERATOR, "degraded", reason, LIMIT);
         rig.await_job(number);
         rig.partition.set_fault(Fault::Clear).expect("well again");

@@ -99,7 +99,7 @@ fn each_known_identifier_becomes_its_event() {
         [("related_job_name", "QZDASOINIT"), ("related_job_user", "QUSER"), ("related_job_number", "900002")];
     type Case<'c> = (&'c str, &'c str, &'c [u8], Vec<(&'static str, &'c str)>, &'c str, &'c str, u8);
     let subsystem = ("subsystem", "QINTER");
-    let cases: [Case<'_>; 11] = [
+    let cases: [Case<'_>; 12] = [
         ("CPF1124", start, &tokens, vec![subsystem], raw, "Job started", 2),
         ("CPF1124", other, &target, [&[subsystem][..], &job[..]].concat(), raw, "Job started", 2),
         (
@@ -112,8 +112,33 @@ fn each_known_identifier_becomes_its_event() {
             5,
         ),
         ("CPC1225", "Job ended abnormally.", &[], vec![], "", "Job ended abnormally", 5),
-        ("CPF1393", "Profile disabled.", &[], vec![], "", "User profile disabled after failed sign-ons", 8),
-        ("CPF1397", "Varied off.", &[], vec![], "", "Device varied off after failed sign-ons", 8),
+        (
+            "CPF1393",
+            "User profile BOB has been disabled.",
+            &[],
+            vec![("target_user", "BOB")],
+            "",
+            "User profile disabled after failed sign-ons",
+            8,
+        ),
+        (
+            "CPF1397",
+            "Subsystem QINTER varied off work station DSP01 for user BOB",
+            &[],
+            vec![("subsystem", "QINTER"), ("device_name", "DSP01"), ("target_user", "BOB")],
+            "",
+            "Device varied off after failed sign-ons",
+            8,
+        ),
+        (
+            "TCP2617",
+            "TCP/IP connection to remote system 10.1.2.3 closed, reason code 2.",
+            &[],
+            vec![("remote_address", "10.1.2.3")],
+            "",
+            "TCP connection to a remote system closed",
+            3,
+        ),
         ("CPF1269", "Rejected.", &[], vec![], "", "Program start request rejected", 6),
         ("CPF0907", "Storage.", &[], vec![], "", "Storage threshold reached", 9),
         ("CPI0920", "Disk.", &[], vec![], "", "Disk unit error", 9),
@@ -149,8 +174,8 @@ fn each_known_identifier_becomes_its_event() {
 #[test]
 fn what_is_not_known_travels_as_it_is() {
     let text = "TCP/IP-Schnittstelle 10.1.2.3 wurde gestartet.\n(älter)";
-    let event = decode(&message("TCP2617", text, &ebcdic(37, "10.1.2.3")));
-    assert_eq!(fields(&event), expected("TCP2617", &[], text, "0:F1F04BF14BF24BF3"));
+    let event = decode(&message("TCP2615", text, &ebcdic(37, "10.1.2.3")));
+    assert_eq!(fields(&event), expected("TCP2615", &[], text, "0:F1F04BF14BF24BF3"));
     assert_eq!((event.name, event.severity.get()), ("Message", 2));
     // Impromptu: no identifier, no file; the job is none.
     let message =
@@ -160,6 +185,21 @@ fn what_is_not_known_travels_as_it_is() {
     assert_eq!(event.kind, id);
     let keywords: Vec<_> = fields(&event).into_iter().map(|(keyword, _)| keyword).collect();
     assert_eq!(keywords, ["user", "job_name", "program", "message_type", "message"]);
+}
+
+#[test]
+fn names_are_read_only_where_a_text_has_as_many_as_it_should() {
+    let cases: [(&str, &str, &[(&str, &str)]); 6] = [
+        ("CPF1393", "CPF1393 Benutzerprofil MÜLLER wurde inaktiviert.", &[("target_user", "MÜLLER")]),
+        ("CPF1393", "Profile BOB of group OPS was disabled.", &[]),
+        ("CPF1393", "A profile was disabled.", &[]),
+        ("CPF1397", "Work station DSP01 was varied off.", &[]),
+        ("TCP2617", "Connexion TCP/IP avec le système ::1 fermée.", &[("remote_address", "::1")]),
+        ("TCP2617", "A connection was closed.", &[]),
+    ];
+    for (id, text, own) in cases {
+        assert_eq!(fields(&decode(&message(id, text, &[]))), expected(id, own, text, ""), "{text}");
+    }
 }
 
 #[test]
@@ -238,6 +278,8 @@ fn what_cannot_be_right_is_told_and_nothing_is_lost() {
     let wrong = message("CPF1124", "x", &german);
     assert_eq!(decoder.doubt(&wrong), Some(Doubt::UnreadableToken { field: "subsystem" }));
     assert_eq!(MessageDecoder::new(273).doubt(&wrong), None);
+    let ended = message("CPF1164", "Job 370690/A/B ended.", &[]);
+    assert_eq!(decoder.doubt(&ended), Some(Doubt::UnreadableText));
     let long = "ä".repeat(1_025);
     let text = message("CPF9999", &long, &[]);
     assert_eq!(decoder.doubt(&text), Some(Doubt::TooLong { what: "text", most: 1_024 }));

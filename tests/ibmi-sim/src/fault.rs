@@ -71,6 +71,8 @@ pub enum Fault {
     },
     /// Nobody is authorised to any message queue.
     QueuesRefused,
+    /// Nobody is authorised to the history log.
+    HistoryRefused,
     /// New messages show up this much after their time.
     LateMessages {
         /// Milliseconds.
@@ -120,6 +122,8 @@ pub struct FaultState {
     pub blobs_lost: u64,
     /// See [`Fault::QueuesRefused`].
     pub queues_refused: bool,
+    /// See [`Fault::HistoryRefused`].
+    pub history_refused: bool,
     /// See [`Fault::LateMessages`].
     pub late_messages_ms: u64,
     /// See [`Fault::GarbledText`].
@@ -169,6 +173,7 @@ impl FaultState {
             Fault::Reorder { ms } => self.reorder_ms = Some(ms),
             Fault::BlobsLost { count } => self.blobs_lost = count,
             Fault::QueuesRefused => self.queues_refused = true,
+            Fault::HistoryRefused => self.history_refused = true,
             Fault::LateMessages { ms } => self.late_messages_ms = ms,
             Fault::GarbledText => self.garbled_text = true,
             Fault::OverlongText => self.overlong_text = true,
@@ -232,6 +237,7 @@ pub fn parse(words: &[String]) -> Result<Fault, String> {
         "reorder" => Fault::Reorder { ms: positive("milliseconds")? },
         "blobs_lost" => Fault::BlobsLost { count: positive("a count")? },
         "queues_refused" => Fault::QueuesRefused,
+        "history_refused" => Fault::HistoryRefused,
         "late_messages" => Fault::LateMessages { ms: positive("milliseconds")? },
         "garbled_text" => Fault::GarbledText,
         "overlong_text" => Fault::OverlongText,
@@ -242,7 +248,7 @@ pub fn parse(words: &[String]) -> Result<Fault, String> {
             return Err("faults are: clear, slow MS, hung, drop-socket, restart MS, password-expired, \
                         journal-detached, journal-missing, receiver-deleted, no-authority, clock-jump SECONDS, \
                         truncated-data BYTES, absurd-data, not-json, endless-reply, certificate-changed, certificate-shown, clock-stopped, half-open, \
-                        profile-disabled, reorder MS, blobs-lost COUNT, queues-refused, late-messages MS, garbled-text, overlong-text, foreign-page CCSID"
+                        profile-disabled, reorder MS, blobs-lost COUNT, queues-refused, history-refused, late-messages MS, garbled-text, overlong-text, foreign-page CCSID"
                 .into());
         }
     })

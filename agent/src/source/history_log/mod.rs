@@ -11,7 +11,7 @@ use super::timed::poller::{Looked, Poller, Service};
 use super::timed::records::{Records, Shared};
 use super::timed::start::{NoStart, Start};
 use super::{Read, Source, SourceError};
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, Param};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use muster_ibmi::message::MessageDecoder;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub start: Start,
     /// New rows wanted in one look.
     pub batch_rows: u32,
+    /// Pause between two looks.
+    pub interval: Duration,
 }
 
 impl Settings {
@@ -43,7 +45,11 @@ impl Settings {
     /// # Errors
     /// When the start is none.
     pub fn new(spec: &HistoryLogSpec) -> Result<Self, NoStart> {
-        Ok(Self { start: spec.start.parse()?, batch_rows: spec.batch_rows.clamp(16, 5_000) })
+        Ok(Self {
+            start: spec.start.parse()?,
+            batch_rows: spec.batch_rows.clamp(16, 5_000),
+            interval: Duration::from_millis(spec.poll_interval_ms),
+        })
     }
 }
 
@@ -56,8 +62,17 @@ impl Service for HistoryLogInfo {
         query::messages(rows)
     }
 
+    fn params(&self, first: String, last: String) -> Vec<Param> {
+        vec![Param::Text(first.clone()), Param::Text(last), Param::Text(first)]
+    }
+
     fn slices(&self) -> bool {
         true
+    }
+
+    /// The log loses whole files.
+    fn is_weeded(&self) -> bool {
+        false
     }
 
     fn object(&self) -> &str {
@@ -109,19 +124,14 @@ impl HistoryLog {
             queue: String::new(),
             prefix: format!("{}/{HISTORY_LOG_KEY}/", partition.key()),
         };
-        let poller = Poller::new(host, partition.utc_offset_seconds, settings.batch_rows);
+        let poller = Poller::new(host, partition.utc_offset_seconds, settings.batch_rows, settings.interval);
         Ok(Self { settings, poller, shared: Rc::new(shared) })
     }
 
     async fn start_inner(&mut self, lost: bool) -> Result<TimedCursor, SourceError> {
         match self.settings.start {
             Start::Now if !lost => self.poller.begin(&HistoryLogInfo).await,
-            Start::At(time) if !lost => {
-                // Asks the clock, and with it the offset.
-                self.poller.moment().await?;
-                let local = self.poller.local_of(time.as_microsecond());
-                self.poller.before(local).await
-            }
+            Start::At(time) if !lost => self.poller.before_utc(time.as_microsecond()).await,
             // What was read before is unknown, so everything is read again: nothing is lost.
             Start::Now | Start::At(_) | Start::Oldest => {
                 let user = self.poller.host().user().to_owned();
@@ -141,8 +151,8 @@ impl HistoryLog {
         until: Option<&TimedCursor>,
     ) -> Result<Read, SourceError> {
         let Looked { rows, taken, now, gap } = self.poller.look(from, until, &HistoryLogInfo).await?;
-        if let Some(gap) = gap {
-            return Ok(super::timed::after_gap(gap, from, &now));
+        if let Some((gap, next)) = gap {
+            return Ok(Read::Gap { gap, next: Cursor::Timed(next) });
         }
         if taken.rows.is_empty() {
             return Ok(super::timed::nothing_new(taken, from));
@@ -190,7 +200,9 @@ mod tests {
     #[test]
     fn settings() {
         let spec = |start: &str| HistoryLogSpec { start: start.to_owned(), ..HistoryLogSpec::default() };
-        assert_eq!(Settings::new(&spec("now")), Ok(Settings { start: Start::Now, batch_rows: 1_000 }));
+        let interval = Duration::from_secs(1);
+        let expected = Settings { start: Start::Now, batch_rows: 1_000, interval };
+        assert_eq!(Settings::new(&spec("now")), Ok(expected));
         assert_eq!(Settings::new(&spec("oldest")).map(|settings| settings.start), Ok(Start::Oldest));
         assert!(Settings::new(&spec("soon")).is_err());
     }

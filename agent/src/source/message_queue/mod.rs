@@ -37,6 +37,9 @@ const ASK_WAIT: Duration = Duration::from_secs(30);
 /// Most inquiries that are looked up in the queue for one reply of the partition.
 const MOST_LOOK_UPS: usize = 20;
 
+/// Most messages that their keys may bring.
+const MOST_FOUND: u32 = 200;
+
 /// Checked settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -48,6 +51,8 @@ pub struct Settings {
     pub start: Start,
     /// New rows wanted in one look.
     pub batch_rows: u32,
+    /// Pause between two looks.
+    pub interval: Duration,
 }
 
 /// A setting that cannot work.
@@ -80,6 +85,7 @@ impl Settings {
             name: name.to_owned(),
             start: spec.start.parse()?,
             batch_rows: spec.batch_rows.clamp(16, 5_000),
+            interval: Duration::from_millis(spec.poll_interval_ms),
         })
     }
 
@@ -117,9 +123,18 @@ impl Service for MessageQueueInfo {
         query::messages(&self.settings, &self.columns, rows)
     }
 
+    fn params(&self, first: String, last: String) -> Vec<Param> {
+        vec![Param::Text(first), Param::Text(last)]
+    }
+
     /// The whole queue is looked through, whatever time is asked for.
     fn slices(&self) -> bool {
         false
+    }
+
+    /// By operators.
+    fn is_weeded(&self) -> bool {
+        true
     }
 
     fn object(&self) -> &str {
@@ -164,7 +179,7 @@ impl MessageQueue {
             queue: settings.to_string(),
             prefix: format!("{}/{key}/", partition.key()),
         };
-        let poller = Poller::new(host, partition.utc_offset_seconds, settings.batch_rows);
+        let poller = Poller::new(host, partition.utc_offset_seconds, settings.batch_rows, settings.interval);
         Ok(Self {
             key,
             service: MessageQueueInfo { object: settings.to_string(), settings, columns: Vec::new() },
@@ -173,11 +188,6 @@ impl MessageQueue {
             shared: Rc::new(shared),
             inquiries: Inquiries::default(),
         })
-    }
-
-    fn explain(&mut self, error: HostError) -> SourceError {
-        let user = self.poller.host().user().to_owned();
-        self.service.explain(error, &user)
     }
 
     /// A level without a column is met by asking the catalogue, not by trial and error.
@@ -226,10 +236,7 @@ impl MessageQueue {
         }
         match self.service.settings.start {
             Start::Now if !lost => Ok(now),
-            Start::At(time) if !lost => {
-                let local = self.poller.local_of(time.as_microsecond());
-                self.poller.before(local).await
-            }
+            Start::At(time) if !lost => self.poller.before_utc(time.as_microsecond()).await,
             // What was read before is unknown, so everything is read again: nothing is lost.
             Start::Now | Start::At(_) | Start::Oldest => self.poller.before(0).await,
         }
@@ -246,14 +253,14 @@ impl MessageQueue {
         if rows.is_empty() && (now_and_then || taken.vanished) {
             self.check_exists().await?;
         }
-        if let Some(gap) = gap {
-            return Ok(super::timed::after_gap(gap, from, &now));
+        if let Some((gap, next)) = gap {
+            return Ok(Read::Gap { gap, next: Cursor::Timed(next) });
         }
         self.inquiries.note(&rows);
         if taken.rows.is_empty() {
             return Ok(super::timed::nothing_new(taken, from));
         }
-        self.look_up_inquiries(&rows, &taken.rows).await?;
+        self.look_up_inquiries(&rows, &taken.rows).await;
         let utc = |at_us: i64| self.poller.utc_us(at_us, &now);
         let answers = |row: &Row| {
             let is_reply = row.kind == "REPLY" && !row.linked.is_empty();
@@ -266,7 +273,7 @@ impl MessageQueue {
     }
 
     /// Asks the queue for inquiries of replies that were not seen of late.
-    async fn look_up_inquiries(&mut self, rows: &[Row], taken: &[TakenRow]) -> Result<(), SourceError> {
+    async fn look_up_inquiries(&mut self, rows: &[Row], taken: &[TakenRow]) {
         let replies = taken.iter().map(|taken| &rows[taken.index]).filter(|row| row.kind == "REPLY");
         let mut unknown: Vec<&str> = Vec::new();
         for row in replies.filter(|row| !row.linked.is_empty()) {
@@ -276,20 +283,31 @@ impl MessageQueue {
             }
         }
         unknown.truncate(MOST_LOOK_UPS);
-        let sql = query::by_key(&self.service.settings);
-        for key in unknown {
-            let params = [Param::Text(key.to_owned())];
-            let found = match self.poller.host().query(&sql, &params, 1, ASK_WAIT).await {
-                Ok(rows) => rows.texts().into_iter().next(),
-                Err(error) => return Err(self.explain(error)),
-            };
-            let mut cells = found.unwrap_or_default().into_iter();
-            let mut text =
-                || cells.next().flatten().map(|text| text.trim_end().to_owned()).unwrap_or_default();
-            let asked = Asked { id: text(), text: text() };
-            self.inquiries.keep(key.to_owned(), asked);
+        if unknown.is_empty() {
+            return;
         }
-        Ok(())
+        let sql = query::by_keys(&self.service.settings, unknown.len());
+        let params: Vec<Param> = unknown.iter().map(|key| Param::Text((*key).to_owned())).collect();
+        // What is found more than once (a key that came again) is told by the last one; what is not found is kept as
+        // not known, so that it is not asked for at each look.
+        for key in &unknown {
+            self.inquiries.keep((*key).to_owned(), Asked::default());
+        }
+        match self.poller.host().query(&sql, &params, MOST_FOUND, ASK_WAIT).await {
+            Ok(rows) => {
+                for row in rows.texts() {
+                    let mut cells = row.into_iter();
+                    let mut text =
+                        || cells.next().flatten().map(|text| text.trim_end().to_owned()).unwrap_or_default();
+                    let (key, asked) = (text(), Asked { id: text(), text: text() });
+                    self.inquiries.keep(key, asked);
+                }
+            }
+            Err(error) => {
+                // The replies are worth more than the texts of their inquiries.
+                warn!(source = self.key, error = %error, "inquiries of replies cannot be looked up");
+            }
+        }
     }
 }
 

@@ -27,11 +27,13 @@ pub fn messages(settings: &Settings, columns: &[String], rows: u32) -> String {
     )
 }
 
-/// Identifier and text of the message with a key. Parameter: the key, hexadecimal.
+/// Key, identifier and text of the messages with so many keys, by time. Parameters: the keys, hexadecimal.
 #[must_use]
-pub fn by_key(settings: &Settings) -> String {
+pub fn by_keys(settings: &Settings, keys: usize) -> String {
+    let marks = vec!["?"; keys].join(", ");
     format!(
-        "select Q.MESSAGE_ID, Q.MESSAGE_TEXT from {} where hex(Q.MESSAGE_KEY) = ? fetch first 1 rows only",
+        "select hex(Q.MESSAGE_KEY) as KEY, Q.MESSAGE_ID, Q.MESSAGE_TEXT from {} where hex(Q.MESSAGE_KEY) in ({marks}) \
+         order by Q.MESSAGE_TIMESTAMP",
         function(settings)
     )
 }
@@ -80,9 +82,10 @@ mod tests {
             "{old}"
         );
         assert_eq!(
-            by_key(&settings),
+            by_keys(&settings, 2),
             format!(
-                "select Q.MESSAGE_ID, Q.MESSAGE_TEXT {from} where hex(Q.MESSAGE_KEY) = ? fetch first 1 rows only"
+                "select hex(Q.MESSAGE_KEY) as KEY, Q.MESSAGE_ID, Q.MESSAGE_TEXT {from} where hex(Q.MESSAGE_KEY) in \
+                 (?, ?) order by Q.MESSAGE_TIMESTAMP"
             )
         );
         assert!(exists(&settings).contains("OBJECT_STATISTICS('QSYS', '*MSGQ', 'QSYSOPR')"));

@@ -5,6 +5,7 @@ use muster_shared::cursor::TimedCursor;
 use std::time::Duration;
 
 const SECOND_US: i64 = 1_000_000;
+const HOUR_US: i64 = 3_600 * SECOND_US;
 
 /// A row is looked for until this long after its time. The history log is written with some delay; how long it can
 /// be is documented nowhere.
@@ -33,13 +34,31 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// How far the partition's clock was set back since a place was looked at, if it was.
+    /// The local time that it is at least. A place keeps this one: a clock that answered slowly once would seem to be
+    /// set back as soon as it answers quickly.
+    #[must_use]
+    pub fn earliest_us(&self) -> i64 {
+        self.local_us.saturating_sub(self.uncertain_us)
+    }
+
+    /// How far the partition's clock was set back since a place was looked at, if it was. Where the agent's own clock
+    /// shows less than it did then (both may be the same clock), nobody knows how much time has passed: an hour more is
+    /// read again, so that rows come twice rather than never.
     #[must_use]
     pub fn set_back_since(&self, place: &TimedCursor) -> Option<i64> {
-        let passed = self.utc_us.saturating_sub(place.clock_us);
+        let went_back = self.utc_us < place.clock_us;
+        let passed = self.utc_us.saturating_sub(place.clock_us).max(0);
         let back = place.looked_us.saturating_add(passed).saturating_sub(self.local_us);
-        let tolerance = TOLERANCE_US + self.uncertain_us + passed.max(0) / DRIFT;
-        (back > tolerance).then_some(back)
+        let tolerance = TOLERANCE_US + self.uncertain_us + passed / DRIFT;
+        let more = if went_back { HOUR_US } else { 0 };
+        (back > tolerance).then_some(back.saturating_add(more))
+    }
+
+    /// How far the partition's clock was set forward since a place was looked at, if it was. Too much does no harm.
+    fn set_forward_since(&self, place: &TimedCursor) -> Option<i64> {
+        let passed = self.utc_us.saturating_sub(place.clock_us).max(0);
+        let forward = self.local_us.saturating_sub(place.looked_us).saturating_sub(passed);
+        (forward > TOLERANCE_US + self.uncertain_us + passed / DRIFT).then_some(forward)
     }
 }
 
@@ -108,9 +127,22 @@ impl Clock {
     #[must_use]
     pub fn moment(&self, now: Duration, utc_us: i64) -> Option<Moment> {
         let local_us = self.local_us(now)?;
-        let settled_us = local_us - LATE_US - self.held(now);
         let uncertain_us = self.told.map_or(0, |(_, _, uncertain)| uncertain);
+        let settled_us = local_us - uncertain_us - LATE_US - self.held(now);
         Some(Moment { local_us, settled_us, utc_us, uncertain_us })
+    }
+
+    /// The same for a reader at a place. Only the place may show that the clock was set forward: a clock that is asked
+    /// for the first time has nothing to compare with.
+    pub fn moment_at(&mut self, now: Duration, utc_us: i64, place: &TimedCursor) -> Option<Moment> {
+        let moment = self.moment(now, utc_us)?;
+        match moment.set_forward_since(place).filter(|step| *step > self.held(now)) {
+            Some(step) => {
+                self.forward = Some((now, step));
+                self.moment(now, utc_us)
+            }
+            None => Some(moment),
+        }
     }
 
     /// How far it was set forward of late.
@@ -149,8 +181,6 @@ fn micros(duration: Duration) -> i64 {
 mod tests {
     use super::*;
 
-    const HOUR_US: i64 = 3_600 * SECOND_US;
-
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -180,7 +210,8 @@ mod tests {
         assert_eq!(told(0, 0), (false, LATE_US, LATE_US));
         assert_eq!(told(-2 * SECOND_US, 0), (false, LATE_US, LATE_US), "no difference");
         assert_eq!(told(-4 * SECOND_US, 0), (true, LATE_US, LATE_US));
-        assert_eq!(told(-4 * SECOND_US, 2 * SECOND_US), (false, LATE_US, LATE_US), "a slow answer");
+        let late = LATE_US + 2 * SECOND_US;
+        assert_eq!(told(-4 * SECOND_US, 2 * SECOND_US), (false, late, late), "a slow answer");
         assert_eq!(told(HOUR_US, 0), (false, LATE_US + HOUR_US, LATE_US), "rows of before may still come");
     }
 
@@ -199,6 +230,43 @@ mod tests {
         // In ten hours two clocks may be seven seconds apart.
         assert_eq!(since(10 * HOUR_US, 20 * HOUR_US - 9 * SECOND_US, 0), None);
         assert_eq!(since(HOUR_US, 12 * HOUR_US, 0), None, "forward");
+        // The agent's clock went back as well: how much time passed is not known.
+        assert_eq!(since(-HOUR_US, 9 * HOUR_US, 0), Some(2 * HOUR_US));
+        assert_eq!(since(-HOUR_US, 10 * HOUR_US, 0), None, "only the agent's");
+        assert_eq!(since(-1, 10 * HOUR_US - 3 * SECOND_US, 0), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_new_learns_from_a_place_that_it_was_set_forward() {
+        let mut clock = Clock::new(0);
+        clock.tell(seconds(0), 2 * HOUR_US, 0, None);
+        let unsettled = |clock: &mut Clock, at: u64, looked_us: i64| {
+            let place = TimedCursor::starting(0, looked_us, 0);
+            let utc_us = micros(seconds(at));
+            let moment = clock.moment_at(seconds(at), utc_us, &place).unwrap();
+            moment.local_us - moment.settled_us
+        };
+        assert_eq!(unsettled(&mut clock, 5, 2 * HOUR_US - 2 * SECOND_US), LATE_US, "no difference");
+        assert_eq!(unsettled(&mut clock, 5, HOUR_US), LATE_US + HOUR_US);
+        assert_eq!(unsettled(&mut clock, 15, 2 * HOUR_US), LATE_US + HOUR_US, "for all readers");
+        assert_eq!(unsettled(&mut clock, 31, 2 * HOUR_US), LATE_US);
+    }
+
+    #[test]
+    fn one_slow_answer_is_no_clock_that_is_set_back_later() {
+        let mut clock = Clock::new(0);
+        // Asked at 10, told at 40: it may have been read at once, or just before.
+        clock.tell(seconds(25), HOUR_US, 15 * SECOND_US, None);
+        let slow = clock.moment(seconds(40), 40 * SECOND_US).unwrap();
+        let place = TimedCursor::starting(0, slow.earliest_us(), slow.utc_us);
+        assert_eq!(slow.settled_us, HOUR_US - LATE_US);
+        for read_at in [10, 25, 40] {
+            let mut clock = clock.clone();
+            let local_us = HOUR_US + (60 - read_at) * SECOND_US;
+            clock.tell(seconds(60), local_us, 0, None);
+            let quick = clock.moment(seconds(60), 60 * SECOND_US).unwrap();
+            assert_eq!(quick.set_back_since(&place), None, "read at {read_at}");
+        }
     }
 
     #[test]

@@ -18,8 +18,7 @@ pub mod row;
 pub mod start;
 pub mod window;
 
-use super::{Gap, Read, SourceError};
-use clock::Moment;
+use super::{Read, SourceError};
 use muster_shared::cursor::{Cursor, TimedCursor};
 use window::Taken;
 
@@ -35,15 +34,4 @@ pub(super) fn place<'c>(cursor: &'c Cursor, what: &str) -> Result<&'c TimedCurso
 /// What a look without a new row means.
 pub(super) fn nothing_new(taken: Taken, from: &TimedCursor) -> Read {
     if taken.moved_from(from) { Read::Moved(Cursor::Timed(taken.last)) } else { Read::Idle }
-}
-
-/// A gap, and the place behind it: what was seen is gone, and what is there is new.
-pub(super) fn after_gap(gap: Gap, from: &TimedCursor, now: &Moment) -> Read {
-    let next = TimedCursor {
-        looked_us: now.local_us,
-        clock_us: now.utc_us,
-        seen: muster_shared::cursor::Seen::default(),
-        ..from.clone()
-    };
-    Read::Gap { gap, next: Cursor::Timed(next) }
 }

@@ -1,6 +1,6 @@
 //! The shell: asks the partition for rows and for its clock, and lets [`window`](super::window) decide.
 
-use super::clock::{Clock, LATE_US, Moment};
+use super::clock::{Clock, Moment};
 use super::recent::Recent;
 use super::row::{self, Row};
 use super::start::{local_text, shown};
@@ -9,6 +9,7 @@ use crate::host::{Host, HostError, Param, Rows, StatementId, facts};
 use crate::source::{Gap, GapUnit, SourceError};
 use muster_ibmi::timestamp;
 use muster_shared::cursor::TimedCursor;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
@@ -31,8 +32,19 @@ const FIRST_SLICE_US: i64 = 600 * SECOND_US;
 const SHORTEST_SLICE_US: i64 = SECOND_US;
 const LONGEST_SLICE_US: i64 = 86_400 * SECOND_US;
 
-/// Of the time, an idle reader keeps the partition busy for one part in this many at most.
+/// Of the time, a reader keeps the partition busy for one part in this many at most.
 const SHARE: u32 = 4;
+
+/// The same, while its looks bring nothing.
+const IDLE_SHARE: u32 = 20;
+
+/// An answer that was late or too large is asked for again with less, so often.
+const TRIES: u32 = 4;
+
+/// What the agent's clock told once. From then on only time passes: somebody may set the agent's clock while it runs,
+/// and it may be the partition's.
+static BEGAN: LazyLock<(Instant, i64)> =
+    LazyLock::new(|| (Instant::now(), jiff::Timestamp::now().as_microsecond()));
 
 /// Longest rest between two looks.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -42,11 +54,17 @@ const CLOCK: &str = "select current timestamp as NOW, current timezone as ZONE f
 
 /// How rows are asked for: what differs between the services.
 pub trait Service {
-    /// The statement for at most `rows` rows, by time. Parameters: first and last time.
+    /// The statement for at most `rows` rows, by time.
     fn sql(&self, rows: u32) -> String;
+
+    /// Its parameters, from the first and the last time.
+    fn params(&self, first: String, last: String) -> Vec<Param>;
 
     /// Whether asking for less time costs the partition less.
     fn slices(&self) -> bool;
+
+    /// Whether single rows are removed all day, in any order.
+    fn is_weeded(&self) -> bool;
 
     /// What is read, for gaps: `QHST`, `QSYS/QSYSOPR`.
     fn object(&self) -> &str;
@@ -67,8 +85,8 @@ pub struct Looked {
     pub taken: Taken,
     /// What time it was.
     pub now: Moment,
-    /// Rows that were never read may have been removed.
-    pub gap: Option<Gap>,
+    /// Rows that were never read may have been removed; and the place behind that.
+    pub gap: Option<(Gap, TimedCursor)>,
 }
 
 /// A connection to a service, and what is known of the partition's clock.
@@ -76,33 +94,39 @@ pub struct Poller {
     host: Box<dyn Host>,
     clock: Clock,
     recent: Recent,
-    /// When the source was connected, and what the agent's clock told then: from then on only time passes.
     connected: Instant,
-    connected_utc_us: i64,
+    /// Pause between two looks.
+    interval: Duration,
     batch: u32,
     /// `batch` is halved this often.
     halvings: u32,
     slice_us: i64,
+    /// A longer slice was too much.
+    slice_most_us: i64,
     statements: Vec<(u32, StatementId)>,
     /// What the last two answers took.
     costs: [Duration; 2],
+    /// The last look brought something.
+    busy: bool,
 }
 
 impl Poller {
     /// On a connection of its own. `utc_offset_seconds` is that of the partition's facts.
     #[must_use]
-    pub fn new(host: Box<dyn Host>, utc_offset_seconds: i32, batch: u32) -> Self {
+    pub fn new(host: Box<dyn Host>, utc_offset_seconds: i32, batch: u32, interval: Duration) -> Self {
         Self {
             host,
             clock: Clock::new(utc_offset_seconds),
             recent: Recent::default(),
             connected: Instant::now(),
-            connected_utc_us: jiff::Timestamp::now().as_microsecond(),
+            interval,
             batch,
             halvings: 0,
             slice_us: FIRST_SLICE_US,
+            slice_most_us: LONGEST_SLICE_US,
             statements: Vec::new(),
             costs: [Duration::ZERO; 2],
+            busy: true,
         }
     }
 
@@ -117,12 +141,13 @@ impl Poller {
         self.clock.utc_us(at_us, now)
     }
 
-    /// How long an idle reader lets the partition alone, by what answers take. One that was slow by chance does not
+    /// How long a reader lets the partition alone, by what answers take. One that was slow by chance does not
     /// count.
     #[must_use]
     pub fn rest(&self) -> Duration {
         let [last, before] = self.costs;
-        (last.min(before) * (SHARE - 1)).min(LONGEST_REST)
+        let share = if self.busy { SHARE } else { IDLE_SHARE };
+        (last.min(before) * (share - 1)).min(LONGEST_REST)
     }
 
     /// Whether the next look asks the clock as well; other things that are asked for now and then go along.
@@ -139,9 +164,9 @@ impl Poller {
         if self.is_due() {
             self.ask_clock().await?;
         }
-        let passed = self.connected.elapsed();
-        let utc_us = self.connected_utc_us.saturating_add(micros(passed));
-        self.clock.moment(passed, utc_us).ok_or_else(|| SourceError::Reply(no_clock("nothing")))
+        self.clock
+            .moment(self.connected.elapsed(), utc_us())
+            .ok_or_else(|| SourceError::Reply(no_clock("nothing")))
     }
 
     async fn ask_clock(&mut self) -> Result<(), SourceError> {
@@ -175,9 +200,11 @@ impl Poller {
         until: Option<&TimedCursor>,
         service: &dyn Service,
     ) -> Result<Looked, SourceError> {
-        let now = self.moment().await?;
+        self.moment().await?;
+        let now = self.clock.moment_at(self.connected.elapsed(), utc_us(), from);
+        let now = now.ok_or_else(|| SourceError::Reply(no_clock("nothing")))?;
         let back = now.set_back_since(from);
-        let until = until.filter(|_| back.is_none());
+        let until = window::to_join(from, until, back);
         let (reply, range, full) = self.fetch(from, until, &now, back.is_some(), service).await?;
         let rows = row::read(&reply, from.from_us);
         let keys: Vec<RowKey> = rows.iter().map(Row::row_key).collect();
@@ -189,8 +216,14 @@ impl Poller {
             info!(object = service.object(), back_us = back, "the clock was set back, looking back as far");
             taken.last = window::set_back(taken.last, from.looked_us, back);
         }
-        let gap = taken.vanished.then(|| self.gap(from, &keys, &now, service)).flatten();
-        self.adapt(&reply, service);
+        self.busy = !taken.rows.is_empty();
+        self.adapt(&reply);
+        let gap = match self.lost_since(from, &taken, &now, back, service).await? {
+            Some(since) => {
+                Some((self.gap(from, since, &keys, &now, service), window::after_gap(from, &now, back)))
+            }
+            None => None,
+        };
         Ok(Looked { rows, taken, now, gap })
     }
 
@@ -200,10 +233,10 @@ impl Poller {
     /// The partition cannot be asked, or its answer is an error.
     pub async fn begin(&mut self, service: &dyn Service) -> Result<TimedCursor, SourceError> {
         let now = self.moment().await?;
-        let from = TimedCursor::starting(now.local_us - LATE_US, now.local_us, now.utc_us);
+        let from = self.place_before(now.settled_us, &now);
         let (reply, range, _) = self.fetch(&from, None, &now, false, service).await?;
         let keys: Vec<RowKey> = row::read(&reply, from.from_us).iter().map(Row::row_key).collect();
-        Ok(window::begin(&keys, range.from_us, &now))
+        Ok(window::begin(&keys, range.from_us, &now, |at_us| self.clock.utc_us(at_us, &now)))
     }
 
     /// A place before the first row of a local time.
@@ -212,16 +245,26 @@ impl Poller {
     /// The partition cannot be asked.
     pub async fn before(&mut self, local_us: i64) -> Result<TimedCursor, SourceError> {
         let now = self.moment().await?;
-        Ok(TimedCursor::starting(local_us, now.local_us, now.utc_us))
+        Ok(self.place_before(local_us, &now))
     }
 
-    /// Local time of a moment in UTC.
-    #[must_use]
-    pub fn local_of(&self, utc_us: i64) -> i64 {
-        self.clock.local_of(utc_us)
+    fn place_before(&self, local_us: i64, now: &Moment) -> TimedCursor {
+        window::before(local_us, now, |at_us| self.clock.utc_us(at_us, now))
     }
 
-    /// Rows of the range from `from` on. When the answer is late or too large, once more with less.
+    /// A place before the first row of a moment in UTC. The partition may have had another offset from UTC then, so
+    /// that it begins an hour earlier.
+    ///
+    /// # Errors
+    /// The partition cannot be asked.
+    pub async fn before_utc(&mut self, utc_us: i64) -> Result<TimedCursor, SourceError> {
+        // Asks the clock, and with it the offset.
+        self.moment().await?;
+        self.before(self.clock.local_of(utc_us).saturating_sub(3_600 * SECOND_US)).await
+    }
+
+    /// Rows of the range from `from` on. When the answer is late or too large, again with less, as long as less can be
+    /// asked for.
     async fn fetch(
         &mut self,
         from: &TimedCursor,
@@ -230,12 +273,17 @@ impl Poller {
         set_back: bool,
         service: &dyn Service,
     ) -> Result<(Rows, Range, bool), SourceError> {
-        let mut retried = false;
+        let mut tries = 0;
+        let (mut asked, mut refused) = (None, None);
         loop {
             let slice = service.slices().then_some(self.slice_us);
             let batch = (self.batch >> self.halvings.min(16)).max(FEWEST_ROWS.min(self.batch));
             let range = window::range(from, until, now, slice, batch, set_back);
             let size = size_for(range.rows, batch);
+            let less = asked.replace((range, size)) != Some((range, size));
+            if let (false, Some(error)) = (less, refused.take()) {
+                return Err(service.explain(error, self.host.user()));
+            }
             let began = Instant::now();
             let result = self.ask(range, size, service).await;
             self.costs = [began.elapsed(), self.costs[0]];
@@ -244,11 +292,15 @@ impl Poller {
                     let full = rows.len() >= size as usize;
                     return Ok((rows, range, full));
                 }
-                Err(error) if error.is_too_much() && !retried => {
-                    retried = true;
-                    self.halvings += 2;
+                Err(error) if error.is_too_much() && tries < TRIES => {
+                    tries += 1;
+                    self.halvings = (self.halvings + 2).min(16);
+                    if range.sliced {
+                        self.slice_most_us = (self.slice_us / 2).max(SHORTEST_SLICE_US);
+                    }
                     self.slice_us = (self.slice_us / 16).max(SHORTEST_SLICE_US);
                     warn!(object = service.object(), error = %error, "asking for less");
+                    refused = Some(error);
                 }
                 Err(error) => return Err(service.explain(error, self.host.user())),
             }
@@ -265,28 +317,63 @@ impl Poller {
             }
         };
         let to = range.to_us.unwrap_or(i64::MAX);
-        let params = [Param::Text(local_text(range.from_us)), Param::Text(local_text(to))];
+        let params = service.params(local_text(range.from_us), local_text(to));
         self.host.execute(statement, &params, size, READ_WAIT).await
     }
 
     /// Makes the next looks larger or smaller, by what the last one was like.
-    fn adapt(&mut self, reply: &Reply<'_>, service: &dyn Service) {
+    fn adapt(&mut self, reply: &Reply<'_>) {
         if reply.full {
             self.slice_us = (self.slice_us / 2).max(SHORTEST_SLICE_US);
         } else {
             self.halvings = self.halvings.saturating_sub(1);
-            if service.slices() && reply.rows.len() * 4 < self.batch as usize {
-                self.slice_us = (self.slice_us * 2).min(LONGEST_SLICE_US);
+            if !reply.range.more {
+                // It has caught up.
+                (self.slice_us, self.slice_most_us) = (FIRST_SLICE_US, LONGEST_SLICE_US);
+            } else if reply.range.sliced && reply.rows.len() * 4 < self.batch as usize {
+                self.slice_us = (self.slice_us * 2).min(self.slice_most_us);
             }
         }
     }
 
+    /// The time since which rows may be missing, if that is so. Where single rows are removed all day, one that is
+    /// older than all that vanished bears witness: who clears a queue, or wraps it, removes the older ones first.
+    async fn lost_since(
+        &mut self,
+        from: &TimedCursor,
+        taken: &Taken,
+        now: &Moment,
+        back: Option<i64>,
+        service: &dyn Service,
+    ) -> Result<Option<i64>, SourceError> {
+        let pause = micros(self.interval.max(self.rest()));
+        let Some(since) = window::lost_since(from, now, pause).filter(|_| taken.vanished) else {
+            return Ok(None);
+        };
+        if service.is_weeded() && back.is_none() {
+            let to_us = Some(from.from_us.saturating_sub(1));
+            let older = Range { from_us: i64::MIN, to_us, rows: 1, more: false, sliced: false };
+            match self.ask(older, 1, service).await {
+                Ok(rows) if rows.is_empty() => {}
+                Ok(_) => return Ok(None),
+                Err(error) => return Err(service.explain(error, self.host.user())),
+            }
+        }
+        Ok(Some(since))
+    }
+
     /// Rows that stood for what was read are gone: what came before those that are there now may never have been read.
-    fn gap(&self, from: &TimedCursor, rows: &[RowKey], now: &Moment, service: &dyn Service) -> Option<Gap> {
-        let since = window::lost_since(from, now)?;
+    fn gap(
+        &self,
+        from: &TimedCursor,
+        since: i64,
+        rows: &[RowKey],
+        now: &Moment,
+        service: &dyn Service,
+    ) -> Gap {
         let first = rows.first().map_or(now.local_us, |row| row.at_us);
         let utc = |at_us: i64| u64::try_from(self.clock.utc_us(at_us, now)).unwrap_or(0);
-        Some(Gap {
+        Gap {
             reason: format!(
                 "messages from {} to {} (local time of the partition) may have been removed before they were read: those \
                  that were read last are gone, and it was not looked since {}; {}",
@@ -299,8 +386,14 @@ impl Poller {
             from: utc(since),
             to: Some(utc(first)),
             unit: GapUnit::Time,
-        })
+        }
     }
+}
+
+/// The agent's clock, see [`BEGAN`].
+fn utc_us() -> i64 {
+    let (began, began_us) = *BEGAN;
+    began_us.saturating_add(micros(began.elapsed()))
 }
 
 /// Sizes of statements are few, so that they are prepared once.

@@ -9,7 +9,8 @@ pub const MOST: usize = 32_768;
 #[derive(Debug, Default)]
 pub struct Recent {
     order: VecDeque<u64>,
-    /// Hash, and how often the clock had been set back when the row was last handed over.
+    /// By hash: how often it was handed over, and how often the clock had been set back when that happened first. What
+    /// a lane that lags is handed once more is of before for the others all the same.
     rows: HashMap<u64, (u32, u32)>,
     setbacks: u32,
 }
@@ -17,8 +18,7 @@ pub struct Recent {
 impl Recent {
     /// The row was handed over.
     pub fn note(&mut self, hash: u64) {
-        let entry = self.rows.entry(hash).or_insert((0, 0));
-        *entry = (entry.0 + 1, self.setbacks);
+        self.rows.entry(hash).or_insert((0, self.setbacks)).0 += 1;
         self.order.push_back(hash);
         if self.order.len() > MOST
             && let Some(oldest) = self.order.pop_front()
@@ -55,6 +55,8 @@ mod tests {
         recent.set_back();
         recent.note(2);
         assert!(recent.is_of_before(1) && !recent.is_of_before(2) && !recent.is_of_before(3));
+        recent.note(1);
+        assert!(recent.is_of_before(1), "to another lane");
         for hash in 0..MOST as u64 {
             recent.note(hash + 10);
         }

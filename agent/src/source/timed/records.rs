@@ -69,13 +69,11 @@ impl Records {
     pub fn trouble(&self) -> Option<String> {
         let doubt = |record: &Record| {
             let doubt = self.shared.decoder.doubt(&self.message(record)).map(|doubt| doubt.to_string());
-            let bad_time = || {
-                record
-                    .row
-                    .bad_time
-                    .then(|| "its time cannot be read; it has that of the message before it".to_owned())
-            };
-            doubt.or_else(bad_time)
+            let Row { bad_time, bad_value, .. } = record.row;
+            let told = |is_so: bool, what: &str| is_so.then(|| what.to_owned());
+            doubt
+                .or_else(|| told(bad_time, "its time cannot be read; it has that of the message before it"))
+                .or_else(|| told(bad_value, "a value of it is no text that JSON may have; it was left out"))
         };
         let mut doubts = self.records.iter().filter_map(|record| doubt(record).map(|doubt| (record, doubt)));
         let (record, doubt) = doubts.next()?;
@@ -128,7 +126,8 @@ impl RecordBatch for Records {
         // By content and local time, so that a row that is read again, in whatever order, has the id that it had.
         let nth = if record.taken.nth > 1 { format!(".{}", record.taken.nth) } else { String::new() };
         event.id_prefix = Arc::from(format!("{}{:012x}{nth}/", self.shared.prefix, record.row.hash));
-        event.sequence = record.row.at_us.max(0).unsigned_abs();
+        // One whose time cannot be read has none here: where it is read again, another row may stand before it.
+        event.sequence = if record.row.bad_time { 0 } else { record.row.at_us.max(0).unsigned_abs() };
         RecordFacts {
             bytes: record.row.size(),
             sequence: record.taken.sequence,
@@ -187,6 +186,11 @@ mod tests {
         let trouble = records(vec![good.clone(), bad.clone(), timeless.clone()]).trouble().unwrap();
         assert!(trouble.starts_with("message CPF9999 of job 1/A/B: its text holds characters"), "{trouble}");
         assert!(trouble.ends_with("(1 more in the same reply)"), "{trouble}");
+        let mut event = Event::new();
+        records(vec![Row { at_us: 9, ..timeless.clone() }]).fill(0, &mut event);
+        assert_eq!(event.sequence, 0);
+        let garbled = Row { bad_value: true, ..good };
+        assert!(records(vec![garbled]).trouble().unwrap().ends_with("it was left out"));
         let trouble = records(vec![timeless]).trouble().unwrap();
         assert!(
             trouble.starts_with("message without identifier of job 1/A/B: its time cannot be read"),

@@ -45,6 +45,8 @@ pub struct Row {
     pub linked: String,
     /// Its time could not be read; it stands behind the row before it.
     pub bad_time: bool,
+    /// A value of it could not be read, and is empty here.
+    pub bad_value: bool,
 }
 
 impl Row {
@@ -62,8 +64,15 @@ impl Row {
 
     fn read(row: &[u8], before_us: i64) -> Self {
         let mut cells = Cells::new(row);
-        let mut text =
-            || cells.next().and_then(Cell::text).map(|text| text.trim_end().to_owned()).unwrap_or_default();
+        let mut bad_value = false;
+        let mut text = || match cells.next() {
+            None | Some(Cell::Null) => String::new(),
+            Some(cell) => {
+                let text = cell.text();
+                bad_value |= text.is_none();
+                text.map(|text| text.trim_end().to_owned()).unwrap_or_default()
+            }
+        };
         let time = text();
         let read_time = timestamp::local_micros(time.as_bytes());
         let mut read = Self { id: text(), kind: text(), subtype: text(), ..Self::default() };
@@ -77,18 +86,14 @@ impl Row {
         read.tokens = bytes_of(&tokens);
         read.at_us = read_time.unwrap_or(before_us);
         read.bad_time = read_time.is_none();
-        read.hash = hash(&[
-            &time,
-            &read.id,
-            &read.kind,
-            &severity,
-            &read.user,
-            &read.job,
-            &read.program,
-            &tokens,
-            &read.text,
-            &read.key,
-        ]);
+        read.bad_value = bad_value;
+        // A key tells a row of its queue: how its text is worded, or under which CCSID it is shown, may change.
+        read.hash = if read.key.is_empty() {
+            let Self { id, kind, user, job, program, text, .. } = &read;
+            hash(&[&time, id, kind, &severity, user, job, program, &tokens, text, ""])
+        } else {
+            hash(&[&time, &read.id, &read.key])
+        };
         read
     }
 }
@@ -166,13 +171,22 @@ mod tests {
         assert_eq!(read, expected);
         assert!(read.hash > 0 && read.hash < 1 << 48);
         assert_eq!(rows(text)[0].hash, read.hash);
-        for (from, to) in
-            [("CPF1124", "CPF1164"), ("C140FF", "C140FE"), ("0CB0", "0CB1"), ("789012", "789013")]
-        {
-            assert_ne!(rows(&text.replace(from, to))[0].hash, read.hash, "{from}");
+        // What the system may word anew, or show in another way, does not make it another message.
+        let without_key = |text: &str| text.replace("\"00000CB0\"", "null");
+        for (from, to, keyed, keyless) in [
+            ("CPF1124", "CPF1164", true, true),
+            ("789012", "789013", true, true),
+            ("C140FF", "C140FE", false, true),
+            ("caf", "kaf", false, true),
+            ("INFO", "info", false, true),
+            ("more", "less", false, false),
+        ] {
+            let other = text.replace(from, to);
+            assert_eq!(rows(&other)[0].hash != read.hash, keyed, "{from}");
+            let hash = |text: &str| rows(&without_key(text))[0].hash;
+            assert_eq!(hash(&other) != hash(text), keyless, "{from}");
         }
-        // What the system may word anew does not make it another message.
-        assert_eq!(rows(&text.replace("more", "less"))[0].hash, read.hash);
+        assert_ne!(rows(&text.replace("00000CB0", "00000CB1"))[0].hash, read.hash);
     }
 
     #[test]
@@ -183,6 +197,15 @@ mod tests {
         let ids: Vec<_> = read.iter().map(|row| (row.id.as_str(), row.bad_time)).collect();
         assert_eq!(ids, [("", true), ("A", false), ("B", false), ("C", true)]);
         assert_eq!((read[0].at_us, read[2].at_us), (5, read[3].at_us));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_told_and_one_that_is_not_there_is_none() {
+        for (text, bad) in
+            [(r#"[["x",null]]"#, false), (r#"[["x","a\u0041"]]"#, false), (r#"[["x","\ud800"]]"#, true)]
+        {
+            assert_eq!(rows(text)[0].bad_value, bad, "{text}");
+        }
     }
 
     #[test]

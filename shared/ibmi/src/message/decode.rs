@@ -33,6 +33,9 @@ struct Fields {
     reply_to_key: FieldId,
     reply_to_id: FieldId,
     reply_to_message: FieldId,
+    target_user: FieldId,
+    device: FieldId,
+    subsystem: FieldId,
     job: [FieldId; 3],
 }
 
@@ -49,6 +52,9 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
         reply_to_key: find("reply_to_key"),
         reply_to_id: find("reply_to_id"),
         reply_to_message: find("reply_to_message"),
+        target_user: find("target_user"),
+        device: find("device_name"),
+        subsystem: find("subsystem"),
         job: [find("related_job_name"), find("related_job_user"), find("related_job_number")],
     }
 });
@@ -85,6 +91,9 @@ impl MessageDecoder {
             return Some(Doubt::Unprintable);
         }
         let known = TABLES.known.get(&MessageId::parse(message.id))?;
+        if known.reads == Reads::JobEnd && read_job_end(message.text).is_none() {
+            return Some(Doubt::UnreadableText);
+        }
         tokens::doubt(self.encoding, &known.tokens, message.tokens)
     }
 
@@ -144,17 +153,31 @@ impl MessageDecoder {
             Reads::Words => return (places, None),
             Reads::Job => {}
             Reads::JobEnd => {
-                if let Some(end) = found.and_then(|(_, after)| text::job_end(after)) {
+                if let Some(end) = read_job_end(message.text) {
                     event.push_int(FIELDS.cpu_ms, end.cpu_ms);
                     event.push_int(FIELDS.end_code, i64::from(end.code));
                     event.set_last_meaning(TABLES.end_codes.get(&end.code).and_then(|code| code.meaning));
                     end_code = Some(end.code);
                 }
             }
-            Reads::Client => {
-                if let Some(address) = text::address(message.text) {
-                    event.push(field::REMOTE_ADDRESS, &address.to_string());
+            Reads::Client => push_address(message.text, event),
+            Reads::Address => {
+                push_address(message.text, event);
+                return (places, None);
+            }
+            Reads::Profile => {
+                if let [profile] = names(message)[..] {
+                    event.push(FIELDS.target_user, profile);
                 }
+                return (places, None);
+            }
+            Reads::Device => {
+                if let [subsystem, device, profile] = names(message)[..] {
+                    event.push(FIELDS.subsystem, subsystem);
+                    event.push(FIELDS.device, device);
+                    event.push(FIELDS.target_user, profile);
+                }
+                return (places, None);
             }
         }
         if let Some(job) = job.filter(|job| job != message.job) {
@@ -162,6 +185,21 @@ impl MessageDecoder {
         }
         (places, end_code)
     }
+}
+
+fn read_job_end(text: &str) -> Option<text::JobEnd> {
+    text::job(text).and_then(|(_, after)| text::job_end(after))
+}
+
+fn push_address(text: &str, event: &mut Event) {
+    if let Some(address) = text::address(text) {
+        event.push(field::REMOTE_ADDRESS, &address.to_string());
+    }
+}
+
+/// The names in a text; some texts begin with the message's own identifier.
+fn names<'m>(message: &Message<'m>) -> Vec<&'m str> {
+    text::names(message.text).filter(|name| *name != message.id).collect()
 }
 
 /// Name, user and number of `123456/USER/NAME`; what is none is kept as the name.

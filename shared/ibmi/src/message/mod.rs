@@ -109,6 +109,8 @@ pub enum Doubt {
     },
     /// The text holds characters that nobody can read.
     Unprintable,
+    /// The text does not tell what that of this message tells.
+    UnreadableText,
 }
 
 impl fmt::Display for Doubt {
@@ -126,6 +128,11 @@ impl fmt::Display for Doubt {
             Self::TooLong { what, most } => {
                 write!(f, "its {what} is longer than the {most} that the service declares, and was cut there")
             }
+            Self::UnreadableText => write!(
+                f,
+                "its text does not have the job, the processor time and the completion code where they are looked for; \
+                 the text is in `message`"
+            ),
             Self::Unprintable => write!(
                 f,
                 "its text holds characters that cannot be printed or were replaced on the way: it was sent under a \

@@ -29,6 +29,12 @@ pub(super) enum Reads {
     JobEnd,
     /// A job and the address of a client.
     Client,
+    /// The address of a remote system.
+    Address,
+    /// One name: the profile that it is about.
+    Profile,
+    /// Three names: a subsystem, a device and the profile that was used there.
+    Device,
 }
 
 /// A field of the replacement data.
@@ -75,6 +81,9 @@ pub(super) static TABLES: LazyLock<Tables> = LazyLock::new(|| {
             "job" => Reads::Job,
             "job_end" => Reads::JobEnd,
             "client" => Reads::Client,
+            "address" => Reads::Address,
+            "profile" => Reads::Profile,
+            "device" => Reads::Device,
             other => panic!("message-ids.csv: {other} can be read from no text"),
         };
         order.push(id);

@@ -55,6 +55,21 @@ fn is_ascii_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '$' | '#' | '@' | '.')
 }
 
+/// Names of the system in a text, in their order: capital letters, digits and the like, which words of a language are
+/// not. A name with letters that have no capitals is not found, nor one of a single letter: that may be a word.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_uppercase() || c.is_ascii_digit() || "_$#@£§".contains(c);
+    let mut before = None;
+    text.split_inclusive(move |c| !is_part(c)).filter_map(move |piece| {
+        let run = piece.trim_end_matches(|c| !is_part(c));
+        let after = piece[run.len()..].chars().next();
+        let stands_alone = ![before, after].into_iter().flatten().any(char::is_lowercase);
+        before = after;
+        let has_letter = run.contains(char::is_uppercase);
+        (stands_alone && has_letter && run.chars().nth(1).is_some() && is_name(run)).then_some(run)
+    })
+}
+
 /// The first IP address of a text.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     let is_part = |c: char| c.is_ascii_hexdigit() || matches!(c, '.' | ':');
@@ -192,6 +207,22 @@ mod tests {
     }
 
     #[test]
+    fn names_are_found_among_words() {
+        let cases: [(&str, &[&str]); 7] = [
+            ("User profile BOB has been disabled.", &["BOB"]),
+            ("Benutzerprofil MÜLLER wurde inaktiviert; Anzahl 3", &["MÜLLER"]),
+            ("CPF1393 User profile P#1$ was disabled", &["CPF1393", "P#1$"]),
+            ("使用者設定檔BOB已停用", &["BOB"]),
+            ("Subsystem QINTER varied off work station DSP01 for user BOB_1.", &["QINTER", "DSP01", "BOB_1"]),
+            ("A profile ELEVENCHARS, 1A and McBOB", &[]),
+            ("", &[]),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(super::names(text).collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+
+    #[test]
     fn names() {
         for name in ["A", "QZDASOINIT", "GEHÄLTER", "P§1", "A_B", "£X", "A.B"] {
             assert!(is_name(name), "{name}");
@@ -204,7 +235,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_safe(text in "[0-9/.:,; A-Cä使\u{FFFD}-]{0,60}") {
-            let _ = (job(&text), address(&text), job_end(&text), Job::parse(&text), is_name(&text));
+            let _ = (job(&text), address(&text), job_end(&text), Job::parse(&text), is_name(&text), super::names(&text).count());
         }
     }
 }

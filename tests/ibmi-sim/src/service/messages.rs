@@ -127,6 +127,9 @@ fn text(value: Option<&Value>) -> Option<String> {
 }
 
 fn history(world: &World, env: &Env, values: &[Value], show: &mut Show<'_>) -> Result<(), SqlError> {
+    if world.faults().history_refused {
+        return Err(SqlError::not_authorized("QSYS", "QHST*", "*FILE"));
+    }
     let wrong = || SqlError::new(-180, "22007", "Syntax of date, time, or timestamp value not valid.");
     let at =
         |index: usize| text(values.get(index)).map(|text| time::parse(&text).ok_or_else(wrong)).transpose();

@@ -30,7 +30,11 @@ const MARK_EVERY: usize = 256;
 /// A place is renewed after this long without a new row, so that it tells when it was looked at last.
 const RENEW_US: i64 = 60 * SECOND_US;
 
-/// A reader that has not looked for longer than this is behind: what vanished meanwhile may never have been read.
+/// Fewer rows than this in a place are no burden.
+const HEAVY: usize = 32;
+
+/// A reader that has not looked for longer than this, its own pauses apart, is behind: what vanished meanwhile may
+/// never have been read.
 const BEHIND_US: i64 = 90 * SECOND_US;
 
 /// What tells a row, and where it lies.
@@ -53,6 +57,8 @@ pub struct Range {
     pub rows: u32,
     /// There is more to be read at once behind `to_us`.
     pub more: bool,
+    /// It ends where a slice of time ends.
+    pub sliced: bool,
 }
 
 /// What came.
@@ -100,8 +106,28 @@ impl Taken {
             || self.vanished
             || self.last.doubt_us != from.doubt_us
             || self.last.sequence != from.sequence
+            || self.is_lighter_than(from)
             || self.last.looked_us.saturating_sub(from.looked_us).abs() >= RENEW_US
     }
+
+    /// After a burst: every look asks for all rows that the place names, so it is renewed when they become few.
+    fn is_lighter_than(&self, from: &TimedCursor) -> bool {
+        let (now, before) = (self.last.seen.len(), from.seen.len());
+        before >= HEAVY && now * 2 <= before
+    }
+}
+
+/// The place of a reader ahead, if the reader at `from` can join it. None joins another while either is in doubt about
+/// the clock: such a place does not name all that was handed over, so that a row would be missed or come twice. Nor can
+/// one be joined whose window begins earlier: it is ahead by its number only, and what lies behind would be read again.
+#[must_use]
+pub fn to_join<'u>(
+    from: &TimedCursor,
+    until: Option<&'u TimedCursor>,
+    set_back: Option<i64>,
+) -> Option<&'u TimedCursor> {
+    let sure = set_back.is_none() && from.doubt_us.is_none();
+    until.filter(|until| sure && until.doubt_us.is_none() && until.from_us >= from.from_us)
 }
 
 /// The rows to ask for from a place on, not beyond the place of a reader ahead. `slice_us` bounds how much time is
@@ -117,19 +143,22 @@ pub fn range(
     set_back: bool,
 ) -> Range {
     let mut to = (!set_back).then_some((now.local_us.saturating_add(AHEAD_US), false));
-    let mut bound = |at_us: i64| {
-        if to.is_none_or(|(bound, _)| at_us < bound) {
-            to = Some((at_us, true));
+    let bound = |to: &mut Option<(i64, bool)>, at_us: i64| {
+        let is_less = to.is_none_or(|(bound, _)| at_us < bound);
+        if is_less {
+            *to = Some((at_us, true));
         }
+        is_less
     };
+    let mut sliced = false;
     if let Some(slice) = slice_us {
         let reached = from.through_us.unwrap_or(from.from_us).max(from.from_us);
         if now.local_us.saturating_sub(reached) > slice {
-            bound(reached.saturating_add(slice));
+            sliced = bound(&mut to, reached.saturating_add(slice));
         }
     }
     if let Some(until) = until {
-        bound(end_of(until));
+        sliced &= !bound(&mut to, end_of(until));
     }
     let rows = u32::try_from(from.seen.len()).unwrap_or(u32::MAX).saturating_add(batch);
     Range {
@@ -137,21 +166,23 @@ pub fn range(
         to_us: to.map(|(at_us, _)| at_us.max(from.from_us)),
         rows,
         more: to.is_some_and(|(_, more)| more),
+        sliced,
     }
 }
 
-/// Up to where a reader has handed over rows.
+/// Up to where a reader has handed over rows. It may be in the middle of the rows of that time: those that it was handed
+/// it names.
 fn end_of(place: &TimedCursor) -> i64 {
-    let end = place.through_us.map_or(place.at_us, |through| place.at_us.min(through));
-    end.max(place.from_us)
+    place.at_us.max(place.from_us)
 }
 
 /// A place where reading begins now: the rows that are there already are not wanted.
 #[must_use]
-pub fn begin(rows: &[RowKey], from_us: i64, now: &Moment) -> TimedCursor {
+pub fn begin(rows: &[RowKey], from_us: i64, now: &Moment, utc: impl Fn(i64) -> i64) -> TimedCursor {
     let newest = rows.last().map_or(now.local_us, |row| row.at_us);
-    let mut place = TimedCursor::starting(from_us, now.local_us, now.utc_us);
+    let mut place = TimedCursor::starting(from_us, now.earliest_us(), now.utc_us);
     place.at_us = newest;
+    place.sequence = number_of(utc(newest.min(now.local_us)));
     let member =
         |(index, row): (usize, &RowKey)| Member { at_us: row.at_us, hash: row.hash, index, fresh: false };
     let members: Vec<Member> = rows.iter().enumerate().map(member).collect();
@@ -164,6 +195,35 @@ pub fn begin(rows: &[RowKey], from_us: i64, now: &Moment) -> TimedCursor {
     place
 }
 
+/// A place before the first row of a local time.
+#[must_use]
+pub fn before(from_us: i64, now: &Moment, utc: impl Fn(i64) -> i64) -> TimedCursor {
+    let sequence = number_of(utc(from_us.min(now.local_us)));
+    TimedCursor { sequence, ..TimedCursor::starting(from_us, now.earliest_us(), now.utc_us) }
+}
+
+/// Numbers of rows grow with their time, so that places can be compared however they came to be; some rows of one
+/// microsecond have numbers of their own.
+fn number_of(utc_us: i64) -> u64 {
+    u64::try_from(utc_us).unwrap_or(0).saturating_mul(1_000)
+}
+
+/// The place behind a gap: what was seen is gone, and what is there is new. `set_back`: how far the clock was set back
+/// since, where the same look found that too.
+#[must_use]
+pub fn after_gap(from: &TimedCursor, now: &Moment, set_back_by: Option<i64>) -> TimedCursor {
+    let next = TimedCursor {
+        looked_us: now.earliest_us(),
+        clock_us: now.utc_us,
+        seen: Seen::default(),
+        ..from.clone()
+    };
+    match set_back_by {
+        Some(back) => set_back(next, from.looked_us, back),
+        None => next,
+    }
+}
+
 /// Decides on a reply to the [`range`] of `from`. `utc` gives the UTC of a local time.
 pub fn absorb(
     from: &TimedCursor,
@@ -173,21 +233,37 @@ pub fn absorb(
     recent: &mut Recent,
     utc: impl Fn(i64) -> i64,
 ) -> Taken {
-    let Sorted { mut rows, members, unmet, met } = Sorted::of(from, until, &reply, now, recent, utc);
+    let (ahead, mut until) = (until, until);
+    let mut sorted = Sorted::of(from, until, &reply, now, recent, &utc);
+    if until.is_some() && (sorted.apart || (reply.full && sorted.rows.is_empty())) {
+        // To join a reader that does not know of rows that were handed over here would be to hand them over again; and
+        // where a reply holds nothing but rows that are new for both, and has no room for others, to wait for the other
+        // reader would be to ask for the same rows for ever.
+        until = None;
+        sorted = Sorted::of(from, None, &reply, now, recent, &utc);
+    }
+    let Sorted { mut rows, members, unmet, met, apart: _ } = sorted;
     let to_reaches = |at_us: i64| reply.range.to_us.is_none_or(|to| to >= at_us);
     let judged = !reply.full && from.doubt_us.is_none() && to_reaches(from.at_us);
     let vanished = judged && !from.seen.is_empty() && met == 0;
     let look = Look { from, until, reply, now, members, unmet, vanished };
     for (position, row) in rows.iter_mut().enumerate() {
-        recent.note(reply.rows[row.index].hash);
+        if ahead.is_none() {
+            // What only a lane that lags was handed says nothing of the others.
+            recent.note(reply.rows[row.index].hash);
+        }
         if until.is_none() && from.doubt_us.is_none() && (position + 1) % MARK_EVERY == 0 {
             row.mark = Some(look.place_within(row));
         }
     }
-    let last = match until {
+    let mut last = match until {
         Some(until) if !reply.full && to_reaches(end_of(until)) => until.clone(),
         Some(_) | None => look.place_after(&rows),
     };
+    if let Some(passed) = ahead.filter(|ahead| until.is_none() && !reply.full && to_reaches(end_of(ahead))) {
+        // It came as far on its own, so it is not behind any more.
+        last.sequence = last.sequence.max(passed.sequence);
+    }
     Taken { rows, last, more: reply.full || reply.range.more, vanished }
 }
 
@@ -203,10 +279,12 @@ pub fn set_back(place: TimedCursor, looked_us: i64, back_us: i64) -> TimedCursor
     TimedCursor { from_us, through_us: None, doubt_us: Some(doubt), ..place }
 }
 
-/// Whether rows that vanished may never have been read, and the time since which that is not known.
+/// Whether rows that vanished may never have been read, and the time since which that is not known. `pause_us`: the
+/// longest that a reader which keeps up lets the partition alone.
 #[must_use]
-pub fn lost_since(from: &TimedCursor, now: &Moment) -> Option<i64> {
-    (now.local_us.saturating_sub(from.looked_us) > BEHIND_US).then_some(from.at_us)
+pub fn lost_since(from: &TimedCursor, now: &Moment, pause_us: i64) -> Option<i64> {
+    let away = now.local_us.saturating_sub(from.looked_us).saturating_sub(now.uncertain_us);
+    (away > BEHIND_US.saturating_add(pause_us.saturating_mul(2))).then_some(from.at_us)
 }
 
 /// A row that the reader has handed over, now or before.
@@ -229,6 +307,8 @@ struct Sorted {
     unmet: Vec<u64>,
     /// How many that were seen came.
     met: usize,
+    /// Rows that were seen here are unknown to the reader ahead.
+    apart: bool,
 }
 
 impl Sorted {
@@ -238,12 +318,13 @@ impl Sorted {
         reply: &Reply<'_>,
         now: &Moment,
         recent: &Recent,
-        utc: impl Fn(i64) -> i64,
+        utc: &impl Fn(i64) -> i64,
     ) -> Self {
         let mut ours = Handed::by(from, reply.rows);
         let mut theirs = until.map(|until| Handed::by(until, reply.rows));
         let mut occurrences: HashMap<RowPlace, u32> = HashMap::new();
-        let mut sorted = Self { rows: Vec::new(), members: Vec::new(), unmet: Vec::new(), met: 0 };
+        let mut sorted =
+            Self { rows: Vec::new(), members: Vec::new(), unmet: Vec::new(), met: 0, apart: false };
         let mut sequence = from.sequence;
         let asked = |at_us: i64| at_us >= from.from_us && reply.range.to_us.is_none_or(|to| at_us <= to);
         for (index, row) in reply.rows.iter().enumerate().filter(|(_, row)| asked(row.at_us)) {
@@ -256,13 +337,12 @@ impl Sorted {
             let mut member = Member { at_us: row.at_us, hash: row.hash, index, fresh: false };
             if is_ours {
                 sorted.met += 1;
+                sorted.apart |= !is_theirs;
             } else if !is_theirs {
                 // New for both: they are read for together.
                 continue;
             } else if !is_of_before(from, row, now, recent) {
-                sequence = sequence
-                    .saturating_add(1)
-                    .max(u64::try_from(utc(row.at_us)).unwrap_or(0).saturating_mul(1_000));
+                sequence = sequence.saturating_add(1).max(number_of(utc(row.at_us)));
                 sorted.rows.push(TakenRow { index, nth: *nth, sequence, mark: None });
                 member.fresh = true;
             }
@@ -319,7 +399,14 @@ impl Handed {
     }
 
     fn rest(self) -> Vec<u64> {
-        self.rows.into_iter().flat_map(|(hash, count)| std::iter::repeat_n(hash, count as usize)).collect()
+        let mut rows: Vec<u64> = self
+            .rows
+            .into_iter()
+            .flat_map(|(hash, count)| std::iter::repeat_n(hash, count as usize))
+            .collect();
+        // Places of two readers that saw the same are the same. A hash does not tell the time of its row.
+        rows.sort_unstable();
+        rows
     }
 }
 
@@ -344,7 +431,7 @@ impl Look<'_> {
                 .doubt_us
                 .filter(|doubt| through_us.is_some_and(|through| through.saturating_add(1) < *doubt)),
             at_us,
-            looked_us: self.now.local_us,
+            looked_us: self.now.earliest_us(),
             clock_us: self.now.utc_us,
             sequence,
             seen: Seen::default(),
@@ -374,7 +461,8 @@ impl Look<'_> {
             ahead_us: now.local_us + TOLERANCE_US,
         };
         // Those that were not met may lie beyond what came; otherwise they are gone.
-        let extra = if reply.full || from.doubt_us.is_some() { self.unmet.clone() } else { Vec::new() };
+        let beyond = reply.full || reply.range.to_us.is_some_and(|to| to < from.at_us);
+        let extra = if beyond || from.doubt_us.is_some() { self.unmet.clone() } else { Vec::new() };
         settle(&mut place, reply.rows, &self.members, extra, &window);
         place
     }
