@@ -269,7 +269,8 @@ fn damaged_entries_arrive_are_counted_and_told() {
         let output = rig.home.call("show-state", &["--output", "json"]);
         let state: serde_json::Value = serde_json::from_slice(&output.stdout).map_err(|e| e.to_string())?;
         let source = &state["sources"]["audit"];
-        if source["short"].as_u64() >= Some(40) { Ok(()) } else { Err(source.to_string()) }
+        // Three bytes are all that some types need.
+        if source["short"].as_u64() >= Some(30) { Ok(()) } else { Err(source.to_string()) }
     });
     let text = rig.home.call("show-state", &[]);
     contains(&String::from_utf8_lossy(&text.stdout), &["shorter than their layout"]);

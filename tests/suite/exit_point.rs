@@ -212,7 +212,7 @@ fn an_exit_queue_that_is_deleted_while_it_is_read_and_one_without_authority() {
     let (partition, _sandbox, home) = two("exit-deleted", &receiver);
     let _agent = home.run();
     ask(&partition, &statement("select 1"));
-    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 1");
+    await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select 1");
     // deleted while it is read
     partition.delete_data_queue(QUEUE).expect("it is there");
     let reason = home.await_health(SOURCE, "failed", "CRTDTAQ DTAQ(MUSTER/EXITQ)", LIMIT);
@@ -222,7 +222,7 @@ fn an_exit_queue_that_is_deleted_while_it_is_read_and_one_without_authority() {
     let queue = QueuePlan { max_length: 16_384, ..QueuePlan::new(QUEUE) };
     partition.create_data_queue(queue).expect("created");
     ask(&partition, &statement("select 2"));
-    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 2");
+    await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select 2");
     home.await_health(SOURCE, "healthy", "", LIMIT);
     // the authority is lost
     partition.deny_data_queue(QUEUE, true).expect("it is there");
@@ -232,7 +232,7 @@ fn an_exit_queue_that_is_deleted_while_it_is_read_and_one_without_authority() {
     other_goes_on(&partition, &home, &receiver, "while it is denied");
     // and given back
     partition.deny_data_queue(QUEUE, false).expect("it is there");
-    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 3");
+    await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select 3");
     home.await_health(SOURCE, "healthy", "", LIMIT);
 }
 
@@ -254,7 +254,7 @@ fn a_format_that_no_table_knows_is_told_and_nothing_of_it_shown() {
     // the other source goes on, and so does this one
     other_goes_on(&partition, &home, &receiver, "the other one goes on");
     ask(&partition, &statement("select 9"));
-    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 9");
+    await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select 9");
 }
 
 #[test]
@@ -271,13 +271,13 @@ fn a_statement_that_cannot_be_printed_arrives_and_holds_up_nothing() {
     let mut record = good.clone();
     record[at..at + odd.len()].copy_from_slice(&odd);
     put_record(&partition, record);
-    let seen = await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select");
+    let seen = await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select");
     assert_eq!(
         (seen.values["usrName"].as_str(), seen.values["exitPoint"].as_str()),
         ("BOB", "QIBM_QZDA_SQL2")
     );
     // and good text after it
     ask(&partition, &statement("select 10"));
-    await_event(&receiver, "EXIT_SQL_PREPARE_DESCRIBE", "select 10");
+    await_event(&receiver, "EXIT_SQL_PREPARE_EXECUTE", "select 10");
     other_goes_on(&partition, &home, &receiver, "the other one goes on");
 }
