@@ -189,7 +189,8 @@ fn what_is_not_known_travels_as_it_is() {
 
 #[test]
 fn names_are_read_only_where_a_text_has_as_many_as_it_should() {
-    let cases: [(&str, &str, &[(&str, &str)]); 6] = [
+    type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+    let cases: [Case; 6] = [
         ("CPF1393", "CPF1393 Benutzerprofil MÜLLER wurde inaktiviert.", &[("target_user", "MÜLLER")]),
         ("CPF1393", "Profile BOB of group OPS was disabled.", &[]),
         ("CPF1393", "A profile was disabled.", &[]),

@@ -218,12 +218,9 @@ impl Poller {
         }
         self.busy = !taken.rows.is_empty();
         self.adapt(&reply);
-        let gap = match self.lost_since(from, &taken, &now, back, service).await? {
-            Some(since) => {
-                Some((self.gap(from, since, &keys, &now, service), window::after_gap(from, &now, back)))
-            }
-            None => None,
-        };
+        let since = self.lost_since(from, &taken, &now, back, service).await?;
+        let gap = since
+            .map(|since| (self.gap(from, since, &keys, &now, service), window::after_gap(from, &now, back)));
         Ok(Looked { rows, taken, now, gap })
     }
 
