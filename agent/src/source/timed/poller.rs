@@ -38,6 +38,9 @@ const SHARE: u32 = 4;
 /// The same, while its looks bring nothing.
 const IDLE_SHARE: u32 = 20;
 
+/// Most looks at what is there already when reading begins now.
+const MOST_BEGINNINGS: usize = 64;
+
 /// An answer that was late or too large is asked for again with less, so often.
 const TRIES: u32 = 4;
 
@@ -230,10 +233,18 @@ impl Poller {
     /// The partition cannot be asked, or its answer is an error.
     pub async fn begin(&mut self, service: &dyn Service) -> Result<TimedCursor, SourceError> {
         let now = self.moment().await?;
-        let from = self.place_before(now.settled_us, &now);
-        let (reply, range, _) = self.fetch(&from, None, &now, false, service).await?;
-        let keys: Vec<RowKey> = row::read(&reply, from.from_us).iter().map(Row::row_key).collect();
-        Ok(window::begin(&keys, range.from_us, &now, |at_us| self.clock.utc_us(at_us, &now)))
+        let mut from = self.place_before(now.settled_us, &now);
+        // One reply may not hold all that is there; each further one knows the rows of those before.
+        for _ in 0..MOST_BEGINNINGS {
+            let (reply, range, full) = self.fetch(&from, None, &now, false, service).await?;
+            let keys: Vec<RowKey> = row::read(&reply, from.from_us).iter().map(Row::row_key).collect();
+            let place = window::begin(&keys, range.from_us, &now, |at_us| self.clock.utc_us(at_us, &now));
+            if !full || place == from {
+                return Ok(place);
+            }
+            from = place;
+        }
+        Ok(from)
     }
 
     /// A place before the first row of a local time.
