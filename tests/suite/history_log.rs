@@ -97,8 +97,12 @@ fn what_is_logged_reaches_rsyslog_as_leef_and_cef_within_two_seconds() {
             assert_eq!((seen.event_id.as_str(), seen.severity.as_str()), (id, severity), "{seen:?}");
             assert_eq!(seen.values["jobNumber"], format!("{number:06}"));
             for (key, value) in values {
-                // CEF has a key of its own for this one.
-                let cef = if *key == "targetUser" { "duser" } else { key };
+                // CEF has keys of its own for these.
+                let cef = match *key {
+                    "targetUser" => "duser",
+                    "deviceName" => "shost",
+                    same => same,
+                };
                 let found = seen.values.get(*key).or_else(|| seen.values.get(cef));
                 assert_eq!(found.map(String::as_str), Some(*value), "{key}: {seen:?}");
             }
