@@ -263,7 +263,7 @@ fn a_destination_that_was_down_catches_up_and_a_new_one_begins_now() {
         assert_eq!(ids[&format!("M{number:06}")].len(), 1, "message {number}");
     }
     let ids = ids_by_job(&late);
-    let early: Vec<_> = ids.keys().filter(|job| **job < "M000400".to_owned()).collect();
+    let early: Vec<_> = ids.keys().filter(|job| job.as_str() < "M000400").collect();
     assert!(early.is_empty(), "{early:?}");
 }
 
