@@ -50,14 +50,14 @@ pub async fn settle(
     let uid = &message.instance_uid;
     let Ok(bytes) = <[u8; 16]>::try_from(uid.as_slice()) else {
         let text = format!("instance_uid has {} bytes instead of 16", uid.len());
-        return Some(Verdict::Refuse(refusal(uid, text)));
+        return Some(Verdict::refuse(refusal(uid, text)));
     };
     let sender = AgentId(uuid::Uuid::from_bytes(bytes));
     let asks = AgentFlags(message.flags).has(AgentFlags::REQUEST_INSTANCE_UID);
     let bound = match *agent {
         Some(bound) => bound,
         // A temporary uid is not one to be bound to.
-        None if asks => return Some(Verdict::Answer(identified(message, AgentId(uuid::Uuid::now_v7())))),
+        None if asks => return Some(Verdict::answer(identified(message, AgentId(uuid::Uuid::now_v7())))),
         None => match foreign::bind(app, token, sender, channel.from).await {
             Ok(bound) => bound,
             Err(error) => return Some(not_bound(message, channel, &error)),
@@ -67,7 +67,7 @@ pub async fn settle(
     if channel.claim.is_none() {
         match claim(app, by, bound, address).await {
             Ok(claim) => channel.claim = Some(claim),
-            Err(error) => return Some(Verdict::Refuse(refusal(uid, error.to_string()))),
+            Err(error) => return Some(Verdict::refuse(refusal(uid, error.to_string()))),
         }
     }
     if sender == bound && !asks {
@@ -86,9 +86,9 @@ pub async fn settle(
             "instance_uid {sender} is not the agent {bound} that the token of this connection is bound to; each \
              foreign agent needs a connection and a token of its own (`muster token create --foreign`)"
         );
-        return Some(Verdict::Refuse(refusal(uid, text)));
+        return Some(Verdict::refuse(refusal(uid, text)));
     }
-    Some(Verdict::Answer(identified(message, bound)))
+    Some(Verdict::answer(identified(message, bound)))
 }
 
 fn not_bound(message: &AgentToServer, channel: &Channel, error: &BindError) -> Verdict {
@@ -98,10 +98,10 @@ fn not_bound(message: &AgentToServer, channel: &Channel, error: &BindError) -> V
     );
     match error {
         BindError::Token(_) | BindError::Taken(_) => {
-            Verdict::Refuse(refusal(&message.instance_uid, error.to_string()))
+            Verdict::refuse(refusal(&message.instance_uid, error.to_string()))
         }
         BindError::Store(_) => {
-            Verdict::Answer(super::process::unavailable(&message.instance_uid, error.to_string()))
+            Verdict::answer(super::process::unavailable(&message.instance_uid, error.to_string()))
         }
     }
 }

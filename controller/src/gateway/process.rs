@@ -2,7 +2,7 @@
 
 use super::admission::Admission;
 use super::claim::Claim;
-use super::overload::Full;
+use super::overload::{Full, Place};
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::agent::{CAPABILITIES, Received};
@@ -57,15 +57,27 @@ impl Channel {
 #[derive(Debug)]
 pub enum Verdict {
     /// Answer and go on.
-    Answer(ServerToAgent),
+    Answer(Box<ServerToAgent>),
     /// Answer and end the connection: the message broke a rule.
-    Refuse(ServerToAgent),
+    Refuse(Box<ServerToAgent>),
 }
 
 impl Verdict {
+    /// Answer and go on.
+    #[must_use]
+    pub fn answer(reply: ServerToAgent) -> Self {
+        Self::Answer(Box::new(reply))
+    }
+
+    /// Answer and end the connection.
+    #[must_use]
+    pub fn refuse(reply: ServerToAgent) -> Self {
+        Self::Refuse(Box::new(reply))
+    }
+
     /// The answer.
     #[must_use]
-    pub fn into_reply(self) -> ServerToAgent {
+    pub fn into_reply(self) -> Box<ServerToAgent> {
         match self {
             Self::Answer(reply) | Self::Refuse(reply) => reply,
         }
@@ -112,7 +124,7 @@ pub(super) fn unavailable(uid: &[u8], text: impl Into<String>) -> ServerToAgent 
 
 /// An answer that asks for patience.
 fn overloaded(uid: &[u8], full: Full) -> Verdict {
-    Verdict::Answer(unavailable_for(uid, "many agents want the same at the same time", full.nanoseconds()))
+    Verdict::answer(unavailable_for(uid, "many agents want the same at the same time", full.nanoseconds()))
 }
 
 fn unavailable_for(uid: &[u8], text: impl Into<String>, nanoseconds: u64) -> ServerToAgent {
@@ -135,27 +147,17 @@ pub async fn process(app: &App, channel: &Channel, message: &mut AgentToServer) 
     let uid = &message.instance_uid;
     let Ok(bytes) = <[u8; 16]>::try_from(uid.as_slice()) else {
         let text = format!("instance_uid has {} bytes instead of 16", uid.len());
-        return Verdict::Refuse(refusal(uid, text));
+        return Verdict::refuse(refusal(uid, text));
     };
     let sender = AgentId(uuid::Uuid::from_bytes(bytes));
     match &channel.admission {
-        Admission::Agent { id } if asks_for_uid(message) => Verdict::Answer(identified(message, *id)),
+        Admission::Agent { id } if asks_for_uid(message) => Verdict::answer(identified(message, *id)),
         Admission::Agent { id } | Admission::Renewing { id, .. } if *id != sender => {
-            tracing::warn!(agent_id = %id, claimed = %sender, from = %channel.from, "agent claims another identity");
-            let action = Outgoing::by_agent("agent.refused", *id, channel.from)
-                .detail(format!("its message claims to be agent {sender}"));
-            if let Err(error) = app.commit(Batch::new(), action).await {
-                tracing::error!(error = &error as &dyn std::error::Error, "refusal not in the audit log");
-            }
-            let text = format!(
-                "instance_uid {sender} is not the agent {id} that the client certificate names; this agent uses \
-                 the certificate of another one: enrol it with a token of its own"
-            );
-            Verdict::Refuse(refusal(uid, text))
+            Box::pin(refuse_other(app, channel, *id, sender)).await
         }
         Admission::Agent { id } => agent(app, channel, *id, message).await,
         Admission::Renewing { id, expired } => match enrol::request_in(message) {
-            Some(csr) => Verdict::Answer(
+            Some(csr) => Verdict::answer(
                 Box::pin(renewed(app, channel, *id, csr, Some(*expired), plain(message))).await,
             ),
             None => {
@@ -163,7 +165,7 @@ pub async fn process(app: &App, channel: &Channel, message: &mut AgentToServer) 
                     "the certificate of agent {id} expired at {expired}: nothing but a certificate request is \
                      taken until it is renewed"
                 );
-                Verdict::Answer(refusal(uid, text))
+                Verdict::answer(refusal(uid, text))
             }
         },
         Admission::Enrolling { token } => Box::pin(enrolling(app, channel, token, sender, message)).await,
@@ -171,8 +173,23 @@ pub async fn process(app: &App, channel: &Channel, message: &mut AgentToServer) 
             agent(app, channel, *id, message).await
         }
         // `foreign::settle` leaves nothing else.
-        Admission::Foreign { .. } => Verdict::Refuse(refusal(uid, "the token is bound to another agent")),
+        Admission::Foreign { .. } => Verdict::refuse(refusal(uid, "the token is bound to another agent")),
     }
+}
+
+/// The message names another agent than the certificate.
+async fn refuse_other(app: &App, channel: &Channel, id: AgentId, sender: AgentId) -> Verdict {
+    tracing::warn!(agent_id = %id, claimed = %sender, from = %channel.from, "agent claims another identity");
+    let action = Outgoing::by_agent("agent.refused", id, channel.from)
+        .detail(format!("its message claims to be agent {sender}"));
+    if let Err(error) = app.commit(Batch::new(), action).await {
+        tracing::error!(error = &error as &dyn std::error::Error, "refusal not in the audit log");
+    }
+    let text = format!(
+        "instance_uid {sender} is not the agent {id} that the client certificate names; this agent uses \
+         the certificate of another one: enrol it with a token of its own"
+    );
+    Verdict::refuse(refusal(sender.0.as_bytes(), text))
 }
 
 fn asks_for_uid(message: &AgentToServer) -> bool {
@@ -194,11 +211,54 @@ fn plain(message: &AgentToServer) -> ServerToAgent {
     }
 }
 
+/// What a message led to, before that is stored.
+struct Taken {
+    reply: ServerToAgent,
+    /// There is something to store.
+    changed: bool,
+    /// The effective configuration that came with it.
+    effective: Option<String>,
+    /// Among the full reports that are worked on.
+    _place: Option<Place>,
+}
+
 async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToServer) -> Verdict {
+    // Boxed, and given back before thousands wait for one flush.
+    let mut taken = match Box::pin(take(app, channel, id, message)).await {
+        Ok(taken) => taken,
+        Err(verdict) => return verdict,
+    };
+    if let Err(error) = persist(app, id, taken.changed, taken.effective.take()).await {
+        tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
+        return Verdict::answer(unavailable(&message.instance_uid, error.to_string()));
+    }
+    match (enrol::request_in(message), &channel.admission) {
+        (Some(_), Admission::Foreign { .. }) => Verdict::answer(refusal(
+            &message.instance_uid,
+            "a foreign agent has its token and gets no certificate; to have one, enrol it with an enrolment token",
+        )),
+        (Some(csr), Admission::Agent { .. } | Admission::Renewing { .. } | Admission::Enrolling { .. }) => {
+            // Rare, and large: apart from what every connection keeps room for.
+            Verdict::answer(Box::pin(renewed(app, channel, id, csr, None, taken.reply)).await)
+        }
+        (None, _) => Verdict::answer(taken.reply),
+    }
+}
+
+/// Takes what an agent says, and out of the message what is of no use any more then.
+///
+/// # Errors
+/// The verdict, if nothing is taken.
+async fn take(
+    app: &App,
+    channel: &Channel,
+    id: AgentId,
+    message: &mut AgentToServer,
+) -> Result<Box<Taken>, Verdict> {
     let now = Timestamp::now();
     // A full report is what a fleet has to say when something happened to all of it at once.
-    let _place = match message.agent_description.as_ref().map(|_| app.gates.reporting.enter()) {
-        Some(Err(full)) => return overloaded(&message.instance_uid, full),
+    let place = match message.agent_description.as_ref().map(|_| app.gates.reporting.enter()) {
+        Some(Err(full)) => return Err(overloaded(&message.instance_uid, full)),
         Some(Ok(place)) => Some(place),
         None => None,
     };
@@ -220,7 +280,7 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
     });
     let Some(Received { reply, changed, suspicion }) = received else {
         let text = "this connection was replaced by a newer one, or the agent was removed";
-        return Verdict::Refuse(refusal(&message.instance_uid, text));
+        return Err(Verdict::refuse(refusal(&message.instance_uid, text)));
     };
     if let Some(reason) = suspicion {
         Box::pin(life::suspect(app, id, channel.from, &reason)).await;
@@ -230,30 +290,15 @@ async fn agent(app: &App, channel: &Channel, id: AgentId, message: &mut AgentToS
     {
         tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "partition not stored");
     }
-    if let Some(custom) = &message.custom_message {
-        hear_custom(app, channel, id, epoch, custom);
+    if let Some(custom) = message.custom_message.take() {
+        hear_custom(app, channel, id, epoch, &custom);
     }
     let effective = shown_config(channel, message);
     if let Some(text) = &effective {
         Box::pin(crate::incarnation::lost::note_running(app, id, text)).await;
     }
-    // While thousands wait for one flush, nothing is kept that was taken already.
     (message.agent_description, message.health, message.effective_config) = (None, None, None);
-    if let Err(error) = persist(app, id, changed, effective).await {
-        tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "agent state not stored");
-        return Verdict::Answer(unavailable(&message.instance_uid, error.to_string()));
-    }
-    match (enrol::request_in(message), &channel.admission) {
-        (Some(_), Admission::Foreign { .. }) => Verdict::Answer(refusal(
-            &message.instance_uid,
-            "a foreign agent has its token and gets no certificate; to have one, enrol it with an enrolment token",
-        )),
-        (Some(csr), Admission::Agent { .. } | Admission::Renewing { .. } | Admission::Enrolling { .. }) => {
-            // Rare, and large: apart from what every connection keeps room for.
-            Verdict::Answer(Box::pin(renewed(app, channel, id, csr, None, reply)).await)
-        }
-        (None, _) => Verdict::Answer(reply),
-    }
+    Ok(Box::new(Taken { reply, changed, effective, _place: place }))
 }
 
 fn hear_custom(app: &App, channel: &Channel, id: AgentId, connection: u64, custom: &CustomMessage) {
@@ -350,7 +395,7 @@ async fn renewed(
 ) -> ServerToAgent {
     let _place = match app.gates.enrolling.enter() {
         Ok(place) => place,
-        Err(full) => return overloaded(id.0.as_bytes(), full).into_reply(),
+        Err(full) => return *overloaded(id.0.as_bytes(), full).into_reply(),
     };
     let result = enrol::renew(app, id, csr, channel.from, expired).await;
     with_certificate(app, channel, id, result, reply)
@@ -364,17 +409,17 @@ async fn enrolling(
     message: &AgentToServer,
 ) -> Verdict {
     if asks_for_uid(message) {
-        return Verdict::Answer(identified(message, AgentId(uuid::Uuid::now_v7())));
+        return Verdict::answer(identified(message, AgentId(uuid::Uuid::now_v7())));
     }
     let Some(application) = Application::from_message(sender, message) else {
-        return Verdict::Answer(plain(message));
+        return Verdict::answer(plain(message));
     };
     let _place = match app.gates.enrolling.enter() {
         Ok(place) => place,
         Err(full) => return overloaded(&message.instance_uid, full),
     };
     let result = enrol::enrol(app, token, &application, channel.from).await;
-    Verdict::Answer(with_certificate(app, channel, sender, result, plain(message)))
+    Verdict::answer(with_certificate(app, channel, sender, result, plain(message)))
 }
 
 fn with_certificate(

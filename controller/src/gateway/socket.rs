@@ -91,12 +91,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 other => Broken::Protocol(other),
             })?;
             let Some(frame) = frame else { return Ok(None) };
+            // An empty buffer still holds the memory of what came in it, and who hears a message may keep the
+            // connection waiting for long: thousands wait for one flush of the store.
+            if self.rest.is_empty() {
+                self.rest = BytesMut::new();
+            }
             if let Some(heard) = self.whole(frame)? {
                 return Ok(Some(heard));
             }
         }
-        // An empty buffer still holds its memory.
-        self.rest = BytesMut::new();
         Ok(None)
     }
 
@@ -251,6 +254,22 @@ mod tests {
         assert_eq!(socket.rest.capacity(), 0, "nothing is kept of what was heard");
         drop(other);
         assert!(matches!(socket.hear().await, Err(Broken::Lost)));
+    }
+
+    #[tokio::test]
+    async fn what_was_heard_is_not_kept_while_it_is_worked_on() {
+        let (mut socket, mut other) = pair(8_192);
+        let message = [7; 4_096];
+        other.write_all(&masked(0x82, &message)).await.unwrap();
+        assert_eq!(socket.hear().await.unwrap(), Heard::Binary(Bytes::copy_from_slice(&message)));
+        assert_eq!(socket.rest.capacity(), 0);
+        // The beginning of the next message stays.
+        let next = masked(0x82, &message);
+        other.write_all(&[masked(0x82, b"one"), next[..100].to_vec()].concat()).await.unwrap();
+        assert_eq!(socket.hear().await.unwrap(), Heard::Binary(Bytes::from_static(b"one")));
+        other.write_all(&next[100..]).await.unwrap();
+        assert_eq!(socket.hear().await.unwrap(), Heard::Binary(Bytes::copy_from_slice(&message)));
+        assert_eq!(socket.rest.capacity(), 0);
     }
 
     #[tokio::test]

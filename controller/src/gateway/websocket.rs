@@ -37,6 +37,7 @@ use muster_proto::opamp::{
 use muster_proto::session::inspect::InspectMessage;
 use muster_proto::session::rates::RatesMessage;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -121,16 +122,15 @@ pub type Stream = TlsStream<TcpStream>;
 /// Serves a connection that asks for an upgrade, to its end, in a task of its own: the one that it came in holds
 /// what HTTP and the handshake needed, which is several times what a session needs for days.
 pub fn serve(app: &web::Data<App>, request: Request, framed: Framed<Stream, h1::Codec>) {
-    let session = session(app.clone(), request, framed);
-    actix_web::rt::spawn(app.links.track_future(session));
+    // Boxed before the task is made: what a future is called with stays in it to its end, as what is boxed does not.
+    let opening = Box::pin(open(app.clone(), request, framed));
+    actix_web::rt::spawn(app.links.track_future(session(opening)));
 }
 
-async fn session(app: web::Data<App>, request: Request, framed: Framed<Stream, h1::Codec>) {
-    // Boxed, as everything that ends long before the session does: a future has room for its largest part.
-    if let Some(mut link) = Box::pin(open(app, request, framed)).await {
-        let end = link.serve().await;
-        Box::pin(part(link, end)).await;
-    }
+async fn session(opening: Pin<Box<impl Future<Output = Option<Box<Connection>>>>>) {
+    let Some(mut link) = opening.await else { return };
+    let end = link.serve().await;
+    Box::pin(part(link, end)).await;
 }
 
 /// What a request says, without the buffers that it came in: thousands wait to be let in at the same time.
@@ -424,15 +424,8 @@ impl Connection {
     }
 
     async fn message(&mut self, bytes: Bytes) -> Result<(), End> {
-        let decoded = frame::decode(&bytes, MAX_AGENT_MESSAGE_BYTES);
+        let mut message = decode(&bytes)?;
         drop(bytes);
-        let mut message: AgentToServer = match decoded {
-            Ok(message) => message,
-            Err(FrameError::TooBig { .. }) => return Err(End::Close(CloseCode::Size, TOO_BIG)),
-            Err(FrameError::Header | FrameError::Body(_)) => {
-                return Err(End::Close(CloseCode::Protocol, "this is no OpAMP message"));
-            }
-        };
         let settled = match self.channel.admission {
             Admission::Foreign { .. } => {
                 let settle =
@@ -466,7 +459,7 @@ impl Connection {
             Err(error) if reply.remote_config.is_some() => {
                 // Too large because of the policy: the rest of the answer is not withheld for it.
                 tracing::error!(%error, "policy too large to be offered");
-                let rest = ServerToAgent { remote_config: None, ..reply.clone() };
+                let rest = Box::new(ServerToAgent { remote_config: None, ..reply.clone() });
                 Box::pin(self.send(&rest)).await
             }
             Err(error) => {
@@ -550,6 +543,18 @@ impl Connection {
     }
 }
 
+/// Boxed: it is held while thousands wait for one flush of the store, and a future has room for its largest part
+/// more than once.
+fn decode(bytes: &[u8]) -> Result<Box<AgentToServer>, End> {
+    match frame::decode(bytes, MAX_AGENT_MESSAGE_BYTES) {
+        Ok(message) => Ok(Box::new(message)),
+        Err(FrameError::TooBig { .. }) => Err(End::Close(CloseCode::Size, TOO_BIG)),
+        Err(FrameError::Header | FrameError::Body(_)) => {
+            Err(End::Close(CloseCode::Protocol, "this is no OpAMP message"))
+        }
+    }
+}
+
 const TOO_BIG: &str = "the message is larger than 1 MiB";
 
 fn sent<T>(result: Result<std::io::Result<T>, tokio::time::error::Elapsed>) -> Result<(), End> {
@@ -557,5 +562,29 @@ fn sent<T>(result: Result<std::io::Result<T>, tokio::time::error::Elapsed>) -> R
         Ok(Ok(_)) => Ok(()),
         Ok(Err(_)) => Err(End::Gone),
         Err(_) => Err(End::Dead),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A push has a message of every agent wait for the same flush: ten thousand times what one waits with.
+    #[test]
+    fn who_waits_for_a_flush_holds_little() {
+        let hears = size(|(link, heard): (&'static mut Connection, Heard)| link.hear(heard));
+        assert!(hears <= 1_024, "{hears} bytes");
+    }
+
+    /// An open connection costs this for days.
+    #[test]
+    fn a_session_does_not_keep_what_opened_it() {
+        let opening = |(app, request, framed)| session(Box::pin(open(app, request, framed)));
+        let bytes = size(opening);
+        assert!(bytes <= 768, "{bytes} bytes");
     }
 }
