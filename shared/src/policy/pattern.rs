@@ -342,6 +342,18 @@ impl NameSet {
         set
     }
 
+    /// How many patterns there are, equal ones counted once where they are names.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        usize::from(self.all) + self.masked.len() + self.exact.len() + self.slow.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether any pattern matches.
     #[must_use]
     #[inline]

@@ -111,6 +111,27 @@ impl Clause {
         })
     }
 
+    /// How many names it holds an event against. The fewer, the sooner it is answered, and the likelier with no: such
+    /// conditions are asked first.
+    fn alternatives(&self) -> usize {
+        match self {
+            Self::Users(names) | Self::Names(_, names) => names.len(),
+            Self::Pairs(_, pairs) => pairs.len(),
+            Self::Jobs(jobs) => jobs.len(),
+            Self::Queues(_)
+            | Self::Ports(..)
+            | Self::Outcomes(_)
+            | Self::When(_)
+            | Self::Words(..)
+            | Self::Events(_)
+            | Self::Addresses(_)
+            | Self::Paths(_)
+            | Self::Contains(_)
+            | Self::Not(_)
+            | Self::Expression(_) => usize::MAX,
+        }
+    }
+
     /// Fields that it asks for.
     pub(super) fn asked(&self) -> Asked {
         match self {
@@ -256,5 +277,7 @@ pub(super) fn compile(when: &Match) -> Result<Vec<Clause>, MatchError> {
         all(contains, wanted)?.map(Clause::Contains),
         expression.map(|expression| Clause::Expression(Arc::new(expression))),
     ];
-    Ok(clauses.into_iter().flatten().collect())
+    let mut clauses: Vec<Clause> = clauses.into_iter().flatten().collect();
+    clauses.sort_by_key(Clause::alternatives);
+    Ok(clauses)
 }

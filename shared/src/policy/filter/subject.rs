@@ -55,6 +55,9 @@ pub(super) enum Slot {
 impl Slot {
     const COUNT: usize = 20;
 
+    /// The first so many are names that many conditions of a policy ask for: each is made once for an event.
+    const KEPT: usize = 10;
+
     /// Keyword of each field, by number.
     const KEYWORDS: [&'static str; Self::COUNT] = [
         "user",
@@ -111,6 +114,8 @@ pub struct Subject<'e> {
     asked: Asked,
     /// Number of the field in the event, plus one, for each slot.
     places: OnceCell<[u16; Slot::COUNT]>,
+    /// What was made of the first of them.
+    names: [OnceCell<Name<'e>>; Slot::KEPT],
     id: OnceCell<String>,
     address: OnceCell<Option<IpAddr>>,
     fault: RefCell<Option<ExpressionFault>>,
@@ -139,6 +144,7 @@ impl<'e> Subject<'e> {
             severity: event.severity,
             asked,
             places: OnceCell::new(),
+            names: [const { OnceCell::new() }; Slot::KEPT],
             id: OnceCell::new(),
             address: OnceCell::new(),
             fault: RefCell::new(None),
@@ -216,6 +222,13 @@ impl<'e> Subject<'e> {
     /// A field as a name.
     #[inline]
     pub(super) fn name(&self, slot: Slot) -> Name<'e> {
+        match self.names.get(slot as usize) {
+            Some(kept) => *kept.get_or_init(|| self.make_name(slot)),
+            None => self.make_name(slot),
+        }
+    }
+
+    fn make_name(&self, slot: Slot) -> Name<'e> {
         match self.field(slot) {
             Some(field) => Name::at(self.event.text(field), self.event.bytes_from(field).0),
             None => Name::default(),
