@@ -223,6 +223,13 @@ fn packed(text: &str) -> Option<u128> {
     Some(u128::from_be_bytes(block))
 }
 
+/// One of 64 bits for a short name: names with different bits are different.
+const fn bit_of(packed: u128) -> u64 {
+    // The multiplier is 2^64 divided by the golden ratio; its high bits depend on every bit of the name.
+    let folded = (packed >> 64) as u64 ^ packed as u64;
+    1 << (folded.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 58)
+}
+
 /// A name as it is asked for: its text, and the same as one integer where it is short enough.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Name<'t> {
@@ -255,6 +262,17 @@ impl<'t> Name<'t> {
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
+
+    /// The bits of patterns that it could equal, see [`NameSet::exact_bits`]: none for an absent name, all for one that
+    /// is too long to tell.
+    #[must_use]
+    pub fn bits(&self) -> u64 {
+        match self.packed {
+            _ if self.is_empty() => 0,
+            Some(packed) => bit_of(packed),
+            None => u64::MAX,
+        }
+    }
 }
 
 /// One compiled name pattern: `value & mask == bits`.
@@ -285,6 +303,15 @@ impl NameTest {
             }
         };
         Self { masked, pattern }
+    }
+
+    /// As [`NameSet::exact_bits`].
+    #[must_use]
+    pub fn exact_bits(&self) -> Option<u64> {
+        match self.pattern {
+            NamePattern::Exact(_) => Some(self.masked.map_or(0, |masked| bit_of(masked.bits))),
+            NamePattern::All | NamePattern::Prefix(_) => None,
+        }
     }
 
     /// Whether a name matches. An absent name matches `*ALL` only.
@@ -340,6 +367,17 @@ impl NameSet {
         set.exact.sort_unstable();
         set.exact.dedup();
         set
+    }
+
+    /// For a set of whole names: a bit of 64 for each, so that a name of which [`Name::bits`] has none of them surely is
+    /// not in the set. None where there are generic names.
+    #[must_use]
+    pub fn exact_bits(&self) -> Option<u64> {
+        let generic = |pattern: &NamePattern| !matches!(pattern, NamePattern::Exact(_));
+        if self.all || !self.masked.is_empty() || self.slow.iter().any(generic) {
+            return None;
+        }
+        Some(self.exact.iter().fold(0, |bits, exact| bits | bit_of(*exact)))
     }
 
     /// How many patterns there are, equal ones counted once where they are names.

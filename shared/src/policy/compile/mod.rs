@@ -4,7 +4,7 @@
 //! exclude, a rule that drops or throttles and a severity pass it by, a rule that keeps and a route take it.
 
 use super::expression::ExpressionFault;
-use super::filter::{Asked, CompiledMatch, EventSource, Holds, MatchError, Subject};
+use super::filter::{Asked, CompiledMatch, EventSource, Holds, MatchError, Sieve, Subject};
 use super::index::TypeIndex;
 use super::model::{Action, EffectivePolicy, Match, PolicySpec};
 use super::route::{DestinationSet, RouteError, RouteTable};
@@ -121,6 +121,8 @@ pub struct CompiledPolicy {
     severity_index: TypeIndex,
     rules: Vec<CompiledRule>,
     rule_index: TypeIndex,
+    /// By number of the rule.
+    rule_sieves: Vec<Sieve>,
     routes: RouteTable,
     /// The fields that some condition asks for.
     asked: Asked,
@@ -163,6 +165,7 @@ impl CompiledPolicy {
             rule_names,
             severities,
             severity_index: TypeIndex::new(spec.severities.iter().map(|rule| &rule.when)),
+            rule_sieves: rules.iter().map(|rule| rule.when.sieve()).collect(),
             rules,
             rule_index: TypeIndex::new(spec.exclude.iter().chain(spec.rules.iter().map(|rule| &rule.when))),
             routes,
@@ -286,6 +289,9 @@ impl CompiledPolicy {
         }
         let subject = &*subject;
         let decided = self.rule_index.visit(subject, |number| {
+            if self.rule_sieves.get(number).is_some_and(|sieve| !sieve.passes(subject)) {
+                return ControlFlow::Continue(());
+            }
             let CompiledRule { when, then } = &self.rules[number];
             let holds = when.matches(subject);
             if holds == Holds::No {

@@ -113,7 +113,7 @@ impl Clause {
 
     /// How many names it holds an event against. The fewer, the sooner it is answered, and the likelier with no: such
     /// conditions are asked first.
-    fn alternatives(&self) -> usize {
+    pub(super) fn alternatives(&self) -> usize {
         match self {
             Self::Users(names) | Self::Names(_, names) => names.len(),
             Self::Pairs(_, pairs) => pairs.len(),

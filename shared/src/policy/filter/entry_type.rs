@@ -86,29 +86,55 @@ pub(super) struct JournalType {
     pub(super) number: Option<usize>,
 }
 
-/// Entry types: one bit for each type of code T, a short list for subtypes and other codes.
+/// Whole types of code T, by number.
+#[derive(Debug, Clone)]
+enum Whole {
+    /// A few, at hand without another look into memory; [`NONE`] where there is none.
+    Few([u16; FEW]),
+    /// One bit for each type.
+    Many(Box<[u64; WORDS]>),
+}
+
+const FEW: usize = 8;
+/// No type has this number.
+const NONE: u16 = u16::MAX;
+
+/// Entry types: whole ones of code T, and a short list for subtypes and other codes.
 #[derive(Debug, Clone)]
 pub(super) struct TypeSet {
-    whole: Box<[u64; WORDS]>,
+    whole: Whole,
     others: Vec<EntryType>,
 }
 
 impl TypeSet {
     pub(super) fn new(types: &[EntryType]) -> Self {
-        let mut set = Self { whole: Box::new([0; WORDS]), others: Vec::new() };
+        let (mut numbers, mut others) = (Vec::new(), Vec::new());
         for entry in types {
             match (entry.code, entry.subtype, type_number(entry.entry_type)) {
-                (b'T', None, Some(number)) => set.whole[number / 64] |= 1 << (number % 64),
-                _ => set.others.push(*entry),
+                // There are less than 1,300.
+                (b'T', None, Some(number)) => numbers.push(number as u16),
+                _ => others.push(*entry),
             }
         }
-        set
+        let mut few = [NONE; FEW];
+        let whole = if let Some(places) = few.get_mut(..numbers.len()) {
+            places.copy_from_slice(&numbers);
+            Whole::Few(few)
+        } else {
+            let mut bits = Box::new([0; WORDS]);
+            numbers.iter().for_each(|number| bits[usize::from(number / 64)] |= 1 << (number % 64));
+            Whole::Many(bits)
+        };
+        Self { whole, others }
     }
 
     #[inline]
     pub(super) fn contains(&self, of: &JournalType) -> bool {
         let JournalType { code, entry_type, subtype, number } = *of;
-        number.is_some_and(|number| self.whole[number / 64] >> (number % 64) & 1 == 1)
-            || self.others.iter().any(|other| other.covers(code, entry_type, subtype))
+        let whole = number.is_some_and(|number| match &self.whole {
+            Whole::Few(few) => few.iter().fold(false, |found, few| found | (*few == number as u16)),
+            Whole::Many(bits) => bits[number / 64] >> (number % 64) & 1 == 1,
+        });
+        whole || self.others.iter().any(|other| other.covers(code, entry_type, subtype))
     }
 }

@@ -6,11 +6,13 @@
 
 mod clause;
 mod entry_type;
+mod sieve;
 mod subject;
 #[cfg(test)]
 mod tests;
 
 pub use entry_type::{EntryType, NoEntryType};
+pub use sieve::Sieve;
 pub use subject::{EventSource, Subject};
 
 pub(super) use clause::{event_pattern, network, texts};
@@ -147,6 +149,11 @@ impl CompiledMatch {
             sources: SourceSet::compile(when, spec)?,
             clauses: clauses.into(),
         })
+    }
+
+    /// What tells most often that they do not hold.
+    pub(super) fn sieve(&self) -> Sieve {
+        Sieve::of(&self.clauses)
     }
 
     /// The fields that are asked for.

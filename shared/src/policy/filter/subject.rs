@@ -55,8 +55,9 @@ pub(super) enum Slot {
 impl Slot {
     const COUNT: usize = 20;
 
-    /// The first so many are names that many conditions of a policy ask for: each is made once for an event.
-    const KEPT: usize = 10;
+    /// The first of them are names that many conditions of a policy ask for: they are made once for an event.
+    pub(super) const KEPT: [Self; 5] =
+        [Self::User, Self::ObjectLibrary, Self::ObjectName, Self::ObjectType, Self::TargetUser];
 
     /// Keyword of each field, by number.
     const KEYWORDS: [&'static str; Self::COUNT] = [
@@ -114,8 +115,10 @@ pub struct Subject<'e> {
     asked: Asked,
     /// Number of the field in the event, plus one, for each slot.
     places: OnceCell<[u16; Slot::COUNT]>,
-    /// What was made of the first of them.
-    names: [OnceCell<Name<'e>>; Slot::KEPT],
+    /// The names of [`Slot::KEPT`].
+    names: OnceCell<[Name<'e>; Slot::KEPT.len()]>,
+    /// Their bits, see [`super::sieve::Sieve`].
+    bits: OnceCell<[u64; Slot::KEPT.len()]>,
     id: OnceCell<String>,
     address: OnceCell<Option<IpAddr>>,
     fault: RefCell<Option<ExpressionFault>>,
@@ -144,7 +147,8 @@ impl<'e> Subject<'e> {
             severity: event.severity,
             asked,
             places: OnceCell::new(),
-            names: [const { OnceCell::new() }; Slot::KEPT],
+            names: OnceCell::new(),
+            bits: OnceCell::new(),
             id: OnceCell::new(),
             address: OnceCell::new(),
             fault: RefCell::new(None),
@@ -222,10 +226,20 @@ impl<'e> Subject<'e> {
     /// A field as a name.
     #[inline]
     pub(super) fn name(&self, slot: Slot) -> Name<'e> {
-        match self.names.get(slot as usize) {
-            Some(kept) => *kept.get_or_init(|| self.make_name(slot)),
-            None => self.make_name(slot),
+        if slot as usize >= Slot::KEPT.len() {
+            return self.make_name(slot);
         }
+        self.kept()[slot as usize]
+    }
+
+    fn kept(&self) -> &[Name<'e>; Slot::KEPT.len()] {
+        self.names.get_or_init(|| Slot::KEPT.map(|slot| self.make_name(slot)))
+    }
+
+    /// Bits of the names of [`Slot::KEPT`].
+    #[inline]
+    pub(super) fn bits(&self) -> &[u64; Slot::KEPT.len()] {
+        self.bits.get_or_init(|| self.kept().map(|name| name.bits()))
     }
 
     fn make_name(&self, slot: Slot) -> Name<'e> {
