@@ -14,7 +14,7 @@
 //! refused, unless what is in it is nowhere else any more ([`Spool::append_beyond`]).
 //! Segments are deleted when the caller says that all of them is delivered. Refuses: a folder that another source uses.
 //!
-//! [`format`] says what the bytes mean and [`index`] which segment is whose turn; both are pure. [`Spool`] does the
+//! [`mod@format`] says what the bytes mean and [`index`] which segment is whose turn; both are pure. [`Spool`] does the
 //! work on files and may block.
 
 mod files;

@@ -1,4 +1,4 @@
-//! The shell: asks the partition for rows and for its clock, and lets [`window`](super::window) decide.
+//! The shell: asks the partition for rows and for its clock, and lets [`super::window`] decide.
 
 use super::clock::{Clock, Moment};
 use super::recent::Recent;
