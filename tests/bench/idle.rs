@@ -1,7 +1,7 @@
 //! What an agent with every kind of source costs while nothing happens.
 
 use anyhow::Context as _;
-use muster_tests::everything::{NAMES, QUEUES, SOURCES, partition};
+use muster_tests::everything::{NAMES, QUEUES, SOURCES, await_sources, partition};
 use muster_tests::policies;
 use muster_tests::receiver::{Port, Receiver};
 use muster_tests::results::result;
@@ -30,9 +30,7 @@ pub fn run() -> anyhow::Result<()> {
     std::fs::write(&home.config, format!("{before}[policy]{after}")).context("write the configuration")?;
     home.allow(&QUEUES);
     let agent = home.run();
-    for name in NAMES {
-        home.await_health(&format!("source/{name}"), "healthy", "", READY);
-    }
+    await_sources(&home, READY);
     let cpu = || agent.cpu_seconds().context("the agent runs");
     let (used, asked, began) = (cpu()?, partition.counts().requests, Instant::now());
     // Measured over a time, not a wait for something.

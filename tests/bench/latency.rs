@@ -1,6 +1,6 @@
 //! How long something takes from a partition into the files of two rsyslogs, for every kind of source.
 
-use muster_tests::everything::{NAMES, QUEUES, SOURCES, happen, partition};
+use muster_tests::everything::{NAMES, QUEUES, SOURCES, await_sources, happen, partition};
 use muster_tests::sandbox::Sandbox;
 use muster_tests::siem::Siem;
 use std::time::Duration;
@@ -23,9 +23,7 @@ pub fn run() -> anyhow::Result<()> {
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
     home.allow(&QUEUES);
     let _agent = home.run();
-    for name in NAMES {
-        home.await_health(&format!("source/{name}"), "healthy", "", READY);
-    }
+    await_sources(&home, READY);
     for (name, kind) in NAMES.into_iter().zip(KINDS) {
         siem.measure(&format!("latency_p99_ms_{kind}"), COUNT, |number| happen(&partition, name, number));
     }

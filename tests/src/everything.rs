@@ -1,7 +1,9 @@
 //! A partition and a policy with every kind of source.
 
 use crate::partition::Partition;
+use crate::sandbox::AgentHome;
 use ibmi_sim::{ExitProgram, ExitRequest, InjectSpec, MessageSpec, QueuePlan, Scenario, SentEntry};
+use std::time::Duration;
 
 /// The queues that an agent with these sources empties: one of an application, and the one of the exit program.
 pub const QUEUES: [&str; 2] = ["PAYROLL/EVENTS", "MUSTER/EXITQ"];
@@ -41,6 +43,16 @@ pub fn scenario(name: &str) -> Scenario {
         text: "Muster".to_owned(),
     }];
     scenario
+}
+
+/// Waits until every source of [`NAMES`] is healthy.
+///
+/// # Panics
+/// When one is not within `limit`.
+pub fn await_sources(home: &AgentHome, limit: Duration) {
+    for name in NAMES {
+        home.await_health(&format!("source/{name}"), "healthy", "", limit);
+    }
 }
 
 /// Something happens in one of the sources of [`NAMES`]. Gives a text that its event alone has, as long as numbers

@@ -50,6 +50,15 @@ impl Partition {
         Self::start(scenario)
     }
 
+    /// What [`crate::readers::Seen::journal_entry`] is of all entries of the journal, in their order.
+    #[must_use]
+    pub fn entry_ids(&self) -> Vec<String> {
+        let id = |entry: &ibmi_sim::PutEntry| {
+            format!("{}@{}/{}", entry.receiver, entry.attached_us, entry.sequence)
+        };
+        self.entries(0..=u64::MAX).iter().map(id).collect()
+    }
+
     /// How an agent reaches it.
     #[must_use]
     pub fn at(&self) -> PartitionAt<'_> {

@@ -22,6 +22,16 @@ pub struct Seen {
     pub values: BTreeMap<String, String>,
 }
 
+impl Seen {
+    /// Receiver and sequence of a journal entry, as [`crate::partition::Partition::entry_ids`] tells them: the end of its
+    /// event id.
+    #[must_use]
+    pub fn journal_entry(&self) -> Option<&str> {
+        let id = self.values.get("eventId")?.splitn(4, '/').nth(3)?;
+        Some(id.split_once('/').map_or(id, |(_, rest)| rest))
+    }
+}
+
 /// Formats as their readers are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {

@@ -3,25 +3,19 @@
 use crate::data_queue::await_empty;
 use ibmi_sim::Generation;
 use muster_tests::eventually::eventually;
-use muster_tests::everything::{self, NAMES, QUEUES, SOURCES, partition, scenario};
+use muster_tests::everything::{self, NAMES, QUEUES, SOURCES, await_sources, partition, scenario};
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::readers::{Dialect, Seen, read};
 use muster_tests::receiver::{Port, Receiver, UNREAD_BYTES};
 use muster_tests::results::{full_size, result};
-use muster_tests::sandbox::{AgentHome, Sandbox};
+use muster_tests::sandbox::Sandbox;
 use muster_tests::siem::Siem;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 const LIMIT: Duration = Duration::from_secs(60);
-fn await_sources(home: &AgentHome) {
-    for name in NAMES {
-        home.await_health(&format!("source/{name}"), "healthy", "", LIMIT);
-    }
-}
-
 /// Something happens with this number, in each source but the audit journal.
 fn happen(partition: &Partition, number: usize) {
     for name in &NAMES[1..] {
@@ -55,7 +49,7 @@ fn audit_entries_reach_rsyslog_as_leef_and_cef_within_two_seconds_beside_all_oth
     let home = sandbox.agent("agent", &partition.at(), Some(&format!("{SOURCES}{}", siem.destinations())));
     home.allow(&QUEUES);
     let _agent = home.run();
-    await_sources(&home);
+    await_sources(&home, LIMIT);
 
     // when something happens everywhere again and again
     let count = if full_size() { 300 } else { 40 };
@@ -66,7 +60,7 @@ fn audit_entries_reach_rsyslog_as_leef_and_cef_within_two_seconds_beside_all_oth
 
     // then it is in both files soon
     assert!(spread.p99 < Duration::from_secs(2), "{spread:?}");
-    await_sources(&home);
+    await_sources(&home, LIMIT);
 }
 
 #[test]
@@ -83,7 +77,7 @@ fn every_source_reads_from_every_generation_of_the_server() {
         let home = sandbox.agent("agent", &partition.at(), Some(&policy));
         home.allow(&QUEUES);
         let _agent = home.run();
-        await_sources(&home);
+        await_sources(&home, LIMIT);
         for number in 0..20 {
             happen(&partition, number);
         }
@@ -99,7 +93,7 @@ fn every_source_reads_from_every_generation_of_the_server() {
             let marked = receiver.messages().iter().filter(|message| message.contains(&mark)).count();
             if marked == 1 { Ok(()) } else { Err(format!("{marked} audit entries")) }
         });
-        await_sources(&home);
+        await_sources(&home, LIMIT);
     }
 }
 
@@ -120,7 +114,7 @@ fn an_agent_with_all_sources_that_is_killed_loses_nothing() {
     let home = sandbox.agent("agent", &partition.at(), Some(&policy));
     home.allow(&QUEUES);
     let mut agent = home.run();
-    await_sources(&home);
+    await_sources(&home, LIMIT);
     let first = partition.entries(0..=u64::MAX).len();
 
     // when it is killed and the receiver is restarted at random moments
@@ -153,12 +147,7 @@ fn an_agent_with_all_sources_that_is_killed_loses_nothing() {
     }
 
     // then everything is there
-    let audit = partition.entries(0..=u64::MAX);
-    let mut expected: Vec<String> = audit
-        .iter()
-        .skip(first)
-        .map(|entry| format!("{}@{}/{}", entry.receiver, entry.attached_us, entry.sequence))
-        .collect();
+    let mut expected = partition.entry_ids().split_off(first);
     assert!(expected.len() >= events, "{} of {events} were written", expected.len());
     for name in &NAMES[1..] {
         expected.extend((0..happened).map(|number| format!("{name} {number}")));
@@ -178,7 +167,7 @@ fn an_agent_with_all_sources_that_is_killed_loses_nothing() {
     let bound = incidents * window;
     assert!(duplicates <= bound, "{duplicates} came twice, at most {bound}");
     // and nothing is left anywhere
-    await_sources(&home);
+    await_sources(&home, LIMIT);
     for queue in QUEUES {
         await_empty(&partition, queue);
     }
@@ -189,10 +178,7 @@ fn arrivals(receiver: &Receiver) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for message in receiver.messages() {
         let Ok(seen) = read(Dialect::Leef, &message) else { continue };
-        let id = known_by(&seen).or_else(|| {
-            let id = seen.values.get("eventId")?.splitn(5, '/').nth(4)?;
-            Some(id.to_owned())
-        });
+        let id = known_by(&seen).or_else(|| seen.journal_entry().map(str::to_owned));
         if let Some(id) = id {
             *counts.entry(id).or_default() += 1;
         }
@@ -222,7 +208,7 @@ fn what_was_recorded_of_every_source_goes_through_policies_by_command() {
         "{SOURCES}{RULES}destinations:\n  siem: {{transport: {transport}, format: {{kind: leef2}}, heartbeat_seconds: 0}}\n"
     );
     controller.publish(&policies::document("everything", &content));
-    await_sources(&home);
+    await_sources(&home, LIMIT);
 
     // when five things happen in each of them at once
     for number in 0..5 {

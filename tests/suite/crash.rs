@@ -73,11 +73,7 @@ fn killed_agents_and_restarted_receivers_lose_nothing() {
     }
 
     // then every event is there
-    let put: Vec<String> = partition
-        .entries(0..=u64::MAX)
-        .iter()
-        .map(|entry| format!("{}@{}/{}", entry.receiver, entry.attached_us, entry.sequence))
-        .collect();
+    let put = partition.entry_ids();
     assert!(put.len() >= size.events, "{} of {} were written", put.len(), size.events);
     let counts = eventually("every event arrives", Duration::from_secs(120), || {
         let counts = arrivals(&receiver);
@@ -97,8 +93,7 @@ fn arrivals(receiver: &Receiver) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for message in receiver.messages() {
         let Ok(seen) = read(Dialect::Leef, &message) else { continue };
-        if let Some(id) = seen.values.get("eventId").and_then(|id| id.splitn(4, '/').nth(3)) {
-            let id = id.split_once('/').map_or(id, |(_, rest)| rest);
+        if let Some(id) = seen.journal_entry() {
             *counts.entry(id.to_owned()).or_default() += 1;
         }
     }

@@ -161,24 +161,36 @@ fn a_killed_agent_loses_nothing_of_the_log() {
     }
 
     // then every message arrives
+    let duplicates = await_repeats(number, killed, unharmed, || ids_by_job(&receiver));
+    result("crash_history_log_lost", 0);
+    result("crash_history_log_duplicates", duplicates);
+}
+
+/// Waits until messages with the numbers up to `last` have arrived, each at most once more for each time that the agent was
+/// killed, as the same event, and those from `unharmed` on, which came after the last time, not again at all. Gives how
+/// many came again.
+pub(crate) fn await_repeats(
+    last: usize,
+    killed: usize,
+    unharmed: usize,
+    ids_by_job: impl Fn() -> BTreeMap<String, Vec<String>>,
+) -> usize {
+    let job = |number: usize| format!("M{number:06}");
     let ids = eventually("every message arrives", Duration::from_secs(120), || {
-        let ids = ids_by_job(&receiver);
-        let missing = (1..=number).filter(|number| !ids.contains_key(&format!("M{number:06}"))).count();
-        if missing == 0 { Ok(ids) } else { Err(format!("{missing} of {number} are missing")) }
+        let ids = ids_by_job();
+        let missing = (1..=last).filter(|number| !ids.contains_key(&job(*number))).count();
+        if missing == 0 { Ok(ids) } else { Err(format!("{missing} of {last} are missing")) }
     });
-    // and is repeated at most once for each time that the agent was killed, as the same event
     let mut duplicates = 0;
     for (job, ids) in &ids {
         assert!(ids.len() <= 1 + killed, "{job} came {} times", ids.len());
         assert!(ids.iter().all(|id| *id == ids[0]), "{job}: {ids:?}");
         duplicates += ids.len() - 1;
     }
-    // and what was logged after the last time is not repeated at all
-    for number in unharmed..=number {
-        assert_eq!(ids[&format!("M{number:06}")].len(), 1, "message {number}");
+    for number in unharmed..=last {
+        assert_eq!(ids[&job(number)].len(), 1, "message {number}");
     }
-    result("crash_history_log_lost", 0);
-    result("crash_history_log_duplicates", duplicates);
+    duplicates
 }
 
 /// Ids of the events of each job's start, in order of arrival.

@@ -1,6 +1,7 @@
 //! Message queues: messages, inquiries and their replies reach a SIEM in two formats; a queue that is missing, refused,
 //! deleted or cleared is told with what to do; and the other sources go on.
 
+use crate::history_log::await_repeats;
 use ibmi_sim::{Fault, MessageSpec, Scenario};
 use muster_tests::eventually::{eventually, never};
 use muster_tests::partition::Partition;
@@ -207,27 +208,15 @@ fn a_killed_agent_loses_nothing_of_a_queue() {
         // The traffic's own pace, not a wait for something.
         std::thread::sleep(Duration::from_millis(random.random_range(10..120)));
     }
-    let ids = eventually("every message arrives", Duration::from_secs(120), || {
+    let duplicates = await_repeats(number, killed, unharmed, || {
         let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for seen in rig.seen() {
             if let Some(name) = seen.values.get("jobName") {
                 ids.entry(name.clone()).or_default().push(seen.values["eventId"].clone());
             }
         }
-        let missing = (1..=number).filter(|number| !ids.contains_key(&format!("M{number:06}"))).count();
-        if missing == 0 { Ok(ids) } else { Err(format!("{missing} of {number} are missing")) }
+        ids
     });
-    // Each is repeated at most once for each time that the agent was killed, as the same event.
-    let mut duplicates = 0;
-    for (job, ids) in &ids {
-        assert!(ids.len() <= 1 + killed, "{job} came {} times", ids.len());
-        assert!(ids.iter().all(|id| *id == ids[0]), "{job}: {ids:?}");
-        duplicates += ids.len() - 1;
-    }
-    // What was sent after the last time is not repeated at all.
-    for number in unharmed..=number {
-        assert_eq!(ids[&format!("M{number:06}")].len(), 1, "message {number}");
-    }
     result("crash_message_queue_lost", 0);
     result("crash_message_queue_duplicates", duplicates);
 }

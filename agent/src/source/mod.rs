@@ -12,6 +12,7 @@ pub mod exit_point;
 pub mod history_log;
 pub mod message_queue;
 pub mod record;
+pub mod settings;
 pub mod sign_on;
 pub mod timed;
 pub mod turn;

@@ -13,7 +13,7 @@ pub(super) fn explain(error: HostError, settings: &Settings, user: &str) -> Sour
         Some(sql) if sql.not_found_object() && sql.message.contains(settings.journal.as_str()) => {
             SourceError::Setup(journal_missing(settings, user))
         }
-        Some(sql) if sql.not_found_object() || sql.not_found_column() => SourceError::Setup(format!(
+        Some(sql) if sql.is_lack() => SourceError::Setup(format!(
             "the partition lacks an SQL service that reading journal {}/{} needs ({}); IBM i 7.3 or later with a \
              current Db2 PTF group is needed",
             settings.library, settings.journal, sql.message

@@ -1,8 +1,8 @@
 //! Settings of the source, checked: what the policy says turned into values that cannot be wrong.
 
 use super::query::END_OF_RECEIVER;
+use crate::source::settings::{Start, is_name};
 use compact_str::CompactString;
-use jiff::Timestamp;
 use muster_shared::policy::model::AuditJournalSpec;
 use std::time::Duration;
 
@@ -16,17 +16,6 @@ pub(super) const FEWEST_ROWS: u32 = 16;
 /// Shortest pause between polls: polling DISPLAY_JOURNAL more often than once a second can disturb the
 /// partition.
 const SHORTEST_POLL: Duration = Duration::from_secs(1);
-
-/// Where the very first read begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// Behind the last entry there is.
-    Now,
-    /// At the oldest entry that is still there.
-    Oldest,
-    /// At the first entry of that time or later.
-    At(Timestamp),
-}
 
 /// Checked settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,11 +64,7 @@ impl Settings {
         if !is_name(library) || !is_name(journal) {
             return Err(wrong());
         }
-        let start = match spec.start.as_str() {
-            "now" => Start::Now,
-            "oldest" => Start::Oldest,
-            time => Start::At(time.parse().map_err(|_| SettingsError::Start(spec.start.clone()))?),
-        };
+        let start = spec.start.parse().map_err(|_| SettingsError::Start(spec.start.clone()))?;
         if let Some(wrong) = spec.entry_types.iter().find(|name| !is_entry_type(name)) {
             return Err(SettingsError::EntryType(wrong.clone()));
         }
@@ -102,14 +87,6 @@ impl Settings {
     pub fn leaves_out_end(&self) -> bool {
         !self.entry_types.is_empty() && !self.entry_types.iter().any(|name| name == END_OF_RECEIVER)
     }
-}
-
-/// Whether `name` is a system name, which is safe to stand in SQL text.
-fn is_name(name: &str) -> bool {
-    let first = name.bytes().next();
-    (1..=10).contains(&name.len())
-        && first.is_some_and(|byte| !byte.is_ascii_digit())
-        && name.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'$' | b'#' | b'@' | b'_'))
 }
 
 fn is_entry_type(name: &str) -> bool {

@@ -20,7 +20,7 @@ mod start;
 mod tests;
 
 use config::FEWEST_ROWS;
-pub use config::{Settings, SettingsError, Start};
+pub use config::{Settings, SettingsError};
 pub use decode::{EntryBatch, VisitStats};
 
 use super::{Read, Source, SourceError};

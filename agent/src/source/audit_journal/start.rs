@@ -1,11 +1,11 @@
 //! Where a lane without a cursor begins.
 
 use super::chain::{self, Catalogue};
-use super::config::Start;
 use super::fetch::params;
 use super::{AuditJournal, READ_WAIT, advice, query, receivers};
 use crate::host::rows::{Cell, Cells};
 use crate::source::SourceError;
+use crate::source::settings::Start;
 use jiff::tz::{Offset, TimeZone};
 use muster_shared::cursor::JournalCursor;
 

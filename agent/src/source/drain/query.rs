@@ -281,7 +281,7 @@ pub fn advice(error: &HostError, queue: &QueueName, user: &str) -> Option<String
     if sql.not_found_object() && sql.message.contains(name.as_str()) {
         return Some(missing(queue, user));
     }
-    (sql.not_found_object() || sql.not_found_column()).then(|| {
+    sql.is_lack().then(|| {
         format!(
             "the partition lacks an SQL service that reading data queue {library}/{name} needs ({}); IBM i 7.4 or later, \
              or 7.3 with a current Db2 PTF group, is needed",

@@ -7,9 +7,9 @@
 
 mod query;
 
+use super::settings::{NoStart, Start};
 use super::timed::poller::{Looked, Poller, Service};
 use super::timed::records::{Records, Shared};
-use super::timed::start::{NoStart, Start};
 use super::{Read, Source, SourceError};
 use crate::host::{Host, HostError, Param};
 use futures_util::FutureExt;

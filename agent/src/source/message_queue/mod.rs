@@ -11,10 +11,10 @@ mod advice;
 mod inquiry;
 mod query;
 
+use super::settings::{NoStart, Start, is_name};
 use super::timed::poller::{Looked, Poller, Service};
 use super::timed::records::{Asked, Records, Shared};
 use super::timed::row::Row;
-use super::timed::start::{NoStart, Start};
 use super::timed::window::TakenRow;
 use super::{Read, Source, SourceError};
 use crate::host::{Host, HostError, Param};
@@ -100,14 +100,6 @@ impl fmt::Display for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.library, self.name)
     }
-}
-
-/// Whether `name` is a system name, which is safe to stand in SQL text.
-fn is_name(name: &str) -> bool {
-    let first = name.bytes().next();
-    (1..=10).contains(&name.len())
-        && first.is_some_and(|byte| !byte.is_ascii_digit())
-        && name.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'$' | b'#' | b'@' | b'_'))
 }
 
 /// The service, for the poller.

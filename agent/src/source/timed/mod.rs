@@ -11,11 +11,11 @@
 //! or showed it later than [`clock::LATE_US`] after its time.
 
 pub mod clock;
+pub mod local;
 pub mod poller;
 pub mod recent;
 pub mod records;
 pub mod row;
-pub mod start;
 pub mod window;
 
 use super::{Read, SourceError};

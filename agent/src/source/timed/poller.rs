@@ -1,9 +1,9 @@
 //! The shell: asks the partition for rows and for its clock, and lets [`super::window`] decide.
 
 use super::clock::{Clock, Moment};
+use super::local::{local_text, shown};
 use super::recent::Recent;
 use super::row::{self, Row};
-use super::start::{local_text, shown};
 use super::window::{self, Range, Reply, RowKey, Taken};
 use crate::host::{Host, HostError, Param, Rows, StatementId, facts};
 use crate::source::{Gap, GapUnit, SourceError};

@@ -12,11 +12,11 @@ mod subject;
 mod tests;
 
 pub use entry_type::{EntryType, NoEntryType};
-pub use sieve::Sieve;
 pub use subject::{EventSource, Subject};
 
 pub(super) use clause::{event_pattern, network, texts};
 pub(super) use entry_type::{TYPES, type_number, types_beginning_with};
+pub(super) use sieve::Sieve;
 pub(super) use subject::Asked;
 
 use super::conditions::{MAX_NOT, Match};

@@ -1,35 +1,7 @@
-//! Where a first read begins, checked; and local times as the partition reads them.
+//! Local times, as the partition reads them and as people do.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
-
-/// Where the very first read begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// Behind what is there.
-    Now,
-    /// At the oldest row that is still there.
-    Oldest,
-    /// At the first row of that time or later.
-    At(Timestamp),
-}
-
-/// A start that is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("start `{0}`: write `now`, `oldest` or a time such as 2026-03-01T00:00:00Z")]
-pub struct NoStart(String);
-
-impl std::str::FromStr for Start {
-    type Err = NoStart;
-
-    fn from_str(text: &str) -> Result<Self, NoStart> {
-        match text {
-            "now" => Ok(Self::Now),
-            "oldest" => Ok(Self::Oldest),
-            time => time.parse().map(Self::At).map_err(|_| NoStart(text.to_owned())),
-        }
-    }
-}
 
 /// A local time as text that CAST AS TIMESTAMP reads: `2026-03-01-04.05.06.789012`. Times beyond what the partition
 /// can tell become the first or last one of it.
@@ -61,14 +33,6 @@ pub fn shown(at_us: i64) -> String {
 mod tests {
     use super::*;
     use muster_ibmi::timestamp::local_micros;
-
-    #[test]
-    fn starts() {
-        assert_eq!("now".parse(), Ok(Start::Now));
-        assert_eq!("oldest".parse(), Ok(Start::Oldest));
-        assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(Start::At(Timestamp::from_second(1).unwrap())));
-        assert_eq!("yesterday".parse::<Start>(), Err(NoStart("yesterday".to_owned())));
-    }
 
     #[test]
     fn local_times_go_both_ways() {
