@@ -249,7 +249,8 @@ impl Lane {
         self.delivered.load(Ordering::Relaxed)
     }
 
-    /// Events that were or will be sent again because of breaks.
+    /// Events that were or will be sent again because of breaks, at most: of a write that failed nobody knows how much
+    /// arrived.
     #[must_use]
     pub fn replayed(&self) -> u64 {
         self.replayed.load(Ordering::Relaxed)

@@ -86,6 +86,7 @@ impl<'l> Session<'l> {
                 },
                 written = poll_fn(|cx| self.poll_write(cx, Pin::new(&mut writer))) => {
                     if let Err(error) = written {
+                        self.count_in_doubt();
                         break self.broken(explain(&error));
                     }
                 }
@@ -258,6 +259,14 @@ impl<'l> Session<'l> {
                 self.window.stall(now);
                 Poll::Pending
             }
+        }
+    }
+
+    /// A write that failed may have carried some of its messages all the same: TLS sends record by record and tells
+    /// of none of them when a later one fails. They are sent again, so they count as that.
+    fn count_in_doubt(&self) {
+        if let Some(Out::Delivery(writing)) = &self.out {
+            writing.count_in_doubt();
         }
     }
 

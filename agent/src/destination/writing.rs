@@ -73,6 +73,11 @@ impl Writing {
         events
     }
 
+    /// Counts the messages that are not written as ones that may be sent twice.
+    pub(super) fn count_in_doubt(&self) {
+        self.lane.0.count_replayed((self.ends.len() - self.next_end) as u64);
+    }
+
     fn next_mark(&mut self) -> Option<Commit<LaneRef>> {
         let offset = self.offset;
         let mark = self.marks.next_if(|mark| mark.offset <= offset)?;
