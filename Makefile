@@ -55,7 +55,7 @@ bench-fleet: release ## a controller with 10,000 agents on the same cores, and t
 
 .PHONY: bench-parts
 bench-parts: ## the micro benchmarks of single parts
-	$(CARGO) bench --locked --workspace --benches
+	$(CARGO) bench --locked --workspace --exclude muster-next-agent --benches
 
 .PHONY: check
 check: ## format, lints, documentation, licences
@@ -75,7 +75,7 @@ build: ## the programs, in target/quick
 
 .PHONY: release
 release: ## the programs as they are shipped, in target/release
-	$(CARGO) build --locked --release --workspace --bins
+	$(CARGO) build --locked --release --workspace --exclude muster-next-agent --bins
 
 .PHONY: deps
 deps: ## what the tests need beside Rust and Node.js (Debian packages when root)

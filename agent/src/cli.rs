@@ -48,6 +48,23 @@ pub enum Command {
         #[arg(long)]
         connect: bool,
     },
+    /// Check whether this version can take over from the one that runs: what an upgrade asks of the new version.
+    SelfCheck {
+        /// Configuration.
+        #[command(flatten)]
+        config: ConfigArg,
+        /// Component that works now, `source/NAME` or `destination/NAME`, and must be reached.
+        #[arg(long, value_name = "COMPONENT")]
+        worked: Vec<String>,
+        /// Version that it must be.
+        #[arg(long, value_name = "VERSION")]
+        expect: Option<String>,
+        /// End as soon as standard input does: for whoever starts this, and may be killed.
+        #[arg(long)]
+        until_eof: bool,
+    },
+    /// Print what this build is: name, version, platform, formats on disk (JSON).
+    About,
     /// Send one test event to every destination of the policy in force.
     SendTest {
         /// Configuration.

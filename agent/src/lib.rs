@@ -10,6 +10,8 @@
 //! continues later where it stood. Nothing is kept in memory for it: the partition is the buffer.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "bad-build")]
+pub mod bad_build;
 pub mod cli;
 pub mod collector;
 pub mod command;
@@ -23,6 +25,7 @@ pub mod lane;
 pub mod lease;
 pub mod pipeline;
 pub mod policy;
+pub mod program;
 pub mod secrets;
 pub mod source;
 pub mod spool;
@@ -30,4 +33,5 @@ pub mod state;
 pub mod status;
 pub mod supervisor;
 pub mod telemetry;
+pub mod upgrade;
 pub mod uplink;

@@ -61,6 +61,8 @@ pub struct App {
     pub leases: crate::lease::Leases,
     /// Rollouts.
     pub rollouts: crate::rollout::Rollouts,
+    /// Packages that agents are upgraded with.
+    pub packages: crate::package::Packages,
     /// Answers to requests that may be sent again.
     pub answers: Answers,
     /// What changes, for whoever watches.

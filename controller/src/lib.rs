@@ -18,6 +18,7 @@ pub mod incarnation;
 pub mod inspect;
 pub mod lease;
 pub mod licence;
+pub mod package;
 pub mod policy;
 pub mod proposal;
 pub mod restore;

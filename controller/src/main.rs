@@ -8,6 +8,7 @@ use muster_controller::backup::BackupConfig;
 use muster_controller::config::FirstStart;
 use muster_controller::config::{DAY, DEFAULT_CERTIFICATE_DAYS, DEFAULT_LISTEN};
 use muster_controller::identity::tls::CertificateFiles;
+use muster_controller::package::PackageLimits;
 use muster_controller::restore::{self, Options, Report};
 use muster_controller::{Config, reset_admin, serve};
 use std::io::IsTerminal as _;
@@ -123,6 +124,18 @@ struct Serve {
     /// Backups that are kept.
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     backup_keep: u32,
+    /// Most packages in the repository, retired ones too.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    packages: u32,
+    /// Most megabytes on disk that packages and their uploads take together.
+    #[arg(long, value_name = "MB", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    packages_total_megabytes: u32,
+    /// Most downloads of packages by agents at a time; others are told when to come back.
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    package_downloads: u32,
+    /// Most megabytes a second that all downloads of packages take together.
+    #[arg(long, value_name = "MB", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    package_megabytes_per_second: u32,
     /// Threads that serve connections.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     workers: u64,
@@ -285,6 +298,12 @@ fn run(arguments: Serve) -> anyhow::Result<()> {
             certificate_life: DAY * arguments.certificate_days,
             workers: usize::try_from(arguments.workers)?,
             licence_pace: arguments.licence_pace,
+            packages: PackageLimits {
+                packages: usize::try_from(arguments.packages)?,
+                bytes: u64::from(arguments.packages_total_megabytes) * 1_000_000,
+                downloads: usize::try_from(arguments.package_downloads)?,
+                bytes_per_second: u64::from(arguments.package_megabytes_per_second) * 1_000_000,
+            },
             open_files: raise_open_files(),
             ..Config::new(arguments.data_dir)
         };

@@ -20,10 +20,12 @@ use crate::identity::tls::{AgentVerifier, ServerCertificate, TlsError};
 use crate::incarnation::{IncarnationError, Incarnations};
 use crate::lease::{self, Leases};
 use crate::licence::{self, LicenceKeeper};
+use crate::package::{self, Packages};
 use crate::policy::PolicyBook;
 use crate::proposal::Proposals;
 use crate::restore::{self, Unfinished};
 use crate::rollout::{self, Rollouts};
+use crate::store::schema::{self, SchemaError};
 use crate::store::{Batch, SharedStore, SledStore, StoreError};
 use crate::user::{self, ADMIN, Accounts, UserError};
 use jiff::Timestamp;
@@ -72,9 +74,15 @@ pub enum ServeError {
     /// The store.
     #[error("the store in the data folder failed; is another controller using this data folder?")]
     Store(#[from] StoreError),
+    /// The store is of another release, or cannot be brought forward.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// The packages.
+    #[error(transparent)]
+    Packages(#[from] package::OpenError),
     /// The first user.
     #[error("the first user could not be made")]
     User(#[from] UserError),
@@ -101,6 +109,7 @@ pub struct Running {
     leases: JoinHandle<()>,
     licence: JoinHandle<()>,
     backups: JoinHandle<()>,
+    upgrades: JoinHandle<()>,
 }
 
 impl Running {
@@ -123,6 +132,7 @@ impl Running {
         self.leases.abort();
         self.licence.abort();
         self.backups.abort();
+        self.upgrades.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         // While the threads live: their tasks are the sessions.
         self.app.links.close();
@@ -158,7 +168,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         .map_err(|source| ServeError::Listen { address: config.listen, source })?;
     let addr =
         listener.local_addr().map_err(|source| ServeError::Listen { address: config.listen, source })?;
-    let store: SharedStore = Arc::new(SledStore::open(&config.data_dir.join("store"))?);
+    let store = schema::open(&config.data_dir, now).await?;
     let app = Arc::new(assemble(config, addr, store, now)?);
     app.audit.drain().await;
     app.incarnation.keep(&*app.store).await?;
@@ -180,6 +190,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     app.licence.look(&app.fleet, now).await?;
     let licence = tokio::spawn(licence::watch(Arc::clone(&app)));
     let rollouts = tokio::spawn(rollout::driver::run(Arc::clone(&app)));
+    let upgrades = tokio::spawn(package::driver::run(Arc::clone(&app)));
     let leases = tokio::spawn(lease::driver::run(Arc::clone(&app)));
     let backups = tokio::spawn(backup::run(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
@@ -204,6 +215,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         leases,
         licence,
         backups,
+        upgrades,
     })
 }
 
@@ -237,6 +249,8 @@ fn assemble(
     let history_folder = config.data_dir.join("history");
     let history =
         History::open(&history_folder, config.history_bytes).map_err(failed("made", &history_folder))?;
+    let package_folder = config.data_dir.join("packages");
+    let packages = Packages::open(&package_folder, &*store, config.packages, now)?;
     Ok(App {
         urls: config.urls(address, host.as_deref()),
         max_sessions: gateway::max_sessions(config.open_files),
@@ -261,6 +275,7 @@ fn assemble(
         licence,
         leases,
         rollouts,
+        packages,
         events,
         metrics: MetricsCache::default(),
         started: now,
@@ -310,6 +325,7 @@ pub async fn reset_admin(
     // Opening would make an empty one.
     std::fs::metadata(&folder).map_err(failed("read", &folder))?;
     let store: SharedStore = Arc::new(SledStore::open(&folder)?);
+    schema::check(&*store, &folder)?;
     let accounts = Accounts::new(Arc::clone(&store))?;
     let audit = AuditLog::open(&data_dir.join("audit"), Arc::clone(&store), EventHub::default())?;
     let password = user::one_time_password();
@@ -334,7 +350,7 @@ fn host_name() -> Option<String> {
     valid.then(|| name.to_owned())
 }
 
-/// Deletes effective configurations that nobody runs any more, from time to time.
+/// Deletes effective configurations that nobody runs any more and uploads that nobody goes on with, from time to time.
 async fn sweep_texts(app: Arc<App>) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
     loop {
@@ -342,6 +358,7 @@ async fn sweep_texts(app: Arc<App>) {
         if let Err(error) = effective::sweep(&app).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "unused effective configurations stay");
         }
+        app.packages.sweep(Timestamp::now());
     }
 }
 

@@ -3,9 +3,10 @@
 
 use muster_proto::opamp::{
     AgentConfigFile, AgentConfigMap, AgentDescription, AgentDisconnect, AgentRemoteConfig, AgentToServer,
-    ComponentHealth, EffectiveConfig, PackageStatuses, RemoteConfigStatus, RemoteConfigStatuses,
-    ServerErrorResponse, ServerErrorResponseType, ServerToAgent, attribute, config, frame,
-    server_error_response::Details,
+    ComponentHealth, DownloadableFile, EffectiveConfig, PackageAvailable, PackageDownloadDetails,
+    PackageStatus, PackageStatusEnum, PackageStatuses, PackageType, PackagesAvailable, RemoteConfigStatus,
+    RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent, attribute, config,
+    frame, server_error_response::Details,
 };
 use muster_proto::session::inspect::{
     Answer, Ask, AskPreview, AskTail, InspectRefusalReason, InspectReply, InspectRequest, PreviewReport,
@@ -80,6 +81,51 @@ fn frames_of_the_reference_implementation() {
     exact("heartbeat", include_str!("../golden/opamp_heartbeat.hex"), &report(2));
     let goodbye = AgentToServer { agent_disconnect: Some(AgentDisconnect {}), ..report(6) };
     exact("disconnect", include_str!("../golden/opamp_disconnect.hex"), &goodbye);
+}
+
+#[test]
+fn frames_about_packages() {
+    let (name, hash, all) = ("muster-agent".to_owned(), vec![7; 32], vec![9; 32]);
+    let file = DownloadableFile {
+        download_url: format!("https://muster.example:4320/v1/packages/{}", "ab".repeat(32)),
+        content_hash: vec![0xab; 32],
+        signature: b"signature".to_vec(),
+        headers: None,
+    };
+    let package = PackageAvailable {
+        r#type: PackageType::TopLevel.into(),
+        version: "0.2.0".to_owned(),
+        file: Some(file),
+        hash: hash.clone(),
+    };
+    let packages = [(name.clone(), package)].into();
+    let offered = ServerToAgent {
+        instance_uid: UID.to_vec(),
+        packages_available: Some(PackagesAvailable { packages, all_packages_hash: all.clone() }),
+        capabilities: 0x7f,
+        ..Default::default()
+    };
+    exact("package offer", include_str!("../golden/opamp_package_offer.hex"), &offered);
+    let details = PackageDownloadDetails { download_percent: 41.5, download_bytes_per_second: 2e6 };
+    let status = PackageStatus {
+        name: name.clone(),
+        agent_has_version: "0.1.0".to_owned(),
+        server_offered_version: "0.2.0".to_owned(),
+        server_offered_hash: hash,
+        status: PackageStatusEnum::Downloading.into(),
+        download_details: Some(details),
+        ..Default::default()
+    };
+    let downloading = AgentToServer {
+        capabilities: 0x381f,
+        package_statuses: Some(PackageStatuses {
+            packages: [(name, status)].into(),
+            server_provided_all_packages_hash: all,
+            error_message: String::new(),
+        }),
+        ..report(3)
+    };
+    exact("package downloading", include_str!("../golden/opamp_package_downloading.hex"), &downloading);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! Build it and the programs it starts with `--release`, and give the machine nothing else to do.
 #![forbid(unsafe_code)]
 
+mod downloads;
 mod e2e;
 mod entries;
 mod figures;
@@ -60,6 +61,8 @@ enum What {
     Size,
     /// A controller with many agents.
     Fleet(fleet::Fleet),
+    /// Many agents that fetch a package at the same time.
+    Downloads(downloads::Downloads),
     /// All of these.
     All,
 }
@@ -86,6 +89,7 @@ fn main() -> anyhow::Result<()> {
             rival::run(1_000_000)?;
         }
         What::Fleet(ref fleet) => fleet::run(fleet)?,
+        What::Downloads(ref wanted) => downloads::run(wanted)?,
         What::Pipeline | What::Filter | What::Ingest | What::Idle | What::Latency | What::Size => {}
     }
     if matches!(what, What::Idle | What::All) {

@@ -7,6 +7,7 @@ pub mod eventually;
 pub mod everything;
 pub mod load;
 pub mod namespace;
+pub mod packages;
 pub mod partition;
 pub mod policies;
 pub mod process;

@@ -133,6 +133,46 @@ impl AgentHome {
         Process::start(&self.name, &mut command, &self.folder.join("agent.log"))
     }
 
+    /// Starts `muster-launcher`, which runs and upgrades the agent. It is quick to decide: see [`AgentHome::upgradable`].
+    #[must_use]
+    pub fn launch(&self) -> Process {
+        let mut command = Command::new(program("muster-launcher"));
+        command.arg("--config").arg(&self.config).arg("--agent").arg(program("muster-agent"));
+        Process::start(&self.name, &mut command, &self.folder.join("agent.log"))
+    }
+
+    /// The same with the state folder on a disk of its own that has only so many megabytes; it goes with the process.
+    /// None where that cannot be made: it takes root and the program `unshare`.
+    #[must_use]
+    pub fn launch_on_small_disk(&self, megabytes: u32) -> Option<Process> {
+        let possible =
+            Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
+        if !possible.is_ok_and(|output| output.status.success()) {
+            eprintln!("not run: a disk of its own takes root and the programs unshare and mount");
+            return None;
+        }
+        let script = "cp -a \"$1\" \"$1.copy\" && mount -t tmpfs -o size=\"$2m\" tmpfs \"$1\" && cp -a \"$1.copy/.\" \"$1\" \
+                      && exec \"$3\" --config \"$4\" --agent \"$5\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script, "sh"]);
+        command.arg(self.folder.join("state")).arg(megabytes.to_string());
+        command.arg(program("muster-launcher")).arg(&self.config).arg(program("muster-agent"));
+        Some(Process::start(&self.name, &mut command, &self.folder.join("agent.log")))
+    }
+
+    /// Gives upgrades seconds instead of minutes: until all must work again, and in which the new version must not end.
+    ///
+    /// # Panics
+    /// When its configuration cannot be written.
+    pub fn upgradable(&self, healthy_seconds: u64, probation_seconds: u64) {
+        let text = std::fs::read_to_string(&self.config).expect("the configuration");
+        let upgrade = format!(
+            "[upgrade]\njitter_seconds = 0\nhealthy_seconds = {healthy_seconds}\nconnected_seconds = 30\n\
+             probation_seconds = {probation_seconds}\n"
+        );
+        std::fs::write(&self.config, format!("{text}{upgrade}")).expect("it is written");
+    }
+
     /// The same, in a network of its own.
     #[must_use]
     pub fn run_in(&self, namespace: &Namespace) -> Process {

@@ -1,6 +1,7 @@
 //! Who may import whom, and what is pure, as the manifests and sources say it.
 //!
-//! `shared` ← `muster-ibmi` ← `agent`; `shared` ← `proto` ← `agent`, `controller`, `muster-cli`, `ibmi-sim`;
+//! `shared` ← `muster-ibmi` ← `agent`; `muster-package` ← `agent`, `muster-launcher`, `controller`, `muster-vendor`;
+//! `shared` ← `proto` ← `agent`, `controller`, `muster-cli`, `ibmi-sim`;
 //! `shared` ← `muster-backup` ← `controller`, `muster-cli`; everything ← `muster-tests`. Agent and controller never
 //! import each other.
 
@@ -12,14 +13,18 @@ const CRATES: &[(&str, &str, &[&str])] = &[
     ("shared", "muster-shared", &[]),
     ("shared/ibmi", "muster-ibmi", &["muster-shared"]),
     ("proto", "muster-proto", &["muster-shared"]),
-    ("agent", "muster-agent", &["muster-shared", "muster-ibmi", "muster-proto"]),
+    ("shared/package", "muster-package", &[]),
+    ("agent", "muster-agent", &["muster-shared", "muster-ibmi", "muster-proto", "muster-package"]),
+    // Small and stable: what it starts may be any version of the agent.
+    ("agent/launcher", "muster-launcher", &["muster-package"]),
+    ("tests/next-agent", "muster-next-agent", &["muster-agent"]),
     (
         "controller",
         "muster-controller",
-        &["muster-shared", "muster-proto", "muster-planner", "muster-backup"],
+        &["muster-shared", "muster-proto", "muster-planner", "muster-backup", "muster-package"],
     ),
     ("controller/backup", "muster-backup", &["muster-shared"]),
-    ("controller/vendor", "muster-vendor", &["muster-shared"]),
+    ("controller/vendor", "muster-vendor", &["muster-shared", "muster-package"]),
     ("controller/planner", "muster-planner", &["muster-shared", "muster-proto"]),
     ("controller/cli", "muster-cli", &["muster-shared", "muster-proto", "muster-backup"]),
     ("tests/ibmi-sim", "ibmi-sim", &["muster-proto"]),
@@ -40,7 +45,7 @@ const CRATES: &[(&str, &str, &[&str])] = &[
 ];
 
 /// Crates without runtime, socket, file or clock.
-const PURE: &[&str] = &["shared", "shared/ibmi", "controller/planner"];
+const PURE: &[&str] = &["shared", "shared/ibmi", "shared/package", "controller/planner"];
 
 /// What would make them impure, and why it is looked for as text: a lint sees only what is compiled on this
 /// machine, and these words have no other meaning.
@@ -50,7 +55,9 @@ const IMPURE: &[&str] = &[
     "TcpListener",
     "UdpSocket",
     "ToSocketAddrs",
-    "std::env",
+    "env::var",
+    "env::args",
+    "env::current_",
     "std::process",
     "std::thread",
     "std::os",

@@ -32,3 +32,4 @@ mod receivers;
 mod rollout;
 mod scale;
 mod stolen_controller;
+mod upgrade;

@@ -120,6 +120,8 @@ pub(super) async fn open_on_partition(
     last: Option<&Partition>,
     progress: Progress,
 ) -> Result<(Box<dyn Source>, Facts), SourceError> {
+    #[cfg(feature = "bad-build")]
+    crate::bad_build::source(spec.kind().as_str()).map_err(SourceError::Setup)?;
     let (host, facts) = dial(config, last, progress).await?;
     let source: Box<dyn Source> = match spec {
         SourceSpec::AuditJournal(spec) => {

@@ -53,7 +53,7 @@ pub fn policy_in_force(config: &Config) -> Option<PolicySpec> {
 }
 
 /// What a source of the partition is called here; None for one that is not read from it.
-fn object(source: &SourceSpec) -> Option<String> {
+pub(super) fn object(source: &SourceSpec) -> Option<String> {
     match source {
         SourceSpec::AuditJournal(spec) => Some(format!("journal {}", spec.journal)),
         SourceSpec::DataQueue(spec) => Some(format!("data queue {}", spec.queue)),
@@ -76,22 +76,7 @@ async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
         sources.extend(object(&journal).map(|what| (what, journal)));
     }
     for (object, source) in sources {
-        let checked = tokio::time::timeout(LIMIT, connect_source_once(config, &source)).await;
-        let what = format!("partition {}:{}, {object}", config.host, config.port);
-        match checked {
-            Ok(Ok(p)) => println!(
-                "ok    {what}: {} serial {} partition {} {}, CCSID {}, UTC offset {} s",
-                p.system_name, p.serial_number, p.partition_id, p.os_release, p.ccsid, p.utc_offset_seconds
-            ),
-            Ok(Err(error)) => {
-                well = false;
-                println!("FAIL  {what}: {error}");
-            }
-            Err(_) => {
-                well = false;
-                println!("FAIL  {what}: no answer within {} s", LIMIT.as_secs());
-            }
-        }
+        well &= check_source(config, &object, &source).await;
     }
     let secrets = config.secrets_folder();
     for (name, spec) in spec.map(|spec| &spec.destinations).into_iter().flatten() {
@@ -100,7 +85,31 @@ async fn check_connections(config: &Config, spec: Option<&PolicySpec>) -> bool {
     well
 }
 
-async fn check_destination(
+/// Signs on to the partition and looks at a source there; prints a line.
+pub(super) async fn check_source(config: &Config, object: &str, source: &SourceSpec) -> bool {
+    let checked = tokio::time::timeout(LIMIT, connect_source_once(config, source)).await;
+    let what = format!("partition {}:{}, {object}", config.host, config.port);
+    match checked {
+        Ok(Ok(p)) => {
+            println!(
+                "ok    {what}: {} serial {} partition {} {}, CCSID {}, UTC offset {} s",
+                p.system_name, p.serial_number, p.partition_id, p.os_release, p.ccsid, p.utc_offset_seconds
+            );
+            true
+        }
+        Ok(Err(error)) => {
+            println!("FAIL  {what}: {error}");
+            false
+        }
+        Err(_) => {
+            println!("FAIL  {what}: no answer within {} s", LIMIT.as_secs());
+            false
+        }
+    }
+}
+
+/// Connects to a destination; prints a line.
+pub(super) async fn check_destination(
     name: &str,
     spec: &muster_shared::policy::model::DestinationSpec,
     secrets: &Path,

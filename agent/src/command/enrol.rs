@@ -4,6 +4,7 @@ use super::{agent_facts, make_state_dir};
 use crate::collector::{FactsBook, connect_source_once};
 use crate::config::Config;
 use crate::enrol::{EnrolOptions, enrol};
+use crate::program::Program;
 use anyhow::{Context, bail};
 use muster_proto::session::EnrolmentToken;
 use muster_shared::policy::model::{AuditJournalSpec, SourceSpec};
@@ -23,7 +24,13 @@ const MAX_TOKEN: u64 = 16 * 1024;
 ///
 /// # Errors
 /// Says what to do.
-pub fn run(config: &Config, token_file: &Path, replace: bool, wait: Duration) -> anyhow::Result<()> {
+pub fn run(
+    config: &Config,
+    token_file: &Path,
+    replace: bool,
+    wait: Duration,
+    program: Program,
+) -> anyhow::Result<()> {
     if config.policy.is_some() {
         bail!(
             "the configuration names a local policy ([policy] file): an enrolled agent gets its policy from \
@@ -41,7 +48,7 @@ pub fn run(config: &Config, token_file: &Path, replace: bool, wait: Duration) ->
             kind: config.transport,
             proxy: config.proxy.clone(),
             on_waiting: |fingerprint| println!("waiting for approval, fingerprint {fingerprint}"),
-            ..EnrolOptions::new(agent_facts(config, &book))
+            ..EnrolOptions::new(agent_facts(config, &book, program))
         };
         enrol(&token, &config.state_dir, &options, jiff::Timestamp::now()).await
     })?;

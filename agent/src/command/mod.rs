@@ -1,12 +1,15 @@
 //! The subcommands of `muster-agent`.
 
+pub mod about;
 pub mod check;
 pub mod enrol;
 pub mod run;
+pub mod self_check;
 pub mod send_test;
 pub mod show;
 
 use crate::config::{Config, LogFormat};
+use crate::program::Program;
 use crate::uplink::describe::AgentFacts;
 use anyhow::Context;
 use std::path::Path;
@@ -16,9 +19,6 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 pub const EXIT_CONFIG: u8 = 2;
 /// Exit code of a check that found something.
 pub const EXIT_CHECK: u8 = 3;
-
-/// Version of this program.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Makes the state directory, for the agent only.
 ///
@@ -53,9 +53,10 @@ pub fn start_log(config: &Config) {
 
 /// What the agent tells a controller of itself.
 #[must_use]
-pub fn agent_facts(config: &Config, book: &crate::collector::FactsBook) -> AgentFacts {
+pub fn agent_facts(config: &Config, book: &crate::collector::FactsBook, program: Program) -> AgentFacts {
     AgentFacts {
-        version: VERSION.to_owned(),
+        version: program.version.to_owned(),
+        platform: muster_package::this_platform(),
         host_name: config.host.clone(),
         os_type: std::env::consts::OS.to_owned(),
         partition: book.known().then(|| (*book.get()).clone()),

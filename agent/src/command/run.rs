@@ -1,6 +1,7 @@
 //! `muster-agent run`: wiring, from configuration to a running agent, and its end.
 
-use super::{VERSION, agent_facts, make_state_dir};
+use super::check::policy_in_force;
+use super::{agent_facts, make_state_dir};
 use crate::collector::{
     Apply, Collector, Credentials, Environment, FactsBook, GetOverview, OutageWatch, Overview, Shutdown,
     SignOnGate,
@@ -13,9 +14,11 @@ use crate::lease::{self, LeaseBook, Place};
 use crate::policy::check::Guards;
 use crate::policy::store::PolicyStore;
 use crate::policy::{ApplyPolicy, PolicyChange, PolicyKeeper};
+use crate::program::Program;
 use crate::state::{CursorKeeper, CursorStore, GapBook, StateDir};
 use crate::status::Status;
 use crate::telemetry::Telemetry;
+use crate::upgrade::actor::{ReportTo, ToUpgrader, Upgrader, UpgraderSettings};
 use crate::uplink::actor::{Uplink, UplinkSettings};
 use crate::uplink::connection::ConnectionFile;
 use crate::uplink::incarnation::IncarnationFile;
@@ -27,6 +30,7 @@ use actix::prelude::*;
 use anyhow::{Context as _, bail};
 use futures_util::future::LocalBoxFuture;
 use jiff::Timestamp;
+use muster_package::slots;
 use muster_proto::session::lease::LeaseOrder;
 use muster_shared::partition::PartitionKey;
 use muster_shared::policy::CompiledPolicy;
@@ -55,19 +59,27 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// What keeps it from starting, and what to do.
-pub fn run(config: Config) -> anyhow::Result<()> {
+pub fn run(config: Config, program: Program) -> anyhow::Result<()> {
     make_state_dir(&config.state_dir)?;
     let identity = identity(&config)?;
-    let program = std::env::current_exe();
+    let executable = std::env::current_exe();
     let system = System::new();
     let end = system.block_on(async move {
-        let agent = Agent::start(config, identity).await?;
+        let agent = Agent::start(config, identity, program).await?;
         let dead = tokio::select! {
             signal = stop_signal() => {
                 info!(signal, "stopping");
                 Ok(End::Stopped)
             }
             () = agent.restart.notified() => Ok(End::Restart),
+            () = agent.switch.notified() => {
+                info!("ending, so that the launcher starts another version");
+                Ok(End::Stopped)
+            }
+            () = launcher_gone() => {
+                warn!("the launcher ended, so the agent ends too; start the launcher again");
+                Ok(End::Stopped)
+            }
             part = first_dead(&agent.vitals) => Err(part),
         };
         agent.stop().await;
@@ -81,7 +93,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     })?;
     match end {
         End::Stopped => Ok(()),
-        End::Restart => Err(begin_anew(program.context("the path of this program cannot be told")?)),
+        End::Restart => Err(begin_anew(executable.context("the path of this program cannot be told")?)),
     }
 }
 
@@ -136,6 +148,27 @@ async fn stop_signal() -> &'static str {
     }
 }
 
+/// Whether a launcher started this agent.
+fn under_launcher() -> bool {
+    std::env::var_os(slots::ENV).is_some_and(|value| value == "1")
+}
+
+/// Completes when the launcher that started this agent is gone; never where there was none.
+async fn launcher_gone() {
+    if !under_launcher() {
+        return std::future::pending().await;
+    }
+    let gone = Arc::new(Notify::new());
+    let tell = Arc::clone(&gone);
+    // A thread: reading cannot be cut off, and must not hold up the end of the process.
+    std::thread::spawn(move || {
+        // Nothing is ever said; an error is an end as well.
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        tell.notify_one();
+    });
+    gone.notified().await;
+}
+
 /// A part that nothing else watches, and whether it lives.
 type Vital = (&'static str, Box<dyn Fn() -> bool>);
 
@@ -164,12 +197,14 @@ struct Agent {
     arbiters: [Arbiter; 2],
     /// Notified when the controller wants a restart.
     restart: Arc<Notify>,
+    /// Notified when the launcher shall start another version.
+    switch: Arc<Notify>,
     /// Holds the lock on the state directory.
     _state: StateDir,
 }
 
 impl Agent {
-    async fn start(config: Config, identity: Option<Identity>) -> anyhow::Result<Self> {
+    async fn start(config: Config, identity: Option<Identity>, program: Program) -> anyhow::Result<Self> {
         let state = StateDir::open(&config.state_dir)?;
         for warning in &config.warnings {
             warn!(warning, "configuration");
@@ -202,20 +237,22 @@ impl Agent {
             gate: Arc::new(SignOnGate::load(&config.state_dir, credentials)),
             keeper,
             secrets_dir: config.secrets_folder(),
-            version: VERSION.to_owned(),
+            version: program.version.to_owned(),
             revision: AtomicU64::new(0),
             source_arbiter: arbiters[0].handle(),
             destination_arbiter: arbiters[1].handle(),
             config,
         });
         let collector = Collector::new(Arc::clone(&env)).start();
-        info!(version = VERSION, state_dir = %env.config.state_dir.display(), "agent starts");
+        info!(version = program.version, state_dir = %env.config.state_dir.display(), "agent starts");
         let mut vitals = vec![vital("collector", &collector), vital("keeper of cursors", &env.keeper)];
         let agent_id = identity.as_ref().map(|identity| identity.agent.to_string()).unwrap_or_default();
-        let restart = Arc::new(Notify::new());
+        let (restart, switch) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let uplink = match identity {
             Some(identity) => {
-                Some(start_uplink(&env, &collector, identity, Arc::clone(&restart), &mut vitals)?)
+                let upgrader = start_upgrader(&env, program, Arc::clone(&switch), &mut vitals)?;
+                let wanted = Wanted { restart: Arc::clone(&restart), program };
+                Some(start_uplink(&env, &collector, identity, wanted, upgrader, &mut vitals)?)
             }
             None => {
                 start_local(&env, &collector).await?;
@@ -223,7 +260,7 @@ impl Agent {
             }
         };
         actix::spawn(write_status(Arc::clone(&env), collector.clone(), uplink.clone(), agent_id));
-        Ok(Self { vitals, env, collector, uplink, arbiters, restart, _state: state })
+        Ok(Self { vitals, env, collector, uplink, arbiters, restart, switch, _state: state })
     }
 
     /// Sources, then destinations, then the goodbye to the controller.
@@ -306,11 +343,54 @@ fn place(facts: &FactsBook) -> Place {
     }
 }
 
+/// What the uplink is told beside the rest.
+struct Wanted {
+    /// Notified when the controller wants a restart.
+    restart: Arc<Notify>,
+    program: Program,
+}
+
+/// The upgrader, where there is a launcher that can switch and switch back.
+fn start_upgrader(
+    env: &Arc<Environment>,
+    program: Program,
+    switch: Arc<Notify>,
+    vitals: &mut Vec<Vital>,
+) -> anyhow::Result<Option<Addr<Upgrader>>> {
+    if !under_launcher() || !env.config.upgrade.enabled {
+        return Ok(None);
+    }
+    let known = Arc::clone(env);
+    let settings = UpgraderSettings {
+        version: program.version.parse().context("this build has no version that can be compared")?,
+        settings: env.config.upgrade.clone(),
+        state_dir: env.config.state_dir.clone(),
+        config_file: env.config.file.clone(),
+        health: Arc::clone(&env.health),
+        in_policy: Box::new(move |component| names(&known.config, component)),
+        switch,
+    };
+    let upgrader = Upgrader::new(settings).start();
+    vitals.push(vital("upgrader", &upgrader));
+    Ok(Some(upgrader))
+}
+
+/// Whether the policy in force names a component: `source/NAME`, `destination/NAME`.
+fn names(config: &Config, component: &str) -> bool {
+    let Some(spec) = policy_in_force(config) else { return false };
+    match component.split_once('/') {
+        Some(("source", name)) => spec.sources.contains_key(name),
+        Some(("destination", name)) => spec.destinations.contains_key(name),
+        Some(_) | None => false,
+    }
+}
+
 fn start_uplink(
     env: &Arc<Environment>,
     collector: &Addr<Collector>,
     identity: Identity,
-    restart: Arc<Notify>,
+    wanted: Wanted,
+    upgrader: Option<Addr<Upgrader>>,
     vitals: &mut Vec<Vital>,
 ) -> anyhow::Result<Addr<Uplink>> {
     let sink: Rc<dyn HealthSink> = Rc::new(Sink(Arc::clone(&env.health)));
@@ -325,7 +405,7 @@ fn start_uplink(
         agent: identity.agent,
         boot: Uuid::new_v4(),
         started: Timestamp::now(),
-        facts: agent_facts(&env.config, &env.facts),
+        facts: agent_facts(&env.config, &env.facts, wanted.program),
         endpoints: identity.endpoints()?,
         kind: env.config.transport,
         proxy: env.config.proxy.clone(),
@@ -336,7 +416,7 @@ fn start_uplink(
         keeper: Rc::new(connection),
         met: incarnations.load(),
         incarnations: Rc::new(incarnations),
-        restart,
+        restart: wanted.restart,
     };
     let rates = {
         let env = Arc::clone(env);
@@ -345,10 +425,16 @@ fn start_uplink(
     let controllers = settings.endpoints.iter().map(ToString::to_string).collect();
     let agent_id = settings.agent.to_string();
     let inspector = Inspector::new(Arc::clone(env), collector.clone(), agent_id, controllers);
-    let uplink = Uplink::new(settings, handler, rates, sink)
+    let mut uplink = Uplink::new(settings, handler, rates, sink)
         .with_inspect(Rc::new(inspector))
-        .with_leases(Rc::new(Leases(Arc::clone(&env.leases))))
-        .start();
+        .with_leases(Rc::new(Leases(Arc::clone(&env.leases))));
+    if let Some(upgrader) = &upgrader {
+        uplink = uplink.with_packages(Rc::new(ToUpgrader(upgrader.clone())));
+    }
+    let uplink = uplink.start();
+    if let Some(upgrader) = upgrader {
+        upgrader.do_send(ReportTo(uplink.clone().recipient()));
+    }
     vitals.push(vital("uplink to the controller", &uplink));
     actix::spawn(tell_uplink(Arc::clone(env), uplink.clone()));
     let known = Arc::clone(env);
@@ -407,7 +493,7 @@ async fn write_status(
 fn status(env: &Environment, agent_id: &str, overview: Overview) -> Status {
     Status {
         agent_id: agent_id.to_owned(),
-        version: VERSION.to_owned(),
+        version: env.version.clone(),
         pid: std::process::id(),
         written: Timestamp::now().to_string(),
         partition: (*env.facts.get()).clone(),

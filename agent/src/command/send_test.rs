@@ -1,12 +1,12 @@
 //! `muster-agent send-test`: one event to every destination, to see it arrive in the SIEM.
 
-use super::VERSION;
 use super::check::policy_in_force;
 use crate::collector::FactsBook;
 use crate::config::Config;
 use crate::destination::DestinationConfig;
 use crate::destination::transport::{Connection, connect};
 use crate::pipeline::Output;
+use crate::program::Program;
 use anyhow::bail;
 use muster_shared::event::{AgentEvent, Event, EventKind, field};
 use muster_shared::format::FormatContext;
@@ -19,15 +19,17 @@ use tokio::io::AsyncWriteExt;
 ///
 /// # Errors
 /// When there is no policy or no destination.
-pub fn run(config: &Config) -> anyhow::Result<bool> {
+pub fn run(config: &Config, program: Program) -> anyhow::Result<bool> {
     let Some(spec) = policy_in_force(config) else {
         bail!("no policy: name one in [policy] file, or enrol this agent and let it receive one");
     };
     if spec.destinations.is_empty() {
         bail!("the policy has no destination; add one under `destinations:`");
     }
-    let context =
-        FormatContext { partition: FactsBook::load(config).get(), product_version: VERSION.to_owned() };
+    let context = FormatContext {
+        partition: FactsBook::load(config).get(),
+        product_version: program.version.to_owned(),
+    };
     let secrets = config.secrets_folder();
     actix_rt::System::new().block_on(async {
         let mut well = true;

@@ -1,5 +1,6 @@
 //! The configuration file as written (TOML).
 
+use crate::upgrade::UpgradeSettings;
 use crate::uplink::transport::TransportKind;
 use muster_shared::policy::limits::LimitsSpec;
 use serde::Deserialize;
@@ -31,6 +32,9 @@ pub struct ConfigFile {
     /// Looking into this agent from the controller.
     #[serde(default)]
     pub inspect: InspectTable,
+    /// Upgrades by the controller.
+    #[serde(default)]
+    pub upgrade: UpgradeSettings,
 }
 
 /// `[controller]`

@@ -8,6 +8,7 @@ mod file;
 pub use file::{ConfigFile, ControllerTable, LogFormat};
 
 use crate::host::mapepire::{MapepireConfig, Password, Trust};
+use crate::upgrade::UpgradeSettings;
 use crate::uplink::transport::TransportKind;
 use crate::uplink::transport::proxy::Proxy;
 use muster_ibmi::ebcdic;
@@ -84,6 +85,10 @@ pub struct Config {
     pub log_filter: String,
     /// The controller may look into this agent.
     pub inspect: bool,
+    /// Upgrades by the controller.
+    pub upgrade: UpgradeSettings,
+    /// The configuration file itself.
+    pub file: PathBuf,
 }
 
 impl Config {
@@ -135,6 +140,7 @@ impl Config {
             None => None,
         };
         let policy_keys = policy_keys(&file.policy).map_err(|problem| content(path, problem))?;
+        file.upgrade.check().map_err(|problem| content(path, problem))?;
         let limits = Limits::build(file.limits.into_spec())
             .map_err(|error| content(path, format!("[limits] {error}")))?;
         if let Some((local, spec)) = &policy {
@@ -162,6 +168,8 @@ impl Config {
             log_format: file.log.format,
             log_filter: file.log.filter.unwrap_or_else(|| "info".to_owned()),
             inspect: file.inspect.enabled,
+            upgrade: file.upgrade,
+            file: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
         })
     }
 }

@@ -81,6 +81,24 @@ pub fn holds_entries(folder: &Path) -> bool {
     list(folder).is_ok_and(|found| found.iter().any(|segment| segment.length > HEADER as u64))
 }
 
+/// Looks at the heads of the segments in a folder: how many there are.
+///
+/// # Errors
+/// When a later release wrote one of them.
+pub(super) fn look(folder: &Path) -> Result<usize, String> {
+    // A folder that goes away meanwhile holds nothing.
+    let segments = list(folder).unwrap_or_default();
+    for segment in &segments {
+        let path = folder.join(file_name(segment.spool, segment.first));
+        let mut head = [0; HEADER];
+        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut head));
+        if read.is_ok() && format::is_later(&head) {
+            return Err(format!("a later release wrote {}", path.display()));
+        }
+    }
+    Ok(segments.len())
+}
+
 /// Begins a segment: it and its name are on disk when this returns.
 pub(super) fn create(folder: &Path, spool: SpoolId, first: u64) -> Result<File, SpoolError> {
     let path = folder.join(file_name(spool, first));

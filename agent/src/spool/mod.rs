@@ -112,5 +112,17 @@ pub fn orphans(state_dir: &Path, source_keys: &[&str]) -> Vec<String> {
     orphans
 }
 
+/// Looks at the spools of a state folder that another process uses: how many segments this version reads.
+///
+/// # Errors
+/// When a later release wrote one of them.
+pub fn look(state_dir: &Path) -> Result<usize, String> {
+    let mut count = 0;
+    for entry in std::fs::read_dir(state_dir.join(FOLDER)).into_iter().flatten().flatten() {
+        count += files::look(&entry.path())?;
+    }
+    Ok(count)
+}
+
 #[cfg(test)]
 mod tests;

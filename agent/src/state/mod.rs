@@ -17,7 +17,7 @@ mod keeper;
 mod lost;
 mod record;
 
-pub use cursors::{Copies, CursorStore, Loaded};
+pub use cursors::{Copies, CursorStore, Loaded, look};
 pub use file::write_atomic;
 pub use gaps::{GapBook, GapNote};
 pub use keeper::{CursorKeeper, Flush, Flushed, STORE_PAUSE, Watch};

@@ -2,6 +2,7 @@
 
 use super::failure::tidy;
 use crate::health::{ComponentHealth, HealthState};
+use muster_package::progress;
 use muster_proto::opamp::{self, AgentDescription, attribute};
 use muster_shared::id::AgentId;
 use muster_shared::partition::Partition;
@@ -21,6 +22,8 @@ pub struct AgentFacts {
     pub host_name: String,
     /// Operating system that it runs on, e.g. `linux`.
     pub os_type: String,
+    /// Platform that its packages are for, `x86_64-linux`.
+    pub platform: String,
     /// Its partition, once known.
     pub partition: Option<Partition>,
     /// The limits of its configuration, which no policy can widen.
@@ -40,6 +43,7 @@ pub fn description(agent: AgentId, boot: Uuid, facts: &AgentFacts) -> AgentDescr
     let mut other = vec![
         attribute::text(attribute::HOST_NAME, &facts.host_name),
         attribute::text(attribute::OS_TYPE, &facts.os_type),
+        attribute::text(attribute::PLATFORM, &facts.platform),
         attribute::text(attribute::BOOT_ID, boot.hyphenated().to_string()),
     ];
     if let Some(limits) = limits_text(&facts.limits) {
@@ -83,7 +87,7 @@ pub fn health(components: &[ComponentHealth], started_us: i64) -> opamp::Compone
             };
             let health = opamp::ComponentHealth {
                 healthy: rank(component.state) == 0,
-                status: word(component.state).to_owned(),
+                status: status(component),
                 status_time_unix_nano: nanoseconds(component.since_us),
                 last_error,
                 ..Default::default()
@@ -106,6 +110,14 @@ pub fn health(components: &[ComponentHealth], started_us: i64) -> opamp::Compone
         component_health_map: children,
         attributes: Vec::new(),
     }
+}
+
+/// The word of a component: the state's, and of an upgrade the step that it is at.
+fn status(component: &ComponentHealth) -> String {
+    if component.component == progress::COMPONENT {
+        return tidy(&component.reason);
+    }
+    word(component.state).to_owned()
 }
 
 /// The word for a state in `status`, the same as in JSON.

@@ -8,7 +8,7 @@ use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities};
 use muster_proto::opamp::{
     AgentConfigFile, AgentConfigMap, AgentDescription, AgentDisconnect, AgentToServer, ComponentHealth,
     ConnectionSettingsRequest, ConnectionSettingsStatus, CustomCapabilities, CustomMessage, EffectiveConfig,
-    RemoteConfigStatus,
+    PackageStatuses, RemoteConfigStatus,
 };
 use prost::Message as _;
 
@@ -33,6 +33,8 @@ pub struct Parts {
     pub custom_capabilities: CustomCapabilities,
     /// What became of offered connection settings.
     pub connection_settings_status: Option<ConnectionSettingsStatus>,
+    /// Where it stands with its packages; none where nobody can upgrade it.
+    pub package_statuses: Option<PackageStatuses>,
 }
 
 /// Which parts wait to be sent.
@@ -44,6 +46,7 @@ struct Unsent {
     remote_config_status: bool,
     custom_capabilities: bool,
     connection_settings_status: bool,
+    package_statuses: bool,
 }
 
 impl Unsent {
@@ -54,6 +57,7 @@ impl Unsent {
         remote_config_status: true,
         custom_capabilities: true,
         connection_settings_status: true,
+        package_statuses: true,
     };
 }
 
@@ -154,6 +158,16 @@ impl Reporter {
             replace(&mut self.parts.connection_settings_status, Some(status));
     }
 
+    /// Sets where it stands with its packages.
+    pub fn set_package_statuses(&mut self, statuses: PackageStatuses) {
+        self.unsent.package_statuses |= replace(&mut self.parts.package_statuses, Some(statuses));
+    }
+
+    /// Declares further capabilities.
+    pub fn declare(&mut self, capabilities: AgentCapabilities) {
+        self.capabilities = self.capabilities | capabilities;
+    }
+
     /// Everything has to be said again: a new connection, or the server asked.
     pub fn say_all_again(&mut self) {
         self.unsent = Unsent::ALL;
@@ -167,6 +181,7 @@ impl Reporter {
                 && self.server_takes(ServerCapabilities::ACCEPTS_EFFECTIVE_CONFIG),
             health: self.parts.health.is_some(),
             connection_settings_status: self.parts.connection_settings_status.is_some(),
+            package_statuses: self.says_packages(),
             ..Unsent::ALL
         };
         (self.unsent.description && present.description)
@@ -175,6 +190,12 @@ impl Reporter {
             || self.unsent.remote_config_status
             || self.unsent.custom_capabilities
             || (self.unsent.connection_settings_status && present.connection_settings_status)
+            || (self.unsent.package_statuses && present.package_statuses)
+    }
+
+    fn says_packages(&self) -> bool {
+        self.parts.package_statuses.is_some()
+            && self.server_takes(ServerCapabilities::ACCEPTS_PACKAGES_STATUS)
     }
 
     /// The next message: what is unsent, and the extras. Takes the next sequence number.
@@ -182,6 +203,7 @@ impl Reporter {
     pub fn next(&mut self, extras: Extras) -> AgentToServer {
         let mut unsent = std::mem::take(&mut self.unsent);
         unsent.effective_config &= self.server_takes(ServerCapabilities::ACCEPTS_EFFECTIVE_CONFIG);
+        unsent.package_statuses &= self.says_packages();
         let parts = &self.parts;
         let mut message = AgentToServer {
             instance_uid: self.uid.clone(),
@@ -199,7 +221,7 @@ impl Reporter {
             custom_message: extras.custom_message,
             connection_settings_request: extras.connection_settings_request,
             agent_disconnect: extras.goodbye.then_some(AgentDisconnect {}),
-            package_statuses: None,
+            package_statuses: parts.package_statuses.clone().filter(|_| unsent.package_statuses),
             available_components: None,
             flags: 0,
         };

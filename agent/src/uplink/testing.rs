@@ -94,7 +94,7 @@ impl Authority {
         KeyRing::open(std::path::Path::new("/nonexistent"), self.identity(expired)).unwrap()
     }
 
-    fn server_tls(&self) -> Arc<rustls::ServerConfig> {
+    pub(crate) fn server_tls(&self) -> Arc<rustls::ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();

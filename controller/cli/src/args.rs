@@ -5,9 +5,11 @@ use crate::admin_args::{
     SettingsCommand, UsersCommand,
 };
 use crate::backup_args::BackupCommand;
+use crate::package_args::PackageCommand;
 use crate::rollout_args::RolloutCommand;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use muster_proto::api::UpgradeStep;
 use muster_shared::partition::PartitionKey;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -100,6 +102,9 @@ pub enum Command {
     /// Backups of the controller: make, list, fetch, verify; and what a restore left to do
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Packages that agents are upgraded with: upload, list, retire
+    #[command(subcommand)]
+    Package(PackageCommand),
     /// Rollouts: policies that reach the partitions wave by wave
     #[command(subcommand)]
     Rollout(RolloutCommand),
@@ -223,13 +228,46 @@ pub struct AgentsArgs {
     /// What to do (default: list)
     #[command(subcommand)]
     pub command: Option<AgentsCommand>,
+    /// Which are listed
+    #[command(flatten)]
+    pub list: AgentsListArgs,
+}
+
+/// `agents list`.
+#[derive(Debug, Default, Args)]
+pub struct AgentsListArgs {
+    /// Only agents whose version fulfils this: `<0.4`, `>=0.2, <0.4`
+    #[arg(long, value_name = "REQUIREMENT")]
+    pub version: Option<String>,
+    /// Only agents whose upgrade stands here: offered, waiting, downloading, verified, staged, switching, confirming,
+    /// done, rolled_back, failed, away, pinned or blocked
+    #[arg(long, value_name = "STEP", value_parser = parse_step)]
+    pub upgrade: Option<UpgradeStep>,
+}
+
+impl AgentsListArgs {
+    /// These, or those where nothing is said here.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { version: self.version.or(other.version), upgrade: self.upgrade.or(other.upgrade) }
+    }
+}
+
+fn parse_step(text: &str) -> Result<UpgradeStep, String> {
+    let step = UpgradeStep::ALL.into_iter().find(|step| step.words().replace(' ', "_") == text);
+    step.ok_or_else(|| format!("`{text}` is no step of an upgrade, such as failed or downloading"))
+}
+
+impl Default for AgentsCommand {
+    fn default() -> Self {
+        Self::List(AgentsListArgs::default())
+    }
 }
 
 /// Subcommands of `agents`.
 #[derive(Debug, Subcommand)]
 pub enum AgentsCommand {
     /// One line an agent
-    List,
+    List(AgentsListArgs),
     /// One agent with its sources, destinations, policy and certificate
     Show {
         /// Name or id of the agent
@@ -261,6 +299,22 @@ pub enum AgentsCommand {
     Config(ConfigArgs),
     /// Remove an agent: it is disconnected and its certificate refused; to come back it must enrol anew
     Remove {
+        /// Name or id of the agent
+        agent: String,
+    },
+    /// Pin an agent to the version that it runs: it gets no packages until it is unpinned
+    Pin {
+        /// Name or id of the agent
+        agent: String,
+        /// The version that it must run now (default: whatever it runs)
+        #[arg(long, value_name = "VERSION")]
+        version: Option<String>,
+        /// Why, one line; shown and kept in the audit log
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Let an agent get packages again
+    Unpin {
         /// Name or id of the agent
         agent: String,
     },
@@ -717,6 +771,6 @@ mod tests {
     fn agents_without_a_subcommand_is_the_list() {
         let cli = Cli::try_parse_from(["muster", "agents", "-o", "json"]).unwrap();
         assert_eq!(cli.output, OutputKind::Json);
-        assert!(matches!(cli.command, Command::Agents(AgentsArgs { command: None })));
+        assert!(matches!(cli.command, Command::Agents(AgentsArgs { command: None, .. })));
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::error::CliError;
 use crate::trust::Authority;
-use muster_proto::api::{NOTICE_HEADER, PROBLEM_CONTENT_TYPE, Page, Problem};
+use muster_proto::api::{
+    NOTICE_HEADER, PACKAGE_CONTENT_TYPE, PROBLEM_CONTENT_TYPE, Page, Problem, UPLOAD_OFFSET_HEADER,
+};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,6 +20,8 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The whole audit log of years.
 const LONG_PATIENCE: Duration = Duration::from_secs(3_600);
+/// A piece of a package over a slow line, and the last one until the whole file is verified.
+const PIECE_PATIENCE: Duration = Duration::from_secs(300);
 /// Longest line of an answer in lines.
 const LONGEST_LINE: usize = 1024 * 1024;
 /// Longest reply that is read: the rates of 10,000 agents take some 10 MB.
@@ -146,10 +150,20 @@ impl Client {
 
     /// All items of a list, page by page.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &[&str]) -> Result<Vec<T>, CliError> {
+        self.list_with(path, &[]).await
+    }
+
+    /// All items of a list that a query chooses, page by page.
+    pub(crate) async fn list_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        chosen: &[(&str, &str)],
+    ) -> Result<Vec<T>, CliError> {
         let mut items = Vec::new();
         let mut cursor: Option<String> = None;
         for _ in 0..MOST_PAGES {
             let mut query = vec![("limit", PAGE)];
+            query.extend_from_slice(chosen);
             if let Some(cursor) = &cursor {
                 query.push(("cursor", cursor));
             }
@@ -274,6 +288,23 @@ impl Client {
         body: &impl Serialize,
     ) -> Result<T, CliError> {
         let body = self.send(self.request(Method::PUT, path, &[]).json(body)).await?;
+        self.read(&body)
+    }
+
+    /// `PATCH` of a piece of a file that begins at `offset`.
+    pub(crate) async fn patch_piece<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        offset: u64,
+        piece: Vec<u8>,
+    ) -> Result<T, CliError> {
+        let request = self
+            .request(Method::PATCH, path, &[])
+            .header(header::CONTENT_TYPE, PACKAGE_CONTENT_TYPE)
+            .header(UPLOAD_OFFSET_HEADER, offset)
+            .timeout(PIECE_PATIENCE)
+            .body(piece);
+        let body = self.send(request).await?;
         self.read(&body)
     }
 
@@ -424,7 +455,7 @@ impl Client {
         }
     }
 
-    fn odd(&self, reason: &str) -> CliError {
+    pub(crate) fn odd(&self, reason: &str) -> CliError {
         CliError::Protocol { url: self.base.to_string(), reason: reason.to_owned() }
     }
 

@@ -20,6 +20,7 @@ mod command;
 pub mod error;
 mod locate;
 mod output;
+pub mod package_args;
 mod profile;
 pub mod rollout_args;
 mod trust;
@@ -42,6 +43,8 @@ pub struct Environment {
     pub stdout_terminal: bool,
     /// Standard input is a terminal, so that a person can be asked.
     pub stdin_terminal: bool,
+    /// Standard error is a terminal, where progress is shown.
+    pub stderr_terminal: bool,
     /// `NO_COLOR` is set and not empty (no-color.org), or the terminal is `dumb`.
     pub no_color: bool,
 }
@@ -58,6 +61,7 @@ impl Environment {
             config_dir: config.map(|dir| dir.join("muster")),
             stdout_terminal: std::io::stdout().is_terminal(),
             stdin_terminal: std::io::stdin().is_terminal(),
+            stderr_terminal: std::io::stderr().is_terminal(),
             no_color: set("NO_COLOR").is_some() || set("TERM").is_some_and(|term| term == "dumb"),
         }
     }

@@ -1,6 +1,7 @@
 //! The command line of rollouts.
 
 use crate::args::{parse_duration, parse_label};
+use crate::package_args::parse_package;
 use clap::{Args, Subcommand};
 use muster_proto::api::{Amount, MaintenanceWindow, OnFailure, RolloutStrategy};
 use std::path::PathBuf;
@@ -9,9 +10,9 @@ use std::time::Duration;
 /// `rollout`.
 #[derive(Debug, Subcommand)]
 pub enum RolloutCommand {
-    /// Say what a rollout would do: policies, partitions, waves; changes nothing
+    /// Say what a rollout would do: policies or package, partitions, waves; changes nothing
     Plan(StartArgs),
-    /// Bring policies to the partitions wave by wave; goes back by itself where too many fail
+    /// Bring policies or a package to the partitions wave by wave; goes back by itself where too many fail
     Start(StartArgs),
     /// List rollouts, newest first
     List,
@@ -53,7 +54,7 @@ pub struct OrderArgs {
 #[derive(Debug, Args)]
 pub struct StartArgs {
     /// A policy file, or a directory of *.yaml and *.yml files; what is unchanged is left out
-    #[arg(long = "file", short = 'f', value_name = "PATH", required_unless_present_any = ["remove", "to"])]
+    #[arg(long = "file", short = 'f', value_name = "PATH", required_unless_present_any = ["remove", "to", "package"])]
     pub path: Option<PathBuf>,
     /// Remove this policy; may be repeated
     #[arg(long, value_name = "POLICY")]
@@ -61,6 +62,13 @@ pub struct StartArgs {
     /// Roll out an older revision again: NAME@REVISION; may be repeated
     #[arg(long, value_name = "NAME@REVISION", value_parser = parse_revision)]
     pub to: Vec<(String, u64)>,
+    /// Upgrade agents with this package instead: NAME@VERSION, such as muster-agent@0.2.0. A partition then has an hour
+    /// by default until it is well with it
+    #[arg(long, value_name = "NAME@VERSION", value_parser = parse_package, conflicts_with_all = ["path", "remove", "to"])]
+    pub package: Option<(String, String)>,
+    /// With --package: only agents with this label; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = parse_label, requires = "package", conflicts_with_all = ["path", "remove", "to"])]
+    pub labels: Vec<(String, String)>,
     /// What it is for, in one line
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub description: String,
@@ -85,7 +93,7 @@ pub struct StartArgs {
     /// How long partitions must be well before the next wave (default 10m)
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub soak: Option<Duration>,
-    /// How long a partition may take until it is well with the change (default 5m)
+    /// How long a partition may take until it is well with the change (default 5m; 1h with --package)
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub deadline: Option<Duration>,
     /// How long a partition may be unwell afterwards (default 60s)
@@ -103,6 +111,9 @@ pub struct StartArgs {
     pub watch: bool,
 }
 
+/// An upgrade waits for its turn, downloads, and then has to show that all works: minutes each.
+const PACKAGE_DEADLINE: Duration = Duration::from_secs(3_600);
+
 impl StartArgs {
     /// The strategy: the file's, or the default one, changed by what the options say.
     pub(crate) fn change(&self, mut strategy: RolloutStrategy) -> RolloutStrategy {
@@ -115,7 +126,10 @@ impl StartArgs {
         strategy.max_unavailable = self.max_unavailable.unwrap_or(strategy.max_unavailable);
         strategy.max_failures = self.max_failures.unwrap_or(strategy.max_failures);
         strategy.soak_seconds = seconds(self.soak, strategy.soak_seconds);
-        strategy.deadline_seconds = seconds(self.deadline, strategy.deadline_seconds);
+        // A strategy of a file is meant as it stands there.
+        let own = self.package.is_some() && self.strategy.is_none();
+        let deadline = self.deadline.or(own.then_some(PACKAGE_DEADLINE));
+        strategy.deadline_seconds = seconds(deadline, strategy.deadline_seconds);
         strategy.recovery_seconds = seconds(self.recovery, strategy.recovery_seconds);
         strategy.windows.extend(self.window.iter().cloned());
         if self.halt {
@@ -191,12 +205,22 @@ mod tests {
             ("22:00", "east")
         );
         assert_eq!(start(&["--to", "base@7"]).to, [("base".to_owned(), 7)]);
+        let upgrade = ["--package", "muster-agent@0.2.0", "--label", "site=zrh"];
+        let args = start(&upgrade);
+        assert_eq!(args.package, Some(("muster-agent".to_owned(), "0.2.0".to_owned())));
+        assert_eq!(args.change(RolloutStrategy::default()).deadline_seconds, 3_600);
+        let args = start(&[&upgrade[..], &["--deadline", "10m"]].concat());
+        assert_eq!(args.change(RolloutStrategy::default()).deadline_seconds, 600);
     }
 
     #[test]
     fn what_makes_no_sense_is_told() {
         for (arguments, why) in [
             (&["--to", "base"][..], "NAME@REVISION"),
+            (&["--package", "muster-agent"], "NAME@VERSION, such as muster-agent@0.2.0"),
+            (&["--package", "muster-agent@0.2.0", "-f", "p"], "cannot be used with"),
+            (&["-f", "p", "--label", "a=b"], "cannot be used with"),
+            (&["--label", "a=b"], "--package"),
             (&["-f", "p", "--window", "22:00"], "such as 22:00-04:00 Europe/Berlin"),
             (&["-f", "p", "--max-unavailable", "200%"], "share such as 10%"),
             (&[], "--file"),

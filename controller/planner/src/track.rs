@@ -202,7 +202,11 @@ pub(crate) fn follow_back(
     let late = now >= after(since, strategy.deadline_seconds);
     match (&seen.version, seen.presence) {
         (_, Presence::Gone) => Next::To(State::Gone),
-        (Version::Old | Version::Refused(_), _) => Next::To(State::Back),
+        (Version::Old, _) => Next::To(State::Back),
+        // It runs the change further, and said why: nobody asks it again.
+        (Version::Refused(why), _) => {
+            Next::Told(State::Back, format!("{} did not go back: {why}", seen.name))
+        }
         (_, Presence::Present) if late => {
             let allowed = words::span(strategy.deadline_seconds);
             Next::Told(State::Back, format!("{} did not say within {allowed} that it went back", seen.name))

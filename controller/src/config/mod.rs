@@ -3,6 +3,7 @@
 use crate::backup::BackupConfig;
 use crate::gateway::overload::Limits;
 use crate::identity::tls::CertificateFiles;
+use crate::package::PackageLimits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub struct Config {
     pub licence_pace: u32,
     /// How backups are made; none if it makes none.
     pub backup: Option<BackupConfig>,
+    /// How much the repository of packages takes, and gives at a time.
+    pub packages: PackageLimits,
     /// Open files that the process may have.
     pub open_files: u64,
     /// How many agents may want what costs much at the same time.
@@ -97,6 +100,7 @@ impl Config {
             history_span: Duration::from_secs(60),
             licence_pace: 1,
             backup: None,
+            packages: PackageLimits::default(),
             open_files: u64::MAX,
             limits: Limits::default(),
         }

@@ -40,6 +40,7 @@ fn event(agent: &AgentSummary) -> AgentEvent {
         healthy: agent.healthy,
         reason: agent.reason.clone(),
         policy: agent.policy.state,
+        upgrade: agent.upgrade.as_ref().map(|upgrade| upgrade.step),
         removed: false,
     }
 }
@@ -141,6 +142,8 @@ mod tests {
             state: if healthy { AgentState::Healthy } else { AgentState::Failed },
             since: None,
             planned_outage: None,
+            upgrade: None,
+            pin: None,
             flags: Vec::new(),
             connection: Connection::Connected,
             life: AgentLife::Active,

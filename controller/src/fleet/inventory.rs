@@ -9,6 +9,7 @@ use super::effective::Texts;
 use super::link::Link;
 use super::observed::Observed;
 use super::record::{self, AgentRecord, Life};
+use super::upgrade::UpgradeState;
 use crate::gateway::outbox::Outbox;
 use crate::policy::PolicyBook;
 use crate::policy::assign::Desired;
@@ -73,6 +74,7 @@ impl Fleet {
             };
             let mut agent = Agent::new(record, observed, state, desired);
             agent.staged = staged.into();
+            agent.upgrade = packed::get(store, &UpgradeState::key(id))?.unwrap_or_default();
             agent.outage = outages.remove(&id).map(Box::new);
             agents.insert(id, Arc::new(Mutex::new(agent)));
         }

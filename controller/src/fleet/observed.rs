@@ -57,6 +57,12 @@ impl Observed {
         self.attributes.is_empty()
     }
 
+    /// The version that it runs, as far as it is known and one.
+    #[must_use]
+    pub fn version(&self) -> Option<muster_package::Version> {
+        self.attributes.get(attribute::SERVICE_VERSION)?.parse().ok()
+    }
+
     /// Takes what a message says of the agent itself; absent parts stay as they were. True if that is news, which
     /// has to be stored.
     pub fn take(&mut self, message: &AgentToServer, now: Timestamp) -> bool {

@@ -38,6 +38,9 @@ pub struct AgentRecord {
     /// A person allowed it to share its partition with other agents.
     #[serde(default)]
     pub shares_partition: bool,
+    /// Set if a person pinned it to the version that it ran then: it gets no packages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<Pin>,
     /// Of a foreign OpAMP agent: id of the token that it shows with each connection, in place of a certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub foreign: Option<String>,
@@ -62,6 +65,19 @@ pub struct Hold {
     /// When.
     pub at: Timestamp,
     /// By whom: a user, or `controller`.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// That an agent gets no packages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The version that it ran; empty if that was not known.
+    pub version: String,
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
     pub by: String,
     /// Why.
     pub reason: String,
@@ -126,6 +142,7 @@ impl AgentRecord {
             life: Life::Active,
             partition: None,
             shares_partition: false,
+            pin: None,
             foreign: None,
         }
     }

@@ -136,6 +136,8 @@ mod tests {
             lag_ms: 0,
             flags: Vec::new(),
             planned_outage: None,
+            upgrade: None,
+            pin: None,
         }
     }
 

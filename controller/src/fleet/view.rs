@@ -86,6 +86,8 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
         // What was seen before it left says nothing of now.
         flags: if connection == Connection::Connected { agent.flags.to_vec() } else { Vec::new() },
         planned_outage: planned_outage(agent, now),
+        upgrade: agent.upgrade_view(now),
+        pin: agent.pin_view(),
     }
 }
 

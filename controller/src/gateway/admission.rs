@@ -5,12 +5,15 @@ use crate::fleet::AgentRecord;
 use crate::fleet::link::Link;
 use crate::fleet::record::{Life, Standing};
 use crate::gateway::outbox::Farewell;
+use crate::gateway::websocket::{heard, met, proven};
+use crate::http::detached;
 use crate::http::error::ApiError;
 use crate::identity::foreign::{self, ForeignRefusal};
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::token::{TokenRecord, TokenRefusal};
 use crate::incarnation::lost;
 use crate::store::{self, Batch, Condition};
+use actix_web::{HttpRequest, web};
 use jiff::{SignedDuration, Timestamp};
 use muster_proto::session::token::PREFIX;
 use muster_proto::session::{EnrolmentToken, ForeignToken, foreign_token};
@@ -65,6 +68,31 @@ pub async fn admit(
             "this path needs a client certificate of this controller's authority; enrol the agent with a token \
              (`muster token create`, then `muster-agent enrol`)",
         )),
+    }
+}
+
+/// The agent whose valid certificate a request carries that is not OpAMP.
+///
+/// # Errors
+/// 401 with the reason and what to do.
+pub(crate) async fn by_certificate(app: &web::Data<App>, request: &HttpRequest) -> Result<AgentId, ApiError> {
+    let connection = crate::http::connection(request)?;
+    let (from, met) = (connection.address.ip(), met(request.head()));
+    proven(app, &connection, met.clone()).await?;
+    let admission = {
+        let app = app.clone();
+        // Noting the first use of a certificate is finished whatever becomes of the request.
+        detached(async move { admit(&app, &connection, None, Timestamp::now()).await }).await?
+    };
+    heard(app, &admission, from, met).await?;
+    match admission {
+        Admission::Agent { id } => Ok(id),
+        Admission::Renewing { .. } | Admission::Enrolling { .. } | Admission::Foreign { .. } => {
+            Err(ApiError::unauthorised(
+                "certificate-expired",
+                "the agent's certificate expired; it has to be renewed first",
+            ))
+        }
     }
 }
 

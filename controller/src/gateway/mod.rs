@@ -13,6 +13,7 @@ pub mod listener;
 pub mod liveness;
 pub mod outbox;
 pub mod overload;
+pub mod package;
 pub mod poll;
 pub mod process;
 pub mod socket;

@@ -33,7 +33,7 @@ pub enum Farewell {
 /// What waits.
 #[derive(Debug, Default)]
 pub struct Pending {
-    /// The wanted policy may have changed.
+    /// The wanted policy or package may have changed.
     pub policy: bool,
     /// Connection settings, such as the authorities to trust, changed.
     pub settings: bool,
@@ -67,7 +67,7 @@ impl Outbox {
         result
     }
 
-    /// The wanted policy changed.
+    /// The wanted policy or package changed.
     pub fn policy_changed(&self) {
         self.with(|p| p.policy = true);
     }

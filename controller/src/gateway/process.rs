@@ -276,6 +276,7 @@ async fn take(
         {
             received.reply.connection_settings = Some(settings);
         }
+        received.reply.packages_available = agent.offer_packages(&channel.endpoint, now);
         received
     });
     let Some(Received { reply, changed, suspicion }) = received else {

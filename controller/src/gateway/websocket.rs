@@ -8,7 +8,8 @@ use super::liveness::{Due, Liveness};
 use super::outbox::{Farewell, Outbox, Pending};
 use super::overload::{Full, Place};
 use super::process::{
-    Channel, Verdict, lease_order, persist_last_seen, process, refusal, restart_command, warning,
+    Channel, Verdict, lease_order, persist_last_seen, process, refusal, restart_command, says_nothing,
+    warning,
 };
 use super::socket::{Broken, Heard, Socket};
 use crate::app::App;
@@ -496,16 +497,19 @@ impl Connection {
         };
         if policy && let (Some(id), Some(claim)) = (self.channel.agent(), &self.channel.claim) {
             let now = Timestamp::now();
-            news.remote_config =
-                self.app.fleet.with_epoch(id, claim.epoch, |agent| agent.offer(now)).flatten();
+            let endpoint = &self.channel.endpoint;
+            let offers = self
+                .app
+                .fleet
+                .with_epoch(id, claim.epoch, |agent| (agent.offer(now), agent.offer_packages(endpoint, now)));
+            (news.remote_config, news.packages_available) = offers.unwrap_or_default();
         }
         if settings {
             let (app, endpoint) = (&self.app, &self.channel.endpoint);
             news.connection_settings =
                 Some(pace_offer(&app.authority.trust(), endpoint, app.config.heartbeat_seconds));
         }
-        if news.remote_config.is_some() || news.custom_message.is_some() || news.connection_settings.is_some()
-        {
+        if !says_nothing(&news) {
             self.send(&news).await?;
         }
         if leases && let Some(order) = lease_order(&self.app, &self.channel) {

@@ -12,8 +12,9 @@ use crate::identity::secret::sha256_hex;
 use crate::store::{Batch, Condition};
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
+use muster_package::VersionReq;
 use muster_proto::api::{
-    AgentPolicyView, AgentSummary, AgentView, Decision, FleetView, Labels, Page, PageQuery,
+    AgentPolicyView, AgentSummary, AgentView, AgentsQuery, Decision, FleetView, Labels, Page, PageQuery,
 };
 use muster_shared::id::AgentId;
 
@@ -65,20 +66,42 @@ pub(super) async fn fleet(app: web::Data<App>, _: Caller) -> web::Json<FleetView
 #[utoipa::path(
     get,
     path = "/api/v1/agents",
-    params(PageQuery),
+    params(AgentsQuery),
     responses((status = 200, body = Page<AgentSummary>)),
 )]
 pub(super) async fn list(
     app: web::Data<App>,
     _: Caller,
-    query: web::Query<PageQuery>,
+    query: web::Query<AgentsQuery>,
 ) -> Result<web::Json<Page<AgentSummary>>, ApiError> {
-    let now = Timestamp::now();
-    let ids = app.fleet.ids().into_iter().map(|id| (id.to_string(), id));
+    let AgentsQuery { cursor, limit, version, upgrade } = query.into_inner();
+    let (now, query) = (Timestamp::now(), PageQuery { cursor, limit });
+    let version = version.as_deref().map(requirement).transpose()?;
+    let fulfils = |id: &AgentId| {
+        version.as_ref().is_none_or(|wanted| {
+            let running = app.fleet.with(*id, |agent| agent.observed.version()).flatten();
+            running.is_some_and(|running| muster_package::admit::fulfils(&running, wanted))
+        })
+    };
+    let stands = |id: &AgentId| {
+        upgrade.is_none_or(|wanted| {
+            let view = app.fleet.with(*id, |agent| agent.upgrade_view(now)).flatten();
+            view.is_some_and(|view| view.step == wanted)
+        })
+    };
+    let ids = app.fleet.ids().into_iter().filter(fulfils).filter(stands).map(|id| (id.to_string(), id));
     // Only what is on the page is worked out; who was removed meanwhile is not on it.
     let Page { items, next } = super::page(ids, &query)?;
     let line = |id| app.fleet.with(id, |agent| view::summary(agent, now));
     Ok(web::Json(Page { items: items.into_iter().filter_map(line).collect(), next }))
+}
+
+/// Reads what is asked of versions.
+fn requirement(text: &str) -> Result<VersionReq, ApiError> {
+    text.parse().map_err(|error| {
+        let told = "is no requirement of versions, such as `<0.4` or `>=0.2, <0.4`";
+        ApiError::bad_request("version", format!("`{}` {told}: {error}", crate::fleet::bounded(text, 100)))
+    })
 }
 
 #[utoipa::path(
@@ -106,7 +129,7 @@ fn answer(app: &App, id: AgentId) -> Result<HttpResponse, ApiError> {
 /// Changes with what people decide: labels, quarantine, revocation. Not with what happens by itself, such as a renewed
 /// certificate.
 fn tag(record: &AgentRecord) -> String {
-    let decided = serde_json::json!([record.labels, record.life, record.shares_partition]);
+    let decided = serde_json::json!([record.labels, record.life, record.shares_partition, record.pin]);
     sha256_hex(decided.to_string().as_bytes())[..16].to_owned()
 }
 

@@ -4,10 +4,8 @@
 
 use super::error::ApiError;
 use crate::app::App;
-use crate::gateway::admission::{Admission, admit};
-use crate::gateway::websocket::{heard, met, proven};
+use crate::gateway::admission::by_certificate;
 use actix_web::{HttpRequest, Responder, web};
-use jiff::Timestamp;
 use muster_proto::api::AgentAuditQuery;
 use muster_proto::opamp::INCARNATION_HEADER;
 use muster_shared::policy::model::SourceSpec;
@@ -40,21 +38,7 @@ async fn following(
 
 /// Only an agent that is to send the log may read it.
 async fn allowed(app: &web::Data<App>, request: &HttpRequest) -> Result<(), ApiError> {
-    let connection = super::connection(request)?;
-    let (from, met) = (connection.address.ip(), met(request.head()));
-    proven(app, &connection, met.clone()).await?;
-    let admission = {
-        let app = app.clone();
-        // Noting the first use of a certificate is finished whatever becomes of the request.
-        super::detached(async move { admit(&app, &connection, None, Timestamp::now()).await }).await?
-    };
-    heard(app, &admission, from, met).await?;
-    let Admission::Agent { id } = admission else {
-        return Err(ApiError::unauthorised(
-            "certificate-expired",
-            "the agent's certificate expired; it has to be renewed first",
-        ));
-    };
+    let id = by_certificate(app, request).await?;
     let named = app.fleet.with(id, |agent| {
         let sources = agent.desired.policy.spec.sources.values();
         sources.into_iter().any(|source| matches!(source, SourceSpec::ControllerAudit(_)))

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 use crate::user::UserError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
-use muster_proto::api::{PROBLEM_CONTENT_TYPE, PolicyFault, Problem};
+use muster_proto::api::{PROBLEM_CONTENT_TYPE, PolicyFault, Problem, UPLOAD_OFFSET_HEADER};
 use std::fmt;
 
 /// An error on its way to a client.
@@ -18,6 +18,7 @@ pub struct ApiError {
     problem: Box<Problem>,
     retry_after_seconds: Option<u64>,
     allow: Option<String>,
+    upload_offset: Option<u64>,
 }
 
 impl fmt::Display for ApiError {
@@ -29,7 +30,7 @@ impl fmt::Display for ApiError {
 impl ApiError {
     fn new(code: &str, title: &str, status: StatusCode, detail: impl Into<String>) -> Self {
         let problem = Box::new(Problem::new(code, title, status.as_u16(), detail));
-        Self { problem, retry_after_seconds: None, allow: None }
+        Self { problem, retry_after_seconds: None, allow: None, upload_offset: None }
     }
 
     /// 400.
@@ -62,6 +63,23 @@ impl ApiError {
     /// 409.
     pub fn conflict(code: &str, detail: impl Into<String>) -> Self {
         Self::new(code, "Conflict", StatusCode::CONFLICT, detail)
+    }
+
+    /// Tells where the next piece of an upload begins.
+    #[must_use]
+    pub fn with_offset(self, offset: u64) -> Self {
+        Self { upload_offset: Some(offset), ..self }
+    }
+
+    /// 416: what is asked for is behind the end of the file.
+    pub fn behind_the_end(size: u64) -> Self {
+        let detail = format!("the file has {size} bytes, and what is asked for begins behind them");
+        Self::new("range", "Not that part", StatusCode::RANGE_NOT_SATISFIABLE, detail)
+    }
+
+    /// 507: the disk is full.
+    pub fn no_room(detail: impl Into<String>) -> Self {
+        Self::new("no-room", "No room", StatusCode::INSUFFICIENT_STORAGE, detail)
     }
 
     /// 410: another one does this now.
@@ -180,6 +198,9 @@ impl ResponseError for ApiError {
         }
         if let Some(allow) = &self.allow {
             response.insert_header((header::ALLOW, allow.as_str()));
+        }
+        if let Some(offset) = self.upload_offset {
+            response.insert_header((UPLOAD_OFFSET_HEADER, offset));
         }
         if self.status_code() == StatusCode::UNAUTHORIZED {
             response.insert_header((header::WWW_AUTHENTICATE, "Bearer"));

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::fleet::{roll_up, view};
+use crate::package::download::Downloads;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -54,6 +55,7 @@ fn measure(app: &App) -> String {
     let days = licence.next.map(|next| next.duration_since(now).as_secs().div_euclid(86_400));
     let mut text = render(&roll_up::fleet(&agents, now), lag_ms, up, sessions);
     text.push_str(&render_licence(&licence, days));
+    text.push_str(&render_downloads(&app.packages.downloads));
     let age = app.backups.age(app.started, now);
     let superseded = app.incarnation.superseded().is_some();
     text.push_str(&render_backups(age, app.backups.failures(), app.incarnation.present().number, superseded));
@@ -96,6 +98,23 @@ fn render_licence(licence: &LicenceState, days: Option<i64>) -> String {
         );
     }
     out
+}
+
+fn render_downloads(downloads: &Downloads) -> String {
+    format!(
+        "# HELP muster_package_downloads Downloads of packages that are under way.\n\
+         # TYPE muster_package_downloads gauge\n\
+         muster_package_downloads {}\n\
+         # HELP muster_package_downloads_refused_total Downloads of packages that were told to come back later.\n\
+         # TYPE muster_package_downloads_refused_total counter\n\
+         muster_package_downloads_refused_total {}\n\
+         # HELP muster_package_download_bytes_total Bytes of packages that were sent.\n\
+         # TYPE muster_package_download_bytes_total counter\n\
+         muster_package_download_bytes_total {}\n",
+        downloads.count(),
+        downloads.refused(),
+        downloads.bytes(),
+    )
 }
 
 fn render_backups(age: Option<i64>, failures: u64, incarnation: u64, superseded: bool) -> String {

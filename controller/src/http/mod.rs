@@ -23,6 +23,8 @@ mod licence;
 mod maintenance;
 pub mod metrics;
 pub mod openapi;
+mod package;
+mod pin;
 mod policy;
 mod policy_set;
 mod proposal;
@@ -31,6 +33,7 @@ mod publish_proposal;
 mod rates;
 mod restart;
 mod rollout;
+mod rollout_package;
 pub mod routes;
 mod session;
 mod token;
@@ -91,19 +94,23 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(rates::routes)
         .configure(inspect::routes)
         .configure(maintenance::routes)
+        .configure(pin::routes)
         .configure(audit::routes)
         .configure(user::routes)
         .configure(credential::routes)
         .configure(event::routes)
         .configure(proposal::routes)
         .configure(rollout::routes)
+        .configure(package::routes)
         .configure(lease::routes)
         .configure(licence::routes)
         .configure(backup::routes)
         .route("/openapi.json", web::get().to(openapi::document))
         .default_service(web::to(not_found));
+    let package = web::resource("/v1/packages/{sha256}").route(web::get().to(crate::gateway::package::serve));
     config
         .service(opamp)
+        .service(package)
         .service(api)
         .service(web::resource("/metrics").wrap(from_fn(gate::gate)).route(web::get().to(metrics::metrics)))
         .service(web::resource("/healthz").wrap(from_fn(gate::gate)).route(web::get().to(healthz)))

@@ -1,10 +1,11 @@
-//! Rollouts of policies.
+//! Rollouts: of policies here, of packages in [`rollout_package`]; what is the same for both.
 
 use super::auth::Caller;
 use super::error::ApiError;
 use super::etag::etag;
 use super::policy_set::{MAX_SET, blocking};
 use super::publish::{Ground, check_expected, name};
+use super::rollout_package;
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::policy::plan::{Order, Plan, Read, all_faults};
@@ -65,26 +66,30 @@ fn planned(
     Ok((plan, waves, candidates))
 }
 
-fn plan_view(policies: PolicyPlan, waves: &Planned, candidates: &[Candidate]) -> RolloutPlan {
+/// The waves as they are shown, and what is told of partitions that are away.
+pub(super) fn wave_plans(waves: &Planned, candidates: &[Candidate]) -> (Vec<WavePlan>, Option<String>) {
     let names: std::collections::BTreeMap<_, _> = candidates.iter().map(|c| (c.id, &c.name)).collect();
     let wave = |(position, ids): (usize, &Vec<_>)| WavePlan {
         name: Rollout::name_of_wave(waves.canaries, position),
         partitions: ids.len() as u64,
         names: ids.iter().take(MAX_NAMES).filter_map(|id| names.get(id).map(|n| (*n).clone())).collect(),
     };
-    let mut reasons = waves.reasons.clone();
     let away = candidates.iter().filter(|c| !c.present).count();
-    if away > 0 {
-        reasons.push(format!(
-            "{away} of {} partitions are away now: they follow when they are back",
-            candidates.len()
-        ));
-    }
+    let all = candidates.len();
+    let told = (away > 0)
+        .then(|| format!("{away} of {all} partitions are away now: they follow when they are back"));
+    (waves.waves.iter().enumerate().map(wave).collect(), told)
+}
+
+fn plan_view(policies: PolicyPlan, planned: &Planned, candidates: &[Candidate]) -> RolloutPlan {
+    let (waves, away) = wave_plans(planned, candidates);
     RolloutPlan {
         policies,
-        waves: waves.waves.iter().enumerate().map(wave).collect(),
+        waves,
         partitions: candidates.len() as u64,
-        reasons,
+        reasons: planned.reasons.iter().cloned().chain(away).collect(),
+        package: None,
+        left_out: Vec::new(),
     }
 }
 
@@ -101,6 +106,10 @@ pub(super) async fn plan(
 ) -> Result<web::Json<RolloutPlan>, ApiError> {
     let request = body.into_inner();
     let view = blocking(move || {
+        if let Some(package) = &request.package {
+            return rollout_package::plan(&app, &request, package, Timestamp::now());
+        }
+        no_labels(&request)?;
         let ground = Ground::of(&app, &order(&request))?;
         let (plan, waves, candidates) = planned(&app, &ground, &request, Timestamp::now())?;
         Ok(plan_view(plan.view, &waves, &candidates))
@@ -132,7 +141,26 @@ pub(super) async fn start(
     })
 }
 
-enum Begun {
+/// Labels choose agents for a package; policies have selectors of their own.
+fn no_labels(request: &RolloutRequest) -> Result<(), ApiError> {
+    if request.labels.is_empty() {
+        return Ok(());
+    }
+    let told = "labels choose the agents of a package; policies say themselves whom they are for";
+    Err(ApiError::bad_request("labels", told))
+}
+
+/// Whether the licence and the number of those under way allow another rollout.
+pub(super) fn may_start(app: &App) -> Result<(), ApiError> {
+    app.licence.permits("new rollouts")?;
+    if app.rollouts.numbers().len() >= MAX_ACTIVE {
+        let text = format!("{MAX_ACTIVE} rollouts are under way; wait for one to end, or abort one");
+        return Err(ApiError::conflict("too-many-rollouts", text));
+    }
+    Ok(())
+}
+
+pub(super) enum Begun {
     Started(Box<RolloutView>),
     Proposed(Box<ProposalView>),
 }
@@ -144,6 +172,10 @@ async fn begin(
     request: RolloutRequest,
     approved: Option<Batch>,
 ) -> Result<Begun, ApiError> {
+    if let Some(package) = request.package.clone() {
+        return rollout_package::begin(app, caller, request, &package, approved).await;
+    }
+    no_labels(&request)?;
     // In the order in which a step takes them.
     let _stepping = app.rollouts.stepping().await;
     let _publishing = app.book.publishing().await;
@@ -159,11 +191,7 @@ async fn begin(
         let text = "nothing would change: the policies are in force as they are";
         return Err(ApiError::conflict("nothing-to-do", text));
     }
-    app.licence.permits("new rollouts")?;
-    if app.rollouts.numbers().len() >= MAX_ACTIVE {
-        let text = format!("{MAX_ACTIVE} rollouts are under way; wait for one to end, or abort one");
-        return Err(ApiError::conflict("too-many-rollouts", text));
-    }
+    may_start(&app)?;
     if approved.is_none() && super::proposal::required(&app)? {
         return propose(&app, &caller, request, &view).await.map(|p| Begun::Proposed(Box::new(p)));
     }
@@ -247,7 +275,7 @@ fn with_targets(app: &App, id: u64) -> Result<StoredRollout, ApiError> {
 
 fn view(app: &App, stored: &StoredRollout) -> RolloutView {
     let now = Timestamp::now();
-    let looker = Looker::new(app, stored.id, now);
+    let looker = Looker::new(app, stored, now);
     stored.view(stored.rollout.waiting(&|id| looker.look(id), now))
 }
 

@@ -50,6 +50,7 @@ pub const ROUTES: &[Route] = &[
     // Agents.
     route("GET", "/v1/opamp", Agent, "OpAMP over WebSocket"),
     route("POST", "/v1/opamp", Agent, "OpAMP by polling"),
+    route("GET", "/v1/packages/{sha256}", Agent, "The file of a package"),
     route("GET", "/api/v1/agent/audit", Agent, "The audit log, for agents that send it to a SIEM"),
     // Operation.
     route("GET", "/healthz", Public, "The program runs"),
@@ -97,6 +98,8 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/agents/{agent}/decommission", ADMIN, "Remove an agent and refuse its keys for good"),
     route("PUT", "/api/v1/agents/{agent}/maintenance", OPERATOR, "Announce a planned outage of a partition"),
     route("DELETE", "/api/v1/agents/{agent}/maintenance", OPERATOR, "End a planned outage"),
+    route("PUT", "/api/v1/agents/{agent}/pin", OPERATOR, "Pin an agent to the version that it runs: it gets no packages"),
+    route("DELETE", "/api/v1/agents/{agent}/pin", OPERATOR, "Let an agent get packages again"),
     // Enrolments that wait.
     route("GET", "/api/v1/enrolments", VIEWER, "List enrolments that wait for approval"),
     route("POST", "/api/v1/enrolments/{key}/approve", APPROVER, "Let an agent in that waits"),
@@ -145,13 +148,19 @@ pub const ROUTES: &[Route] = &[
     route("POST", "/api/v1/drafts/{name}/publish", OPERATOR, "Publish a draft"),
     // Rollouts.
     route("POST", "/api/v1/rollouts/plan", VIEWER, "What a rollout would do; changes nothing"),
-    route("POST", "/api/v1/rollouts", OPERATOR, "Start a rollout of policies"),
+    route("POST", "/api/v1/rollouts", OPERATOR, "Start a rollout of policies or of a package"),
     route("GET", "/api/v1/rollouts", VIEWER, "List rollouts, newest first"),
     route("GET", "/api/v1/rollouts/{id}", VIEWER, "Where a rollout stands, and what it waits for"),
     route("GET", "/api/v1/rollouts/{id}/partitions", VIEWER, "Where the partitions of a rollout stand"),
     route("POST", "/api/v1/rollouts/{id}/pause", OPERATOR, "Tell nobody further for a while"),
     route("POST", "/api/v1/rollouts/{id}/resume", OPERATOR, "Let a paused or halted rollout go on"),
     route("POST", "/api/v1/rollouts/{id}/abort", OPERATOR, "End a rollout: everybody goes back"),
+    // Packages.
+    route("GET", "/api/v1/packages", VIEWER, "List packages"),
+    route("GET", "/api/v1/packages/{name}/{version}/{platform}", VIEWER, "A package"),
+    route("POST", "/api/v1/packages/{name}/{version}/{platform}/retire", ADMIN, "Offer a package to nobody new"),
+    route("PUT", "/api/v1/packages/uploads/{sha256}", ADMIN, "Begin to upload a package, or find where that stands"),
+    route("PATCH", "/api/v1/packages/uploads/{sha256}", ADMIN, "Upload a piece of a package; the last one makes it one"),
     // Leases.
     route("GET", "/api/v1/leases", VIEWER, "Which agent collects, where a partition has several, and who stands by"),
     route("POST", "/api/v1/leases/{partition}/move", OPERATOR, "Have another agent of a partition collect"),

@@ -11,6 +11,7 @@ use crate::fleet::config_state::ConfigState;
 use crate::fleet::configs::StoredConfig;
 use crate::fleet::observed::Observed;
 use crate::fleet::record::{BLOCKED_PREFIX, Hold, Life};
+use crate::fleet::upgrade::UpgradeState;
 use crate::gateway::outbox::Farewell;
 use crate::identity::foreign::ForeignTokenRecord;
 use crate::store::{self, Batch, Condition, Store, StoreError};
@@ -253,6 +254,7 @@ pub(crate) fn add_removal(batch: &mut Batch, record: &AgentRecord) {
     batch.delete(AgentRecord::key(id), Condition::Any);
     batch.delete(Observed::key(id), Condition::Any);
     batch.delete(ConfigState::key(id), Condition::Any);
+    batch.delete(UpgradeState::key(id), Condition::Any);
     batch.delete(crate::fleet::outage::key(id), Condition::Any);
     for key in record.keys() {
         batch.delete(AgentRecord::owner_key(key), Condition::Any);

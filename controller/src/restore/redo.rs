@@ -271,6 +271,10 @@ fn advice(action: &str, settled: bool) -> Advice {
             Do("publish it again from your files (`muster policy apply`)")
         }
         "policy.draft" => Do("save the draft again"),
+        "agent.pin" | "agent.unpin" => Do("pin or unpin it again (`muster agents pin`)"),
+        "package.refuse" => Nothing,
+        "package.upload" => Do("upload it again: backups hold no packages (`muster package upload`)"),
+        "package.retire" => Do("retire it again (`muster package retire`)"),
         "rollout.start" => Do("start it again, if it is still wanted"),
         "rollout.done" => Do("what it brought is lost: publish it again"),
         "proposal.create" => Do("propose it again, if it is still wanted"),

@@ -3,8 +3,8 @@
 //! Void: enrolment tokens, spent or not, and enrolments that wait; sessions and API tokens of people; answers to
 //! requests that may be sent again. A token of a foreign agent is one to enrol with until it is bound, and void till
 //! then. Kept: agents with their certificates, tokens that foreign agents are bound to, users with their passwords,
-//! policies, licences. Revisions go on at the incarnation's own million, so that none ever has the
-//! number of one that is lost. Rollouts that were under way are paused: nobody knows how they went on.
+//! policies, licences. Revisions and rollouts go on at the incarnation's own million, so that none ever has the
+//! number of one that is lost. Versions that stand for agents are dropped and told. Rollouts that were under way are paused: nobody knows how they went on.
 
 use super::RestoreError;
 use super::redo::{Lost, Out};
@@ -17,7 +17,8 @@ use crate::identity::foreign::{self, ForeignTokenRecord};
 use crate::identity::life::{self, CONTROLLER, Change};
 use crate::identity::{pending, token};
 use crate::incarnation::{self, StoredRestore, lost};
-use crate::rollout::{HEADS, StoredRollout};
+use crate::package::standing;
+use crate::rollout::{self, HEADS, StoredRollout};
 use crate::store::{self, Batch, Condition, MemoryStore, Store, StoreError};
 use crate::{policy, user};
 use jiff::Timestamp;
@@ -124,6 +125,10 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
     batch.put_json(policy::LAST, Condition::Any, &revisions_from);
     let configs: u64 = store::get_json(store, configs::LAST)?.unwrap_or(0);
     batch.put_json(configs::LAST, Condition::Any, &numbers_from(number, configs));
+    // A number that was given after the backup is not given again: agents know what failed by it.
+    let rollouts: u64 = store::get_json(store, rollout::LAST)?.unwrap_or(0);
+    batch.put_json(rollout::LAST, Condition::Any, &numbers_from(number, rollouts));
+    let standing = drop_standing(store, &mut batch)?;
     let paused = pause_rollouts(store, plan.now, &mut batch)?;
     let shut_out = shut_out(store, plan, &mut batch)?;
     batch.put_json(incarnation::KEY, Condition::Any, &incarnation::claim(present, plan.issuing)?);
@@ -131,6 +136,7 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
         .iter()
         .map(|id| format!("rollout {id} was under way and is paused: look at it, then resume or abort it"))
         .collect();
+    redo.extend(standing);
     redo.extend(plan.lost.into_iter().flat_map(|lost| lost.redo.iter().cloned()));
     let more = redo.len().saturating_sub(MAX_STORED);
     redo.truncate(MAX_STORED);
@@ -196,6 +202,19 @@ fn drop_unbound(store: &dyn Store, batch: &mut Batch) -> Result<u64, StoreError>
 fn revoked(store: &dyn Store) -> Result<u64, StoreError> {
     let records = store::scan_json::<AgentRecord>(store, crate::fleet::record::PREFIX)?;
     Ok(records.iter().filter(|(_, record)| matches!(record.life, Life::Revoked(_))).count() as u64)
+}
+
+/// Versions that stood for agents: what was taken back after the backup would reach everybody at once.
+fn drop_standing(store: &dyn Store, batch: &mut Batch) -> Result<Vec<String>, StoreError> {
+    let mut redo = Vec::new();
+    for standing in standing::load(store)? {
+        batch.delete(standing.key(), Condition::Any);
+        redo.push(format!(
+            "muster-agent@{} stood for agents since rollout {}: roll it out again if it still shall",
+            standing.version, standing.rollout
+        ));
+    }
+    Ok(redo)
 }
 
 fn pause_rollouts(store: &dyn Store, now: Timestamp, batch: &mut Batch) -> Result<Vec<u64>, StoreError> {

@@ -1,13 +1,15 @@
 //! Makes the steps of rollouts: looks at the agents, stores what the planner decides, then does it.
 
 use super::observe::{gone, observe};
-use super::{StoredRollout, changes};
+use super::{StoredRollout, changes, package};
 use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::gateway::process;
+use crate::package::standing::Standing;
 use crate::policy::{self, StoredRevision};
 use crate::store::{Batch, StoreError};
 use jiff::{SignedDuration, Timestamp};
+use muster_package::Version;
 use muster_planner::{Action, Observation, Phase, State, Step};
 use muster_proto::api::{Connection, RevisionStanding, RolloutEvent};
 use muster_proto::session::rates::RatesWatch;
@@ -27,12 +29,11 @@ const RETURN: SignedDuration = SignedDuration::from_secs(15);
 /// Time between two looks for the answers of agents that were asked for their counters.
 const ANSWERS: SignedDuration = SignedDuration::from_millis(200);
 /// Asks agents for their counters: a second's pace, just long enough for one report.
-const ASK: RatesWatch = RatesWatch { interval_ms: 1_000, expires_after_ms: 1_500 };
+pub(super) const ASK: RatesWatch = RatesWatch { interval_ms: 1_000, expires_after_ms: 1_500 };
 
 /// Runs until it is aborted.
 pub async fn run(app: Arc<App>) {
-    let mut news =
-        [app.store.watch("config-state/"), app.store.watch("observed/"), app.store.watch("agent/")];
+    let mut news = ["config-state/", "observed/", "agent/", "upgrade/"].map(|prefix| app.store.watch(prefix));
     loop {
         let active = app.rollouts.numbers();
         if active.is_empty() {
@@ -55,7 +56,7 @@ pub async fn run(app: Arc<App>) {
         }
         let rest = Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default();
         tokio::time::sleep(SHORTEST).await;
-        let [a, b, c] = &mut news;
+        let [a, b, c, d] = &mut news;
         tokio::select! {
             () = tokio::time::sleep(rest.min(LONGEST)) => {}
             () = app.rollouts.nudged() => {}
@@ -63,6 +64,7 @@ pub async fn run(app: Arc<App>) {
             _ = a.changed() => {}
             _ = b.changed() => {}
             _ = c.changed() => {}
+            _ = d.changed() => {}
         }
     }
 }
@@ -71,6 +73,8 @@ pub async fn run(app: Arc<App>) {
 pub struct Looker<'a> {
     app: &'a App,
     rollout: u64,
+    /// The version of the package that it brings.
+    package: Option<Version>,
     busy: BTreeMap<AgentId, u64>,
     now: Timestamp,
     /// One look serves a whole step: what comes in meanwhile is judged by the next.
@@ -80,8 +84,10 @@ pub struct Looker<'a> {
 impl<'a> Looker<'a> {
     /// From this rollout, at this moment.
     #[must_use]
-    pub fn new(app: &'a App, rollout: u64, now: Timestamp) -> Self {
-        Self { app, rollout, busy: app.rollouts.busy(rollout), now, seen: RefCell::default() }
+    pub fn new(app: &'a App, stored: &StoredRollout, now: Timestamp) -> Self {
+        let package = stored.package.as_ref().map(|package| package.version.clone());
+        let busy = app.rollouts.busy(stored.id);
+        Self { app, rollout: stored.id, package, busy, now, seen: RefCell::default() }
     }
 
     /// What is seen of an agent.
@@ -91,7 +97,8 @@ impl<'a> Looker<'a> {
             return seen.clone();
         }
         let busy = self.busy.get(&id).copied();
-        let seen = self.app.fleet.with(id, |agent| observe(agent, self.rollout, busy, self.now));
+        let package = self.package.as_ref();
+        let seen = self.app.fleet.with(id, |agent| observe(agent, self.rollout, package, busy, self.now));
         let seen = seen.unwrap_or_else(|| gone(id));
         self.seen.borrow_mut().insert(id, seen.clone());
         seen
@@ -106,10 +113,19 @@ async fn step(app: &App, id: u64) -> Result<Timestamp, StoreError> {
     if !has_waited(app, &stored, now) {
         return Ok(Timestamp::MAX);
     }
-    stage_again(app, &stored).await;
-    let joined = stored.rollout.join(newcomers(app, &stored));
+    let fresh = match &stored.package {
+        Some(package) => {
+            package::stage_again(app, &stored, package).await;
+            package::newcomers(app, &stored, package)
+        }
+        None => {
+            stage_again(app, &stored).await;
+            newcomers(app, &stored)
+        }
+    };
+    let joined = stored.rollout.join(fresh);
     let mut step = {
-        let looker = Looker::new(app, id, now);
+        let looker = Looker::new(app, &stored, now);
         stored.rollout.step(&|id| looker.look(id), now)
     };
     step.changed.extend(joined.changed);
@@ -131,7 +147,7 @@ async fn stage_again(app: &App, stored: &StoredRollout) {
     let lacking: Vec<AgentId> = with_change.filter(lacks).collect();
     if !lacking.is_empty() {
         let step = Step { actions: vec![Action::Offer(lacking)], ..Step::default() };
-        act(app, stored.id, &step).await;
+        stage(app, stored.id, &step).await;
     }
 }
 
@@ -192,19 +208,40 @@ pub async fn perform(
     stored.add_step(&step, now, &mut batch);
     let over = stored.rollout.phase.is_over();
     let _publishing = if over { Some(app.book.publishing().await) } else { None };
-    if over {
-        let standing = match stored.rollout.phase {
-            Phase::Done { .. } => RevisionStanding::InForce,
-            _ => RevisionStanding::Withdrawn,
-        };
-        settle(app, &stored, standing, &mut batch)?;
-        app.rollouts.prune(&mut batch)?;
-    }
+    let standings = if over { settle(app, &stored, &mut batch)? } else { None };
     let action = by.or_else(|| (before != Some(stored.state())).then(|| by_itself(&stored)));
     match action {
         Some(action) => app.commit(batch, action).await?,
         None => app.store.apply(batch).await?,
     }
+    tell(app, &stored, &step);
+    if let Some(standings) = standings {
+        app.packages.take_standings(standings);
+    }
+    let (id, package) = (stored.id, stored.package.clone());
+    let in_force = matches!(stored.rollout.phase, Phase::Done { .. });
+    app.rollouts.take(stored);
+    match (&package, over) {
+        (Some(package), over) => {
+            package::act(app, id, package, &step).await;
+            if over {
+                package::settled(app, id).await;
+            }
+        }
+        (None, over) => {
+            stage(app, id, &step).await;
+            if over {
+                app.book.settle(id, in_force);
+                app.fleet.unstage(id);
+                app.fleet.reassign(&app.book);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tells what happened to the log and to whoever watches.
+fn tell(app: &App, stored: &StoredRollout, step: &Step) {
     for note in &step.notes {
         tracing::info!(rollout = stored.id, "{note}");
     }
@@ -212,32 +249,22 @@ pub async fn perform(
         let event = RolloutEvent { id: stored.id, state: stored.state(), text: text.clone() };
         app.events.push("rollout", &event);
     }
-    let id = stored.id;
-    let in_force = matches!(stored.rollout.phase, Phase::Done { .. });
-    app.rollouts.take(stored);
-    act(app, id, &step).await;
-    if over {
-        app.book.settle(id, in_force);
-        app.fleet.unstage(id);
-        app.fleet.reassign(&app.book);
-    }
-    Ok(())
 }
 
-/// Adds that the revisions of a rollout are everybody's or nobody's.
-fn settle(
-    app: &App,
-    stored: &StoredRollout,
-    standing: RevisionStanding,
-    batch: &mut Batch,
-) -> Result<(), StoreError> {
+/// Adds that what a rollout brought is everybody's or nobody's; the versions that stand, if it brought a package to its end.
+fn settle(app: &App, stored: &StoredRollout, batch: &mut Batch) -> Result<Option<Vec<Standing>>, StoreError> {
+    let standing = match stored.rollout.phase {
+        Phase::Done { .. } => RevisionStanding::InForce,
+        _ => RevisionStanding::Withdrawn,
+    };
     for change in &stored.changes {
         if let Some(mut revision) = policy::stored(&*app.store, &change.name, change.to.0)? {
             revision.view.standing = standing;
             policy::put_standing(&revision, batch);
         }
     }
-    Ok(())
+    app.rollouts.prune(batch)?;
+    Ok(stored.package.as_ref().and_then(|package| package::settle(app, stored, package, batch)))
 }
 
 /// What the controller did by itself, for the audit log.
@@ -255,7 +282,8 @@ fn by_itself(stored: &StoredRollout) -> Outgoing {
     Outgoing::by_user("controller", here, action, format!("rollout {}", stored.id)).detail(last)
 }
 
-async fn act(app: &App, id: u64, step: &Step) {
+/// Does what a step of a rollout of policies asks for.
+async fn stage(app: &App, id: u64, step: &Step) {
     for action in &step.actions {
         let (agents, with) = match action {
             Action::Offer(agents) => (agents, true),
@@ -302,6 +330,7 @@ impl Start {
             id,
             description,
             changes: changes(&revisions, |name| app.book.live(name)),
+            package: None,
             started_by: user,
             started_at: now,
             ended_at: None,

@@ -1,11 +1,13 @@
-//! Rollouts of policies: what is stored of them, and who has which.
+//! Rollouts of policies and of packages: what is stored of them, and who has which.
 //!
 //! A rollout's new revisions are stored with it, staged: an agent gets them when the planner
 //! ([`muster_planner`]) says so, and everybody when it is done. Each step is stored before it is acted on, so that
-//! after a crash it goes on where it was. [`driver`] makes the steps, [`observe`] looks at the agents.
+//! after a crash it goes on where it was. [`driver`] makes the steps, [`observe`] looks at the agents,
+//! [`package`] is what is different where a package is brought.
 
 pub mod driver;
 pub mod observe;
+pub mod package;
 
 use crate::policy::StoredRevision;
 use crate::store::{self, Batch, Condition, SharedStore, Store, StoreError};
@@ -15,6 +17,7 @@ use muster_proto::api::{
     RolloutChange, RolloutNote, RolloutPartition, RolloutState, RolloutSummary, RolloutView,
 };
 use muster_shared::id::AgentId;
+use package::StoredPackage;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,6 +47,9 @@ pub struct StoredRollout {
     pub description: String,
     /// What it changes.
     pub changes: Vec<RolloutChange>,
+    /// The package that it brings; then it changes no policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<StoredPackage>,
     /// Who started it.
     pub started_by: String,
     /// When.
@@ -121,7 +127,7 @@ impl Rollouts {
     #[must_use]
     pub fn staged(&self) -> BTreeMap<AgentId, Vec<u64>> {
         let mut staged: BTreeMap<AgentId, Vec<u64>> = BTreeMap::new();
-        for (id, stored) in self.active().iter() {
+        for (id, stored) in self.active().iter().filter(|(_, stored)| stored.package.is_none()) {
             for (agent, _) in stored.rollout.targets.iter().filter(|(_, t)| t.state.has_change()) {
                 staged.entry(*agent).or_default().push(*id);
             }
@@ -139,6 +145,12 @@ impl Rollouts {
     #[must_use]
     pub fn find_active(&self, id: u64) -> Option<StoredRollout> {
         self.active().get(&id).cloned()
+    }
+
+    /// The package that one under way brings.
+    #[must_use]
+    pub fn package(&self, id: u64) -> Option<StoredPackage> {
+        self.active().get(&id)?.package.clone()
     }
 
     /// Agents that rollouts but `id` are changing, and which one that is. One that began earlier has its partitions until
@@ -296,6 +308,8 @@ impl StoredRollout {
             reason: self.reason(),
             description: self.description.clone(),
             changes: self.changes.clone(),
+            package: self.package.as_ref().map(StoredPackage::view),
+            labels: self.package.as_ref().map(|package| package.labels.clone()).unwrap_or_default(),
             strategy: self.rollout.strategy.clone(),
             started_by: self.started_by.clone(),
             started_at: self.started_at,
@@ -316,6 +330,7 @@ impl StoredRollout {
             state: self.state(),
             description: self.description.clone(),
             changes: self.changes.clone(),
+            package: self.package.as_ref().map(StoredPackage::view),
             started_by: self.started_by.clone(),
             started_at: self.started_at,
             ended_at: self.ended_at,

@@ -3,14 +3,22 @@
 use crate::fleet::record::Life;
 use crate::fleet::{Agent, outage};
 use jiff::Timestamp;
-use muster_planner::{Candidate, Observation, Presence};
+use muster_package::Version;
+use muster_planner::{Candidate, Observation, Presence, Version as ChangeState};
 use muster_proto::api::{ComponentKind, Connection};
 use muster_proto::opamp::attribute;
 use muster_shared::id::AgentId;
 
-/// What is seen of an agent from the rollout `rollout`; `busy` is another rollout that changes it.
+/// What is seen of an agent from the rollout `rollout`, which brings `package` or policies; `busy` is another rollout that
+/// changes it.
 #[must_use]
-pub fn observe(agent: &mut Agent, rollout: u64, busy: Option<u64>, now: Timestamp) -> Observation {
+pub fn observe(
+    agent: &mut Agent,
+    rollout: u64,
+    package: Option<&Version>,
+    busy: Option<u64>,
+    now: Timestamp,
+) -> Observation {
     let id = agent.record.id;
     let components = &agent.observed.components;
     let word = |kind| match kind {
@@ -22,11 +30,24 @@ pub fn observe(agent: &mut Agent, rollout: u64, busy: Option<u64>, now: Timestam
         let why = if c.reason.is_empty() { &c.status } else { &c.reason };
         Some((format!("{} {}", word(c.kind)?, c.name), why.clone()))
     });
+    let (version, held) = match package {
+        Some(package) => {
+            let with = agent.brought_by(rollout).unwrap_or_default();
+            let version = agent.package_state(rollout, package, with);
+            // Who is pinned takes no packages, as who is quarantined takes nothing; one that has it already is watched further.
+            let held = agent.record.pin.is_some() && version == ChangeState::Old;
+            (version, held)
+        }
+        None => (agent.change_state(agent.staged.contains(&rollout)), false),
+    };
     Observation {
         name: agent.observed.name(id),
         labels: agent.record.labels.clone(),
-        presence: presence(agent, now),
-        version: agent.change_state(agent.staged.contains(&rollout)),
+        presence: match presence(agent, now) {
+            Presence::Present if held => Presence::Held,
+            other => other,
+        },
+        version,
         unwell: unwell.collect(),
         lag_ms: agent.rates.lag_ms(),
         rate: agent.rates.window(false).minute.received,

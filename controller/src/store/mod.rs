@@ -8,6 +8,7 @@
 mod group;
 mod memory;
 pub mod packed;
+pub mod schema;
 mod sled;
 
 pub use self::memory::MemoryStore;

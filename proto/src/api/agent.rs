@@ -1,6 +1,6 @@
 //! Agents as the controller sees them.
 
-use super::{AgentKind, AgentLife, AgentRates, HoldView, RateWindow};
+use super::{AgentKind, AgentLife, AgentRates, HoldView, PinView, RateWindow, UpgradeStep, UpgradeView};
 use jiff::Timestamp;
 use muster_shared::id::{AgentId, Revision};
 use muster_shared::partition::PartitionKey;
@@ -12,6 +12,26 @@ use std::collections::BTreeMap;
 
 /// Labels of an agent: set at the controller only, matched by selectors.
 pub type Labels = BTreeMap<String, String>;
+
+/// Which agents, and which page of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct AgentsQuery {
+    /// `next` of the page before; absent for the first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Most items of a page, 1 to 1,000; default 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Only agents whose version fulfils this requirement, as Cargo writes them: `<0.4`, `>=0.2, <0.4`. A version that is
+    /// not known never does; a pre-release counts as the release that it precedes, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Only agents whose upgrade stands here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStep>,
+}
 
 /// Whether an agent is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -156,6 +176,12 @@ pub struct AgentSummary {
     /// The planned outage that it is in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned_outage: Option<PlannedOutage>,
+    /// Its way to the version that it shall run; absent where nobody said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeView>,
+    /// Set if it is pinned to the version that it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinView>,
 }
 
 /// Everything about one agent.

@@ -10,7 +10,7 @@
 //! | `fleet` | [`FleetEvent`] |
 //! | `reload` | [`ReloadEvent`]: something was missed, read everything anew |
 
-use super::{Connection, PolicyState};
+use super::{Connection, PolicyState, UpgradeStep};
 use jiff::Timestamp;
 use muster_shared::id::AgentId;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ pub struct AgentEvent {
     pub reason: String,
     /// Where it stands with its policy.
     pub policy: PolicyState,
+    /// Where its upgrade stands; absent where nobody said that it shall come to a version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStep>,
     /// It is not one of the fleet any more.
     #[serde(default)]
     pub removed: bool,

@@ -14,7 +14,7 @@
 //! | `POST /api/v1/tokens` | [`TokenRequest`] | 201 [`TokenCreated`] |
 //! | `GET /api/v1/tokens` | [`PageQuery`] | [`Page`] of [`TokenView`] |
 //! | `DELETE /api/v1/tokens/{id}` | | 204 |
-//! | `GET /api/v1/agents` | [`PageQuery`] | [`Page`] of [`AgentSummary`] |
+//! | `GET /api/v1/agents` | [`AgentsQuery`] | [`Page`] of [`AgentSummary`] |
 //! | `GET /api/v1/agents/{id or name}` | | [`AgentView`] |
 //! | `PUT /api/v1/agents/{id or name}/labels` | [`Labels`] | [`AgentView`] |
 //! | `DELETE /api/v1/agents/{id or name}` | | 204: certificate revoked, connection closed |
@@ -36,6 +36,8 @@
 //! | `POST /api/v1/agents/{id or name}/preview` | an effective policy | [`PreviewView`] |
 //! | `PUT /api/v1/agents/{id or name}/maintenance` | [`MaintenanceRequest`] | [`AgentView`] |
 //! | `DELETE /api/v1/agents/{id or name}/maintenance` | | 204 |
+//! | `PUT /api/v1/agents/{id or name}/pin` | [`PinRequest`] | [`AgentView`] |
+//! | `DELETE /api/v1/agents/{id or name}/pin` | | 204 |
 //! | `GET /api/v1/fleet` | | [`FleetView`] |
 //! | `POST /api/v1/policies/validate` | YAML (`application/yaml`) | [`PolicyCheck`] |
 //! | `POST /api/v1/policies` | YAML (`application/yaml`) | 201 [`PolicyPublished`] (200 if nothing changed) |
@@ -72,6 +74,11 @@
 //! | `GET /api/v1/rollouts/{id}` | | [`RolloutView`] |
 //! | `GET /api/v1/rollouts/{id}/partitions` | [`PageQuery`] | [`Page`] of [`RolloutPartition`] |
 //! | `POST /api/v1/rollouts/{id}/pause`, `resume`, `abort` | [`RolloutOrder`] | [`RolloutView`] |
+//! | `GET /api/v1/packages` | [`PageQuery`] | [`Page`] of [`PackageView`] |
+//! | `GET /api/v1/packages/{name}/{version}/{platform}` | | [`PackageView`] |
+//! | `POST /api/v1/packages/{name}/{version}/{platform}/retire` | [`PackageRetire`] | [`PackageView`] |
+//! | `PUT /api/v1/packages/uploads/{sha256}` | [`PackageUploadRequest`] | 201 [`PackageUpload`], 200 if it was begun before |
+//! | `PATCH /api/v1/packages/uploads/{sha256}` | a piece of the file, `Upload-Offset` | [`PackageUpload`], 201 with the last piece |
 //! | `GET /api/v1/leases` | [`PageQuery`] | [`Page`] of [`LeaseView`] |
 //! | `POST /api/v1/leases/{partition}/move` | [`LeaseMove`] | 202, the [`LeaseView`]s that are being moved |
 //! | `GET /api/v1/licence` | | [`LicenceView`] |
@@ -96,6 +103,7 @@ mod foreign;
 mod inspect;
 mod lease;
 mod licence;
+mod package;
 mod page;
 mod plan;
 mod policy;
@@ -105,11 +113,12 @@ mod rates;
 mod rollout;
 mod session;
 mod token;
+mod upgrade;
 mod user;
 
 pub use agent::{
-    AgentPolicyView, AgentState, AgentSummary, AgentView, CertificateView, ComponentKind, ComponentView,
-    Connection, FlagKind, FleetView, Labels, MaintenanceRequest, PlannedOutage, PolicyState,
+    AgentPolicyView, AgentState, AgentSummary, AgentView, AgentsQuery, CertificateView, ComponentKind,
+    ComponentView, Connection, FlagKind, FleetView, Labels, MaintenanceRequest, PlannedOutage, PolicyState,
     PolicyStatusView, SourceFlag,
 };
 pub use audit::{
@@ -134,6 +143,10 @@ pub use inspect::{
 };
 pub use lease::{LeaseAgent, LeaseMove, LeaseView};
 pub use licence::{CONTROLLER_NOTICE, LicencePair, LicenceView, NOTICE_HEADER};
+pub use package::{
+    PACKAGE_CONTENT_TYPE, PackageRetire, PackageUpload, PackageUploadRequest, PackageView,
+    UPLOAD_OFFSET_HEADER,
+};
 pub use page::{Page, PageQuery};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
@@ -153,11 +166,13 @@ pub use rates::{
 };
 pub use rollout::{
     Amount, Day, MaintenanceWindow, NoAmount, OnFailure, RolloutChange, RolloutEvent, RolloutGates,
-    RolloutNote, RolloutOrder, RolloutPartition, RolloutPartitionState, RolloutPlan, RolloutRequest,
-    RolloutState, RolloutStrategy, RolloutSummary, RolloutView, WavePlan, WaveView,
+    RolloutLeftOut, RolloutNote, RolloutOrder, RolloutPackage, RolloutPartition, RolloutPartitionState,
+    RolloutPlan, RolloutRequest, RolloutState, RolloutStrategy, RolloutSummary, RolloutView, WavePlan,
+    WaveView,
 };
 pub use session::{CSRF_HEADER, LoginQuery, LoginReply, LoginRequest, PasswordChange, WhoAmI};
 pub use token::{TokenCreated, TokenRequest, TokenView};
+pub use upgrade::{PinRequest, PinView, UpgradeStep, UpgradeView};
 pub use user::{
     ApiTokenCreated, ApiTokenRequest, ApiTokenView, PasswordReset, Role, Scope, SessionView, UserChange,
     UserCreated, UserRequest, UserView,

@@ -199,7 +199,32 @@ pub struct MaintenanceWindow {
     pub time_zone: String,
 }
 
-/// Starts a rollout of policies, or says what it would do.
+/// A package that a rollout brings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RolloutPackage {
+    /// Its name.
+    #[cfg_attr(feature = "openapi", schema(example = "muster-agent"))]
+    pub name: String,
+    /// The version that agents shall come to, by the steps that its packages allow.
+    #[cfg_attr(feature = "openapi", schema(example = "0.2.0"))]
+    pub version: String,
+}
+
+/// Agents that a rollout of a package leaves out for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RolloutLeftOut {
+    /// Why, in words.
+    pub reason: String,
+    /// How many.
+    pub partitions: u64,
+    /// Names of the first of them.
+    pub names: Vec<String>,
+}
+
+/// Starts a rollout of policies or of a package, or says what it would do.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -210,6 +235,13 @@ pub struct RolloutRequest {
     /// Names of policies to be removed.
     #[serde(default)]
     pub removals: Vec<String>,
+    /// A package instead of policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<RolloutPackage>,
+    /// The package is for agents with these labels; without any for all.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
+    pub labels: Labels,
     /// Present revisions that the sender knows, by name; 0 for none. Others are refused.
     #[serde(default)]
     pub expected: BTreeMap<String, u64>,
@@ -233,6 +265,12 @@ pub struct RolloutPlan {
     pub partitions: u64,
     /// Why it is as it is, in words.
     pub reasons: Vec<String>,
+    /// The package, if it brings one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<RolloutPackage>,
+    /// Agents that the package is not for, though they have its labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<RolloutLeftOut>,
 }
 
 /// A wave of a plan.
@@ -290,6 +328,13 @@ pub struct RolloutView {
     pub description: String,
     /// What it changes.
     pub changes: Vec<RolloutChange>,
+    /// The package, if it brings one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<RolloutPackage>,
+    /// The package is for agents with these labels.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = BTreeMap<String, String>))]
+    pub labels: Labels,
     /// How.
     pub strategy: RolloutStrategy,
     /// Who started it.
@@ -373,6 +418,9 @@ pub struct RolloutSummary {
     pub description: String,
     /// What it changes.
     pub changes: Vec<RolloutChange>,
+    /// The package, if it brings one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<RolloutPackage>,
     /// Who started it.
     pub started_by: String,
     /// When.

@@ -63,6 +63,8 @@ fn an_agent_view_survives_the_round_trip() {
             lag_ms: 0,
             flags: vec![],
             planned_outage: None,
+            upgrade: None,
+            pin: None,
         },
         enrolled_at: "2026-11-22T03:00:00Z".parse().unwrap(),
         attributes: Default::default(),

@@ -53,6 +53,24 @@ pub struct Enrolled {
     tls: Arc<ClientConfig>,
 }
 
+impl Enrolled {
+    /// A client for the agents' side of the controller, from the agent's own address.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn client(&self) -> anyhow::Result<reqwest::Client> {
+        let mut tls = (*self.tls).clone();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let from = super::dial::source(self.number);
+        Ok(reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .local_address(std::net::IpAddr::from(from))
+            .no_proxy()
+            .read_timeout(ANSWER)
+            .build()?)
+    }
+}
+
 /// Enrols agent `number` with a token: key, request, certificate.
 ///
 /// # Errors

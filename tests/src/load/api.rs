@@ -73,6 +73,15 @@ impl Api {
         serde_json::from_slice(&bytes).with_context(|| format!("{path} answers something else"))
     }
 
+    /// What `/metrics` says.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        let url = format!("{}/metrics", self.base.trim_end_matches("/api/v1"));
+        Ok(self.client.get(url).bearer_auth(&self.session).send().await?.error_for_status()?.text().await?)
+    }
+
     /// The answer to a GET, however large; and how long it took.
     ///
     /// # Errors

@@ -38,6 +38,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// The controller's `https` address.
+    #[must_use]
+    pub fn https(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
     /// A controller at an address of this host.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
@@ -100,12 +106,16 @@ async fn open(
     Err(status(url, head.status.as_u16(), retry_after, &body, jiff::Timestamp::now()))
 }
 
+/// Loopback address that agent `number` dials from.
+pub(super) fn source(number: usize) -> Ipv4Addr {
+    Ipv4Addr::new(127, 0, 0, u8::try_from(number % SOURCES + 1).unwrap_or(1))
+}
+
 async fn connect(target: &Target, number: usize) -> std::io::Result<TcpStream> {
     let socket = match target.address.ip() {
         IpAddr::V4(ip) if ip.is_loopback() => {
             let socket = TcpSocket::new_v4()?;
-            let last = u8::try_from(number % SOURCES + 1).unwrap_or(1);
-            socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0)))?;
+            socket.bind(SocketAddr::from((source(number), 0)))?;
             socket
         }
         IpAddr::V4(_) => TcpSocket::new_v4()?,

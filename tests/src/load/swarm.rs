@@ -75,6 +75,27 @@ impl Counts {
     }
 }
 
+/// Fetches a file; waits as long as the controller asks for, and up to half as long again.
+async fn fetch(client: &reqwest::Client, url: &str, bytes: u64) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    loop {
+        let mut response = client.get(url).send().await?;
+        if response.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE {
+            let asked = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+            let asked: f64 = asked.context("a busy controller says when to come again")?;
+            tokio::time::sleep(Duration::from_secs_f64(asked * (1.0 + rand::random::<f64>() / 2.0))).await;
+            continue;
+        }
+        let mut got = 0;
+        response.error_for_status_ref()?;
+        while let Some(piece) = response.chunk().await? {
+            got += piece.len() as u64;
+        }
+        anyhow::ensure!(got == bytes, "{got} of {bytes} bytes came");
+        return Ok(began.elapsed());
+    }
+}
+
 /// Many agents.
 pub struct Swarm {
     target: Target,
@@ -99,6 +120,24 @@ impl Swarm {
             orders: Vec::new(),
             tasks: JoinSet::new(),
         })
+    }
+
+    /// All agents that are not connected fetch a file at once, and come again when they are told to; how long each took.
+    ///
+    /// # Errors
+    /// If one cannot, or gets something else.
+    pub async fn download(&self, path: &str, bytes: u64) -> anyhow::Result<Vec<Duration>> {
+        let url = format!("{}{path}", self.target.https());
+        let mut tasks = JoinSet::new();
+        for agent in &self.waiting {
+            let (client, url) = (agent.client()?, url.clone());
+            tasks.spawn(async move { fetch(&client, &url, bytes).await });
+        }
+        let mut times = Vec::with_capacity(self.waiting.len());
+        while let Some(done) = tasks.join_next().await {
+            times.push(done??);
+        }
+        Ok(times)
     }
 
     /// Number of agents.

@@ -16,7 +16,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Receive buffer of a connection: small, so that what a killed receiver had not read is little.
 const RECEIVE_BUFFER: usize = 256 * 1024;
@@ -52,14 +52,18 @@ pub enum Pace {
 
 #[derive(Default)]
 struct Inbox {
-    messages: Mutex<Vec<Vec<u8>>>,
+    messages: Mutex<Vec<(Instant, Vec<u8>)>>,
     connections: AtomicUsize,
     pace: AtomicU8,
 }
 
 impl Inbox {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Instant, Vec<u8>)>> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, message: &[u8]) {
+        self.lock().push((Instant::now(), message.to_vec()));
     }
 }
 
@@ -148,13 +152,20 @@ impl Receiver {
     /// The messages in order of arrival, without frames.
     #[must_use]
     pub fn messages(&self) -> Vec<String> {
-        self.inbox.lock().iter().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+        self.inbox.lock().iter().map(|(_, bytes)| String::from_utf8_lossy(bytes).into_owned()).collect()
+    }
+
+    /// The messages with the moments of their arrival.
+    #[must_use]
+    pub fn arrivals(&self) -> Vec<(Instant, String)> {
+        let text = |(at, bytes): &(Instant, Vec<u8>)| (*at, String::from_utf8_lossy(bytes).into_owned());
+        self.inbox.lock().iter().map(text).collect()
     }
 
     /// Hands each message out once and forgets it.
     #[must_use]
     pub fn take(&self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.inbox.lock())
+        std::mem::take(&mut *self.inbox.lock()).into_iter().map(|(_, bytes)| bytes).collect()
     }
 
     /// Waits until it has at least `count` messages.
@@ -235,7 +246,7 @@ fn read_frames(mut stream: impl Read, inbox: &Inbox, alive: &AtomicBool) -> io::
         };
         match stream.read(&mut buffer[..length]) {
             Ok(0) => return Ok(()),
-            Ok(count) => frames.push(&buffer[..count], |message| inbox.lock().push(message.to_vec())),
+            Ok(count) => frames.push(&buffer[..count], |message| inbox.push(message)),
             Err(error)
                 if matches!(
                     error.kind(),
@@ -253,7 +264,7 @@ fn receive_datagrams(socket: &UdpSocket, inbox: &Inbox, alive: &AtomicBool) {
     let mut buffer = vec![0; 65_536];
     while alive.load(Ordering::Acquire) {
         if let Ok(count) = socket.recv(&mut buffer) {
-            inbox.lock().push(buffer[..count].to_vec());
+            inbox.push(&buffer[..count]);
         }
     }
 }

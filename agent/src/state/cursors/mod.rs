@@ -187,6 +187,21 @@ fn read_file(path: &Path) -> Copy {
     }
 }
 
+/// Looks at the cursors of a folder that another process uses: how many this version reads.
+///
+/// # Errors
+/// When there are some and this version cannot read them.
+pub fn look(folder: &Path) -> Result<usize, String> {
+    let path = folder.join(FILE);
+    match read_file(&path) {
+        Copy::Good(record) => Ok(record.cursors.len()),
+        Copy::Absent => Ok(0),
+        Copy::Damaged => {
+            Err(format!("{} is damaged, or of a form that this version does not know", path.display()))
+        }
+    }
+}
+
 /// The record in the file copy; None when absent or damaged.
 #[cfg(test)]
 pub(super) fn peek(folder: &Path) -> Option<Record> {

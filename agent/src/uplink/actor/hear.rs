@@ -13,8 +13,8 @@ use muster_proto::opamp::config::{PolicyFileError, policy_body, policy_map};
 use muster_proto::opamp::server_error_response::Details;
 use muster_proto::opamp::{
     AgentRemoteConfig, CommandType, ConnectionSettingsOffers, CustomMessage, EffectiveConfig,
-    RemoteConfigStatus, RemoteConfigStatuses, ServerErrorResponse, ServerErrorResponseType, ServerToAgent,
-    ServerToAgentCommand,
+    PackagesAvailable, RemoteConfigStatus, RemoteConfigStatuses, ServerErrorResponse,
+    ServerErrorResponseType, ServerToAgent, ServerToAgentCommand,
 };
 use muster_proto::session::inspect::{self, InspectMessage};
 use muster_proto::session::lease::{self, LeaseMessage};
@@ -82,6 +82,9 @@ impl Uplink {
         }
         if let Some(offer) = &message.remote_config {
             self.hear_offer(offer, ctx);
+        }
+        if let Some(available) = message.packages_available {
+            self.hear_packages(available);
         }
         self.flush(ctx);
     }
@@ -245,6 +248,14 @@ impl Uplink {
             (Ok(InspectMessage::Request(_)), None) => debug!("request to look in, nobody answers it"),
             (Ok(InspectMessage::Reply(_)), _) => debug!("reply from the controller, ignored"),
             (Err(error), _) => debug!(%error, "custom message ignored"),
+        }
+    }
+
+    fn hear_packages(&self, available: PackagesAvailable) {
+        match (&self.packages, self.access()) {
+            (Some(packages), Some(access)) => packages.offered(available, access),
+            (Some(_), None) => debug!("packages offered before the greeting was answered, ignored"),
+            (None, _) => debug!("packages offered, nobody takes them"),
         }
     }
 

@@ -8,6 +8,7 @@ mod renewal;
 
 use crate::enrol::keyring::KeyRing;
 use crate::health::{HealthSink, HealthState};
+use crate::upgrade::{Access, PackageHandler, ReportPackages};
 use crate::uplink::connection::{KeepConnection, Kept};
 use crate::uplink::describe::{self, AgentFacts};
 use crate::uplink::endpoint::Endpoint;
@@ -60,6 +61,10 @@ pub const CAPABILITIES: AgentCapabilities = AgentCapabilities(
         | AgentCapabilities::REPORTS_HEARTBEAT.0
         | AgentCapabilities::REPORTS_CONNECTION_SETTINGS_STATUS.0,
 );
+
+/// Bits of an agent that can be upgraded, beside [`CAPABILITIES`].
+pub const PACKAGE_CAPABILITIES: AgentCapabilities =
+    AgentCapabilities(AgentCapabilities::ACCEPTS_PACKAGES.0 | AgentCapabilities::REPORTS_PACKAGE_STATUSES.0);
 
 /// Custom messages that wait to be sent, at most, and their bytes.
 const MAX_SAYING: usize = 32;
@@ -155,6 +160,7 @@ pub struct Uplink {
     renewal: Renewal,
     inspect: Option<Rc<dyn InspectHandler>>,
     leases: Option<Rc<dyn LeaseHandler>>,
+    packages: Option<Rc<dyn PackageHandler>>,
     /// The latest word on the leases that was not said yet.
     claim: Option<CustomMessage>,
     saying: VecDeque<CustomMessage>,
@@ -208,6 +214,7 @@ impl Uplink {
             renewal: Renewal::new(),
             inspect: None,
             leases: None,
+            packages: None,
             claim: None,
             saying: VecDeque::new(),
             settings,
@@ -230,6 +237,14 @@ impl Uplink {
     pub fn with_leases(mut self, handler: Rc<dyn LeaseHandler>) -> Self {
         self.leases = Some(handler);
         self.declare();
+        self
+    }
+
+    /// Has offered packages handled by `handler`.
+    #[must_use]
+    pub fn with_packages(mut self, handler: Rc<dyn PackageHandler>) -> Self {
+        self.packages = Some(handler);
+        self.reporter.declare(PACKAGE_CAPABILITIES);
         self
     }
 
@@ -294,6 +309,9 @@ impl Uplink {
             State::Active { url, .. } => {
                 info!(controller = %self.endpoints[self.route(*url).0], "connected to the controller");
                 self.sink.report(COMPONENT, HealthState::Healthy, "");
+                if let (Some(packages), Some(access)) = (&self.packages, self.access()) {
+                    packages.connected(access);
+                }
             }
             State::BackingOff { until, failure, .. } => {
                 let reason = self.explain(failure);
@@ -303,6 +321,17 @@ impl Uplink {
             }
             State::Stopped | State::Connecting { .. } | State::Greeting { .. } => {}
         }
+    }
+
+    /// How the connected controller is reached; none while there is none.
+    pub(super) fn access(&self) -> Option<Access> {
+        let State::Active { url, .. } = &self.state else { return None };
+        let (url, shown) = self.route(*url);
+        Some(Access {
+            endpoint: self.endpoints[url].clone(),
+            tls: self.settings.keys.tls(shown),
+            proxy: self.settings.proxy.clone(),
+        })
     }
 
     /// The failure's text; an expired certificate is named even where the peer only hung up.
@@ -352,6 +381,9 @@ impl Uplink {
     fn hang_up(&mut self, ctx: &mut Context<Self>) {
         if let Some(leases) = &self.leases {
             leases.disconnected();
+        }
+        if let Some(packages) = &self.packages {
+            packages.disconnected();
         }
         if let Some(open) = self.open.take() {
             ctx.cancel_future(open.signals);
@@ -508,6 +540,15 @@ impl Handler<DescribePartition> for Uplink {
     fn handle(&mut self, DescribePartition(partition): DescribePartition, ctx: &mut Self::Context) {
         self.settings.facts.partition = Some(partition);
         self.describe();
+        self.flush(ctx);
+    }
+}
+
+impl Handler<ReportPackages> for Uplink {
+    type Result = ();
+
+    fn handle(&mut self, ReportPackages(statuses): ReportPackages, ctx: &mut Self::Context) {
+        self.reporter.set_package_statuses(statuses);
         self.flush(ctx);
     }
 }

@@ -15,6 +15,7 @@ mod lease;
 mod licence;
 mod login;
 mod made;
+mod package;
 mod policy;
 mod proposals;
 mod rates;
@@ -32,6 +33,7 @@ use crate::output::Style;
 use crate::profile::{Profile, ProfileStore};
 use crate::trust::Authority;
 use clap::CommandFactory;
+use muster_proto::api::PinRequest;
 use std::io::Write;
 
 /// What every command gets.
@@ -81,8 +83,8 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
         Command::Token(TokenCommand::Create(args)) => token::create(args, context).await,
         Command::Token(TokenCommand::List) => token::list(context).await,
         Command::Token(TokenCommand::Delete { id }) => token::delete(&id, context).await,
-        Command::Agents(args) => match args.command.unwrap_or(AgentsCommand::List) {
-            AgentsCommand::List => agents::list(context).await,
+        Command::Agents(args) => match args.command.unwrap_or_default() {
+            AgentsCommand::List(list) => agents::list(list.or(args.list), context).await,
             AgentsCommand::Show { agent } => agents::show(&agent, context).await,
             AgentsCommand::Label { agent, changes } => agents::label(&agent, changes, context).await,
             AgentsCommand::Policy { agent } => policy::effective::show(&agent, context).await,
@@ -91,6 +93,10 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
             AgentsCommand::Restart { agent } => agents::restart(&agent, context).await,
             AgentsCommand::Config(args) => config::config(args, context).await,
             AgentsCommand::Remove { agent } => agents::remove(&agent, context).await,
+            AgentsCommand::Pin { agent, version, reason } => {
+                agents::pin(&agent, PinRequest { version, reason }, context).await
+            }
+            AgentsCommand::Unpin { agent } => agents::unpin(&agent, context).await,
             AgentsCommand::Pending => decision::pending(context).await,
             AgentsCommand::Approve(args) => decision::enrolment("approve", args, context).await,
             AgentsCommand::Deny(args) => decision::enrolment("deny", args, context).await,
@@ -120,6 +126,7 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
         Command::Events(command) => events::run(command, context).await,
         Command::Lease(command) => lease::lease(command, context).await,
         Command::Backup(command) => backup::backup(command, context).await,
+        Command::Package(command) => package::package(command, context).await,
         Command::Licence(command) => licence::licence(command, context).await,
         Command::Rollout(command) => rollout::run(command, context).await,
         Command::Rates(args) if args.history.is_some() => {

@@ -1,4 +1,4 @@
-//! `rollout`: policies that reach the partitions wave by wave.
+//! `rollout`: policies and packages that reach the partitions wave by wave.
 
 use super::Context;
 use super::policy::{apply, files};
@@ -8,9 +8,9 @@ use crate::output::{Style, Tone, ago, cell, clean, plain, print_json, print_tabl
 use crate::rollout_args::{OrderArgs, RolloutCommand, StartArgs};
 use jiff::Timestamp;
 use muster_proto::api::{
-    PolicyRevisionText, PolicyText, RolloutChange, RolloutNote, RolloutOrder, RolloutPartition,
-    RolloutPartitionState, RolloutPlan, RolloutRequest, RolloutState, RolloutStrategy, RolloutSummary,
-    RolloutView,
+    PolicyRevisionText, PolicyText, RolloutChange, RolloutNote, RolloutOrder, RolloutPackage,
+    RolloutPartition, RolloutPartitionState, RolloutPlan, RolloutRequest, RolloutState, RolloutStrategy,
+    RolloutSummary, RolloutView,
 };
 use std::io::{self, Write};
 use std::path::Path;
@@ -62,6 +62,8 @@ async fn request(
     let request = RolloutRequest {
         documents,
         removals: args.remove.clone(),
+        package: args.package.clone().map(|(name, version)| RolloutPackage { name, version }),
+        labels: args.labels.iter().cloned().collect(),
         strategy: strategy(args)?,
         description: args.description.clone(),
         ..RolloutRequest::default()
@@ -97,7 +99,10 @@ async fn plan(args: &StartArgs, context: &mut Context<'_>) -> Result<(), CliErro
 }
 
 fn print_plan(out: &mut dyn Write, plan: &RolloutPlan, style: Style) -> io::Result<()> {
-    apply::print_plan(out, &plan.policies)?;
+    match &plan.package {
+        Some(package) => writeln!(out, "upgrade to {}", package_text(package))?,
+        None => apply::print_plan(out, &plan.policies)?,
+    }
     writeln!(out, "\n{} partition(s) would change:", plan.partitions)?;
     let mut table = style.table(&["WAVE", "PARTITIONS", "WHICH"]);
     for wave in &plan.waves {
@@ -135,14 +140,22 @@ async fn start(args: &StartArgs, context: &mut Context<'_>) -> Result<(), CliErr
         context.out,
         "rollout {} started: {} to {count} partition(s) in {} wave(s); follow it with `muster rollout watch {}`",
         started.id,
-        changes(&started.changes),
+        changes(&started.changes, started.package.as_ref()),
         started.waves.len(),
         started.id
     )?;
     Ok(())
 }
 
-fn changes(changes: &[RolloutChange]) -> String {
+fn package_text(package: &RolloutPackage) -> String {
+    clean(&format!("{}@{}", package.name, package.version))
+}
+
+/// What a rollout changes: policies, or what a package upgrades.
+fn changes(changes: &[RolloutChange], package: Option<&RolloutPackage>) -> String {
+    if let Some(package) = package {
+        return package_text(package);
+    }
     let word = |change: &RolloutChange| match change.removed {
         true => format!("removal of {}", change.name),
         false => format!("{}@{}", change.name, change.to),
@@ -196,7 +209,7 @@ async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
         table.add_row([
             plain(rollout.id.to_string()),
             cell(word, tone),
-            plain(changes(&rollout.changes)),
+            plain(changes(&rollout.changes, rollout.package.as_ref())),
             plain(rollout.partitions.to_string()),
             plain(rollout.proven.to_string()),
             cell(rollout.failed.to_string(), failed),
@@ -244,9 +257,12 @@ fn print_head(out: &mut dyn Write, view: &RolloutView) -> io::Result<()> {
         out,
         "rollout {} of {}, started by {}: {word}{why}",
         view.id,
-        changes(&view.changes),
+        changes(&view.changes, view.package.as_ref()),
         clean(&view.started_by)
     )?;
+    if !view.labels.is_empty() {
+        writeln!(out, "for agents with {}", clean(&crate::output::labels(&view.labels)))?;
+    }
     if !view.description.is_empty() {
         writeln!(out, "{}", clean(&view.description))?;
     }

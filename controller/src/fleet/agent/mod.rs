@@ -6,6 +6,7 @@ use super::link::{self, Link};
 use super::observed::Observed;
 use super::rates::RateTracker;
 use super::record::{AgentRecord, Hold, Life};
+use super::upgrade::UpgradeState;
 use crate::gateway::outbox::Outbox;
 use crate::policy::assign::Desired;
 use crate::store::{Batch, packed};
@@ -27,6 +28,8 @@ pub const CAPABILITIES: ServerCapabilities = ServerCapabilities(
     ServerCapabilities::ACCEPTS_STATUS.0
         | ServerCapabilities::OFFERS_REMOTE_CONFIG.0
         | ServerCapabilities::ACCEPTS_EFFECTIVE_CONFIG.0
+        | ServerCapabilities::OFFERS_PACKAGES.0
+        | ServerCapabilities::ACCEPTS_PACKAGES_STATUS.0
         | ServerCapabilities::OFFERS_CONNECTION_SETTINGS.0
         | ServerCapabilities::ACCEPTS_CONNECTION_SETTINGS_REQUEST.0,
 );
@@ -49,6 +52,8 @@ pub struct Agent {
     pub observed: Observed,
     /// Where it stands with its configuration.
     pub config: ConfigState,
+    /// Where it stands with its package.
+    pub upgrade: UpgradeState,
     /// Its counters.
     pub rates: RateTracker,
     /// How it is attached.
@@ -91,14 +96,21 @@ pub struct Agent {
     /// What people are told of it, and since when.
     wrong_uid_note: Option<(Timestamp, String)>,
     offered: Option<(String, Timestamp)>,
+    /// What was offered of packages over the present connection.
+    package_offered: Option<upgrade::PackageOffered>,
+    /// The change of what is wanted of packages; nothing is offered before it is stored.
+    wanted_version: u64,
+    /// Why it cannot come to the version that it shall run.
+    upgrade_blocked: Option<Box<str>>,
     settings_offered: bool,
 }
 
-/// Numbers the changes of what is stored of an agent: of what it said of itself, and of its configuration.
+/// Numbers the changes of what is stored of an agent: of what it said of itself, of its configuration and of its package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Version {
     observed: u64,
     config: u64,
+    upgrade: u64,
 }
 
 /// What a message leads to.
@@ -124,6 +136,7 @@ impl Agent {
             record,
             observed,
             config,
+            upgrade: UpgradeState::default(),
             rates: RateTracker::default(),
             link: Link::Absent,
             epoch: 0,
@@ -147,6 +160,9 @@ impl Agent {
             wrong_uid: None,
             wrong_uid_note: None,
             offered: None,
+            package_offered: None,
+            wanted_version: 0,
+            upgrade_blocked: None,
             settings_offered: false,
         }
     }
@@ -157,6 +173,7 @@ impl Agent {
         self.link = link;
         self.outbox = Arc::default();
         self.offered = None;
+        self.package_offered = None;
         self.settings_offered = false;
         self.full_state_asked = None;
         self.heard = false;
@@ -208,6 +225,7 @@ impl Agent {
         if message.remote_config_status.as_ref().is_some_and(|status| self.config.take(status, now)) {
             self.version.config += 1;
         }
+        self.hear_packages(message, now);
         self.follow_boots(message);
         // A foreign agent has no custom capabilities here: what it sends of them is not looked at.
         if self.record.foreign.is_none()
@@ -260,6 +278,9 @@ impl Agent {
         if self.version.config != self.stored.config {
             packed::put(batch, ConfigState::key(id), &self.config);
         }
+        if self.version.upgrade != self.stored.upgrade {
+            packed::put(batch, UpgradeState::key(id), &self.upgrade);
+        }
         self.version
     }
 
@@ -272,8 +293,8 @@ impl Agent {
 
     /// Version `version` is stored.
     pub fn persisted(&mut self, version: Version) {
-        self.stored.observed = self.stored.observed.max(version.observed);
-        self.stored.config = self.stored.config.max(version.config);
+        // Of two that were stored at the same time the earlier may have come last: then this one is stored once more.
+        self.stored = version;
     }
 
     /// Notes the effective configuration that it told; true if it is another one than before, which has to be
@@ -556,7 +577,11 @@ fn is_complete(message: &AgentToServer, capabilities: AgentCapabilities) -> bool
         && present(AgentCapabilities::REPORTS_REMOTE_CONFIG, message.remote_config_status.is_some())
 }
 
+pub mod upgrade;
+
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;

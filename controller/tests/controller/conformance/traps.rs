@@ -1,4 +1,4 @@
-//! What is often got wrong, by the numbers of the guide to the protocol. 6 (packages) comes with upgrades;
+//! What is often got wrong, by the numbers of the guide to the protocol. 6 (packages) is in `upgrade`;
 //! 12 is tested in `muster-proto`; the agent's side of the others in `muster-agent`.
 
 use super::wire::{Over, Wire};

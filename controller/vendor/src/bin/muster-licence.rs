@@ -2,12 +2,11 @@
 //! comes near a controller.
 #![forbid(unsafe_code)]
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use minisign::{KeyPair, SecretKey, SecretKeyBox};
 use muster_shared::licence;
-use std::io::{Cursor, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use muster_vendor::{keygen, read, secret_key, write};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -56,7 +55,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Keygen { secret, public, unlocked } => keygen(&secret, &public, unlocked),
+        Command::Keygen { secret, public, unlocked } => keygen("muster-licence", &secret, &public, unlocked),
         Command::Sign { key, out, file } => sign(&key, out.as_deref(), &file),
         Command::Show { public, file } => show(&public, &file),
     };
@@ -69,57 +68,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
-}
-
-/// Writes a file that must not exist.
-fn write(path: &Path, mode: u32, text: &str) -> anyhow::Result<()> {
-    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    let mut file = file.with_context(|| format!("{} cannot be made", path.display()))?;
-    file.write_all(text.as_bytes()).with_context(|| format!("{} cannot be written", path.display()))
-}
-
-fn keygen(secret: &Path, public: &Path, unlocked: bool) -> anyhow::Result<()> {
-    ensure!(!public.exists(), "{} exists already", public.display());
-    let (pair, locked) = if unlocked {
-        let pair = KeyPair::generate_unencrypted_keypair()?;
-        let text = pair.sk.to_box(Some("muster-licence secret key, NOT locked"))?.into_string();
-        (pair, text)
-    } else {
-        let password = rpassword::prompt_password("Password of the new key: ")?;
-        ensure!(!password.is_empty(), "a key without a password is made by --unlocked only");
-        ensure!(password == rpassword::prompt_password("Again: ")?, "the passwords differ; nothing was made");
-        let pair = KeyPair::generate_encrypted_keypair(Some(password))?;
-        let text = pair.sk.to_box(Some("muster-licence secret key"))?.into_string();
-        (pair, text)
-    };
-    write(secret, 0o600, &format!("{}\n", locked.trim_end()))?;
-    write(public, 0o644, &format!("{}\n", pair.pk.to_base64()))?;
-    println!("{}", pair.pk.to_base64());
-    Ok(())
-}
-
-fn secret_key(path: &Path) -> anyhow::Result<SecretKey> {
-    let text = read(path)?;
-    let wrong = || format!("{} is no secret key", path.display());
-    let locked = SecretKeyBox::from_string(&text).with_context(wrong)?;
-    if let Ok(key) = SecretKeyBox::from_string(&text).with_context(wrong)?.into_unencrypted_secret_key() {
-        return Ok(key);
-    }
-    let password = rpassword::prompt_password(format!("Password of {}: ", path.display()))?;
-    locked
-        .into_secret_key(Some(password))
-        .with_context(|| format!("{}: the password is wrong", path.display()))
-}
-
 fn sign(key: &Path, out: Option<&Path>, file: &Path) -> anyhow::Result<()> {
     let body = licence::signed_part(&read(file)?);
     let says = licence::parse(&body).with_context(|| format!("{} is no licence", file.display()))?;
     let key = secret_key(key)?;
     let comment = format!("licence {} for {}", says.id, says.customer);
-    let signature = minisign::sign(None, &key, Cursor::new(&body), Some(&comment), None)?;
-    let text = licence::file(&body, &signature.into_string());
+    let signature = muster_vendor::sign(&key, body.as_bytes(), &comment)?;
+    let text = licence::file(&body, &signature);
     match out {
         Some(path) => write(path, 0o644, &text),
         None => Ok(std::io::stdout().write_all(text.as_bytes())?),

@@ -1,5 +1,5 @@
 //! OpAMP conformance of the agent: one table of cases, names as in the guide to the protocol, each over both
-//! transports against a scripted server. Packages come with upgrades; what only a server can get wrong is in
+//! transports against a scripted server. Packages are in `upgrade`; what only a server can get wrong is in
 //! the controller's table.
 
 use super::*;

@@ -1,5 +1,5 @@
 //! What is often got wrong, by the numbers of the guide to the protocol, on the agent's side. 1 is checked by
-//! the scripted server on every message; 6 (packages) comes with upgrades; 10 and 14 are the controller's.
+//! the scripted server on every message; 6 (packages) is in `upgrade`; 10 and 14 are the controller's.
 
 use super::*;
 

@@ -1,7 +1,11 @@
 //! `agents`: the list, and one agent in detail.
 
+mod upgrade;
+
+pub(super) use upgrade::{pin, unpin};
+
 use super::Context;
-use crate::args::{LabelChange, MaintenanceArgs};
+use crate::args::{AgentsListArgs, LabelChange, MaintenanceArgs};
 use crate::error::CliError;
 use crate::output::{
     Style, Tone, ago, cell, count, labels, lag, or_dash, plain, print_json, print_table, rate,
@@ -18,13 +22,17 @@ use std::io::{self, Write};
 /// Attributes that say which system an agent reads, the best first.
 const SYSTEM: &[&str] = &["ibmi.system_name", "host.name"];
 
-pub(super) async fn list(context: &mut Context<'_>) -> Result<(), CliError> {
-    let agents: Vec<AgentSummary> = context.client()?.list(&["agents"]).await?;
+pub(super) async fn list(args: AgentsListArgs, context: &mut Context<'_>) -> Result<(), CliError> {
+    let upgrade = args.upgrade.map(|step| step.words().replace(' ', "_"));
+    let chosen = [("version", &args.version), ("upgrade", &upgrade)];
+    let query: Vec<(&str, &str)> =
+        chosen.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
+    let agents: Vec<AgentSummary> = context.client()?.list_with(&["agents"], &query).await?;
     if context.style.json {
         return Ok(print_json(context.out, &agents)?);
     }
     print_table(context.out, &list_table(&agents, Timestamp::now(), context.style))?;
-    if agents.is_empty() {
+    if agents.is_empty() && query.is_empty() {
         writeln!(
             context.err,
             "no agents yet: `muster token create`, then `muster-agent enrol` on their hosts"
@@ -129,13 +137,14 @@ fn list_table(agents: &[AgentSummary], now: Timestamp, style: Style) -> Table {
     for agent in agents {
         let (word, tone, reason) = health(agent);
         let (policy, policy_tone) = policy(&agent.policy);
+        let (version, version_tone) = upgrade::version(agent);
         table.add_row([
             plain(&agent.name),
             plain(kind(agent.kind)),
             cell(word, tone),
             plain(labels(&agent.labels)),
             plain(or_dash(&agent.os_release)),
-            plain(or_dash(&agent.version)),
+            cell(version, version_tone),
             plain(rate(agent.rates.now.received)),
             plain(lag(agent.lag_ms)),
             cell(policy, policy_tone),
@@ -257,6 +266,9 @@ fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
     table.add_row([plain("labels"), plain(labels(&agent.labels))]);
     table.add_row([plain("release"), plain(or_dash(&agent.os_release))]);
     table.add_row([plain("version"), plain(or_dash(&agent.version))]);
+    for (name, text) in upgrade::upgrade(agent, now) {
+        table.add_row([plain(name), plain(text)]);
+    }
     table.add_row([plain("policy revision"), cell(policy, policy_tone)]);
     if !agent.policy.reason.is_empty() {
         table.add_row([plain("policy reason"), cell(&agent.policy.reason, policy_tone)]);
@@ -277,6 +289,12 @@ fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
     if let Some(partition) = &view.partition {
         table.add_row([plain("partition"), plain(partition.to_string())]);
     }
+    told(view, &mut table);
+    table
+}
+
+/// What it tells of itself.
+fn told(view: &AgentView, table: &mut Table) {
     if let Some(skew) = view.clock_skew_ms {
         table.add_row([
             plain("clock"),
@@ -288,7 +306,6 @@ fn facts(view: &AgentView, now: Timestamp, style: Style) -> Table {
             table.add_row([plain(key), plain(value)]);
         }
     }
-    table
 }
 
 fn components(view: &AgentView, now: Timestamp, style: Style) -> Table {

@@ -3,7 +3,7 @@
 use super::*;
 use muster_proto::api::{
     AgentRates, CertificateView, ComponentView, Connection, DestinationCounters, DestinationRates, PerSecond,
-    RateWindow, SourceCounters, SourceRates, Totals,
+    RateWindow, SourceCounters, SourceRates, Totals, UpgradeStep, UpgradeView,
 };
 use muster_shared::id::Revision;
 
@@ -44,6 +44,8 @@ fn agent(name: &str, state: AgentState) -> AgentSummary {
         lag_ms: 850,
         flags: vec![],
         planned_outage: None,
+        upgrade: None,
+        pin: None,
     }
 }
 
@@ -51,6 +53,46 @@ fn text(print: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> String {
     let mut out = Vec::new();
     print(&mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn the_way_to_a_version_is_told() {
+    let with = |step, percent, overdue, reason: &str| AgentSummary {
+        upgrade: Some(UpgradeView {
+            rollout: 7,
+            target: "0.3.0".into(),
+            version: "0.2.0".into(),
+            step,
+            percent,
+            reason: reason.into(),
+            since: Some(now()),
+            deadline: None,
+            overdue,
+        }),
+        ..agent("PROD01", AgentState::Healthy)
+    };
+    use UpgradeStep as S;
+    for (agent, expected, tone) in [
+        (agent("PROD01", AgentState::Healthy), "0.1.0", Tone::Plain),
+        (with(S::Downloading, Some(41), false, ""), "0.1.0 → 0.2.0 downloading 41 %", Tone::Warn),
+        (with(S::Staged, None, true, ""), "0.1.0 → 0.2.0 staged, overdue", Tone::Bad),
+        (with(S::Done, None, false, ""), "0.1.0", Tone::Plain),
+        (with(S::RolledBack, None, false, ""), "0.1.0 → 0.2.0 rolled back", Tone::Bad),
+        (with(S::Away, None, false, ""), "0.1.0 → 0.2.0 away", Tone::Warn),
+    ] {
+        assert_eq!(upgrade::version(&agent), (expected.to_owned(), tone));
+    }
+    let told = upgrade::upgrade(&with(S::Failed, None, false, "the disk is full"), now());
+    let told: Vec<_> = told.iter().map(|(name, text)| format!("{name}: {text}")).collect();
+    assert_eq!(
+        told,
+        [
+            "upgrade: 0.2.0 failed, since 2026-11-22T04:00:00Z",
+            "upgrade target: 0.3.0",
+            "upgrade reason: the disk is full",
+            "upgrade by: rollout 7"
+        ]
+    );
 }
 
 #[test]
