@@ -5,7 +5,6 @@ use clap::Args;
 use muster_tests::load::Spread;
 use muster_tests::load::trial::Trial;
 use muster_tests::packages;
-use muster_tests::process::program;
 use muster_tests::results::result;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -61,6 +60,7 @@ async fn measure(wanted: &Downloads) -> anyhow::Result<()> {
         spread.last.as_secs_f64()
     );
     println!("controller {} MB before the downloads, {} MB at most", before / 1_000_000, peak / 1_000_000);
+    ensure!(most > 0, "the metrics tell no download");
     ensure!(most <= wanted.at_once, "{most} at a time, {} are allowed", wanted.at_once);
     result("package_downloads_s", format!("{:.1}", took.as_secs_f64()));
     result("package_downloads_mb_per_s", format!("{rate:.0}"));
@@ -79,7 +79,7 @@ fn publish(trial: &Trial, megabytes: usize) -> anyhow::Result<(String, u64)> {
     let mut noise = vec![0; megabytes * 1_000_000];
     rand::fill(&mut noise[..]);
     std::fs::write(&filler, noise)?;
-    let package = packages::build_with(&folder, &program("muster"), &[("doc/filler", &filler)]);
+    let package = packages::build_with(&folder, &filler);
     packages::sign(&package, &packages::key(1));
     let told = trial.controller.muster_json(&["package", "upload", &package.display().to_string()]);
     let list = trial.controller.muster_json(&["package", "list"]);

@@ -44,25 +44,22 @@ pub fn claiming(folder: &Path, version: &str) -> PathBuf {
     path
 }
 
-/// Makes a package of a program that is not an agent, with further files; not signed.
+/// Makes a package of a file that is no agent; not signed.
 ///
 /// # Panics
 /// When it cannot be made.
 #[must_use]
-pub fn build_with(folder: &Path, of: &Path, files: &[(&str, &Path)]) -> PathBuf {
+pub fn build_with(folder: &Path, of: &Path) -> PathBuf {
     let about = serde_json::json!({
         "name": "muster-agent", "version": "9.0.0", "platform": "x86_64-linux", "formats": {}
     });
     let file = folder.join("about.json");
     std::fs::write(&file, about.to_string()).expect("it is written");
     let text = |path: &Path| path.display().to_string();
-    let (program, about, out) = (text(of), text(&file), text(folder));
-    let mut args = vec!["build", "--program", &program, "--about", &about, "--out", &out];
-    let pairs: Vec<String> = files.iter().map(|(path, from)| format!("{path}={}", from.display())).collect();
-    for pair in &pairs {
-        args.extend(["--file", pair]);
-    }
-    let made = run("muster-release", &args);
+    let made = run(
+        "muster-release",
+        &["build", "--program", &text(of), "--about", &text(&file), "--out", &text(folder)],
+    );
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     folder.join("muster-agent-9.0.0-x86_64-linux.muster")
 }

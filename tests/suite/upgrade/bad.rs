@@ -4,19 +4,23 @@
 use super::stage::{LIMIT, NEW, OLD, Stage};
 use muster_tests::packages;
 use muster_tests::process::program;
-use muster_tests::results::result;
+use muster_tests::results::{full_size, result};
 use std::path::Path;
 
 /// Above [`NEW`].
 const LATER: &str = "0.3.0";
 
 /// How the build misbehaves, and what the rollout says of it.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 3] = [
     ("crash-at-start", "it ended after"),
     ("never-healthy", "it was not healthy within 6 s"),
     ("breaks-source history_log", "source/history does not work"),
-    ("dies-after 3", "it ended"),
 ];
+
+/// A version that dies so long after it was healthy, and for how long the rollout watches it.
+fn dying() -> (&'static str, &'static str) {
+    if full_size() { ("dies-after 20", "30s") } else { ("dies-after 3", "8s") }
+}
 
 /// Lets a version misbehave on all partitions.
 fn misbehave(stage: &Stage, version: &str, kind: &str) {
@@ -27,7 +31,7 @@ fn misbehave(stage: &Stage, version: &str, kind: &str) {
 
 /// Rolls a version out that goes back by itself at the canary; everybody runs `before` then, and works.
 fn goes_back(stage: &mut Stage, version: &str, reason: &str, before: &str) -> usize {
-    stage.start(version, &["--canaries", "1", "--waves", "100", "--soak", "8s"]);
+    stage.start(version, &["--canaries", "1", "--waves", "100", "--soak", dying().1]);
     let log = stage.await_state("rolled_back");
     assert!(log.contains(reason), "{version}: {reason} in {log}");
     assert!(!log.contains("wave 1 begins"), "{version}: {log}");
@@ -45,13 +49,15 @@ fn goes_out(stage: &Stage, version: &str) {
 
 #[test]
 fn a_bad_version_goes_back_by_itself() {
-    let mut stage = Stage::new("upgrade-bad", 3, 6, 20);
+    let mut stage = Stage::new("upgrade-bad", 3, 6, 60);
     stage.upload_next();
     let mut bricked = 0;
     for (kind, reason) in KINDS {
         misbehave(&stage, NEW, kind);
         bricked += goes_back(&mut stage, NEW, reason, OLD);
     }
+    misbehave(&stage, NEW, dying().0);
+    bricked += goes_back(&mut stage, NEW, "it ended", OLD);
     // What was bad can be good the next time: the same version, and nothing in its way.
     misbehave(&stage, LATER, "crash-at-start");
     goes_out(&stage, NEW);
@@ -60,7 +66,7 @@ fn a_bad_version_goes_back_by_itself() {
     let folder = stage.sandbox.path().join("packages");
     upload(&stage, &packages::later(&folder));
     bricked += goes_back(&mut stage, LATER, "it ended after", NEW);
-    misbehave(&stage, LATER, "dies-after 3");
+    misbehave(&stage, LATER, dying().0);
     bricked += goes_back(&mut stage, LATER, "it ended", NEW);
     misbehave(&stage, "none", "");
     goes_out(&stage, LATER);

@@ -36,15 +36,17 @@ fn killed_before(changes: &[usize], story: &str) -> (usize, usize) {
 
 #[test]
 fn an_agent_that_is_killed_at_any_step_is_upgraded_all_the_same() {
-    let all: Vec<usize> = if full_size() { (0..40).collect() } else { vec![8, 18, 28, 34] };
+    let all: Vec<usize> = if full_size() { (0..48).collect() } else { vec![8, 18, 28, 34] };
     let (mut killed, mut bricked) = (0, 0);
-    for (part, changes) in all.chunks(20).enumerate() {
+    for (part, changes) in all.chunks(24).enumerate() {
         let (died, broken) = killed_before(changes, &format!("upgrade-kill-{part}"));
         killed += died;
         bricked += broken;
     }
-    // What an upgrade changes on disk is some thirty things: nearly all agents died on the way.
-    assert!(killed * 10 >= all.len() * 7, "{killed} of {} were killed", all.len());
+    // The walk goes beyond the last change: those that were to die after it had nothing to die before.
+    let least = if full_size() { 30 } else { all.len() };
+    assert!(killed >= least, "{killed} of {} were killed", all.len());
+    assert!(!full_size() || killed < all.len(), "an upgrade changes more on disk than is walked: {killed}");
     assert_eq!(bricked, 0);
     result("upgrade_killed", killed);
     result("upgrade_bricked", bricked);
