@@ -7,6 +7,7 @@ use super::phase::Phase;
 use super::stage::{self, Stage};
 use super::{Access, UpgradeSettings, confirm};
 use crate::health::HealthBook;
+use crate::state::chain;
 use actix::{Message, Recipient};
 use muster_package::admit::Host;
 use muster_package::keys::Trust;
@@ -172,15 +173,4 @@ async fn within<T>(step: Step, work: impl Future<Output = T>) -> Result<T, Strin
     let limit = step.limit().unwrap_or(Duration::MAX);
     let late = |_| format!("{} took longer than {} minutes", step.word(), limit.as_secs() / 60);
     tokio::time::timeout(limit, work).await.map_err(late)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }
