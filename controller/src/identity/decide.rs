@@ -128,11 +128,15 @@ pub fn decide(applicant: &Applicant, ground: Ground<'_>) -> Result<Decision, Ref
         return Ok(Decision::Issue { replaces: known.is_some(), shares });
     }
     let reasons = reasons(token, known, &applicant.partition, ground.neighbours, named);
+    // Who waits goes on waiting for a person, whatever it says or leaves out the next time.
+    if let Some(PendingRecord { verdict: Verdict::Waiting, reasons: noted, .. }) = pending {
+        return Ok(Decision::Wait(if reasons.is_empty() { noted.clone() } else { reasons }));
+    }
     if reasons.is_empty() {
         return Ok(Decision::Issue { replaces: false, shares: false });
     }
     // Those who wait hold places of the token, so that one token does not fill the list.
-    if pending.is_none() && token.used as usize + ground.token_waiting >= token.uses as usize {
+    if token.used as usize + ground.token_waiting >= token.uses as usize {
         return Err(TokenRefusal::UsedUp { id: token.id.clone(), uses: token.uses }.into());
     }
     Ok(Decision::Wait(reasons))
@@ -307,6 +311,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             reason: "unknown host".to_owned(),
         };
+        let noted = |why: &str| PendingRecord { reasons: vec![why.to_owned()], ..pending(Verdict::Waiting) };
         let used = || TokenRecord { used: 1, ..token() };
         let before = || Some(Enrolled { key_sha256: "old".to_owned() });
         let d = Case::default;
@@ -319,6 +324,11 @@ mod tests {
                 "still waits",
                 Case { token: asks(), pending: Some(pending(Verdict::Waiting)), waiting: 1, ..d() },
                 "wait: its token asks",
+            ),
+            (
+                "waits, and tells its partition no more",
+                Case { partition: None, pending: Some(noted("its partition is known")), waiting: 1, ..d() },
+                "wait: its partition is known",
             ),
             (
                 "another waits on the token's only place",

@@ -141,7 +141,8 @@ pub async fn enrol(
     let before = store::get_json::<Enrolled>(&*app.store, &use_key)?;
     let known = app.fleet.with(agent, |a| a.record.clone());
     let pending = app.pending.get(&request.key_sha256);
-    let partition = application.partition.clone();
+    // An agent tells what has not changed only once.
+    let partition = application.partition.clone().or_else(|| pending.as_ref()?.partition.clone());
     let applicant = Applicant { agent, key_sha256: request.key_sha256.clone(), partition };
     let neighbours = applicant.partition.as_ref().map(|p| app.fleet.neighbours(p, agent)).unwrap_or_default();
     if known.is_none() {

@@ -120,6 +120,10 @@ async fn a_known_partition_is_joined_by_consent_or_a_token_that_names_it() {
     assert!(waits(&apply(&mut second, &plain.token, "78A", 3).await));
     let list: Page<EnrolmentView> = site.api.get("/enrolments").await;
     assert!(list.items[0].reasons[0].contains("78A-3 is known already"), "{:?}", list.items);
+    // It asks again, and tells only what has changed: nothing.
+    let mut socket = second.dial(Some(&plain.token)).await.unwrap();
+    let request = second.with_csr();
+    assert!(waits(&ask(&mut socket, &request).await), "nobody has approved it");
     // The same agent with the right token.
     let reply = apply(&mut second, &named.token, "78A", 3).await;
     second.keep(&reply);
