@@ -11,7 +11,7 @@ use muster_controller::identity::tls::CertificateFiles;
 use muster_controller::package::PackageLimits;
 use muster_controller::restore::{self, Options, Report};
 use muster_controller::{Config, reset_admin, serve};
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +40,15 @@ enum Command {
     ResetAdmin(ResetAdmin),
     /// Make a data folder out of a backup: a new incarnation of the controller, to which its agents come back.
     Restore(Restore),
+    /// Print the OpenAPI document of the interface: what clients are generated from.
+    Openapi(Openapi),
+}
+
+#[derive(Args)]
+struct Openapi {
+    /// Write it to this file instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -158,6 +167,10 @@ fn main() -> ExitCode {
             start_log(false);
             restore_backup(arguments)
         }
+        Command::Openapi(arguments) => {
+            start_log(false);
+            openapi(&arguments)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -202,6 +215,15 @@ fn restore_backup(arguments: Restore) -> anyhow::Result<()> {
     let report = runtime.block_on(restore::restore(&options, jiff::Timestamp::now()))?;
     print_report(&options, &report);
     Ok(())
+}
+
+fn openapi(arguments: &Openapi) -> anyhow::Result<()> {
+    let text = muster_controller::http::openapi::text();
+    match &arguments.output {
+        Some(path) => std::fs::write(path, text)
+            .with_context(|| format!("{} cannot be written; does its folder exist?", path.display())),
+        None => std::io::stdout().write_all(text.as_bytes()).context("the document cannot be printed"),
+    }
 }
 
 #[allow(clippy::print_stdout)] // for a person

@@ -9,8 +9,8 @@ use muster_proto::opamp::{
     frame, server_error_response::Details,
 };
 use muster_proto::session::inspect::{
-    Answer, Ask, AskPreview, AskTail, InspectRefusalReason, InspectReply, InspectRequest, PreviewReport,
-    PreviewSample, TailEvents,
+    Answer, Ask, AskEvent, AskPreview, AskTail, InspectRefusalReason, InspectReply, InspectRequest,
+    PreviewReport, PreviewSample, TailEvents,
 };
 use muster_proto::session::rates::{DestinationRates, RatesReport, RatesWatch, SourceRates};
 use prost::Message;
@@ -219,6 +219,12 @@ fn inspect_version_1() {
     );
     let refusal = InspectReply::refusal(&[9; 16], InspectRefusalReason::SwitchedOff, "off");
     exact("refusal", include_str!("../golden/inspect_refusal.v1.hex"), &refusal);
+    let event = AskEvent { event_id: "P/7".to_owned() };
+    exact("event", include_str!("../golden/inspect_event.v1.hex"), &request(Ask::Event(event)));
+    let detail = reply(1, Answer::Event(b"{}".to_vec()));
+    exact("event detail", include_str!("../golden/inspect_event_detail.v1.hex"), &detail);
+    let not_held = InspectReply::refusal(&[9; 16], InspectRefusalReason::NotHeld, "gone");
+    exact("not held", include_str!("../golden/inspect_not_held.v1.hex"), &not_held);
 }
 
 #[test]

@@ -116,6 +116,10 @@ fn an_agent_is_looked_into() {
     assert_eq!(shown.lines().count(), count("AF").min(100), "{shown}");
     assert!(shown.contains(" LOOK audit AF") && shown.contains("Authority failure"), "{shown}");
 
+    // when one of them is looked at, then it is told whole, and as the destination got it
+    let newest = controller.muster_json(&["events", "recent", &id, "--filter", "type=AF", "--limit", "1"]);
+    one_is_told_whole(&controller, &receiver, &id, &newest["events"][0]);
+
     // when another policy is previewed, then the counts are those of the journal
     let (status, preview) =
         controller.call("POST", &format!("/agents/{id}/preview"), Some(&candidate(&receiver)));
@@ -158,6 +162,30 @@ fn an_agent_is_looked_into() {
         (view["rate_detail"]["sources"][0]["window"]["total"]["received"] == all).then_some(())
     });
     bundle_holds_no_secret(&sandbox, &controller, &home, &id, at.at().password);
+}
+
+/// The event with all that is known of it: its message is among those that the receiver got.
+fn one_is_told_whole(controller: &Controller, receiver: &Receiver, agent: &str, event: &Value) {
+    let id = event["id"].as_str().expect("an id");
+    let path =
+        |id: &str| format!("/agents/{agent}/events/one?id={}", id.replace('/', "%2F").replace('@', "%40"));
+    let (status, told) = controller.call("GET", &path(id), None);
+    assert_eq!((status, &told["event"], &told["agent"]), (200, event, &agent.into()), "{told}");
+    let formats = told["formats"].as_array().cloned().unwrap_or_default();
+    let names: Vec<&str> = formats.iter().filter_map(|format| format["format"].as_str()).collect();
+    assert_eq!(names, ["leef2", "syslog_rfc5424", "syslog_rfc3164", "cef", "leef1", "leef2"]);
+    let sent = formats[0]["text"].as_str().expect("a message");
+    assert!(formats[0]["destination"].is_string() && sent.contains(id), "{sent}");
+    assert!(told["raw"].as_str().is_some_and(|raw| raw.len() > 20), "{told}");
+    eventually_true("the receiver got the same message", LIMIT, || {
+        receiver.messages().iter().any(|message| message == sent)
+    });
+    let (status, problem) = controller.call("GET", &path("LOOK/none/1"), None);
+    assert_eq!(status, 404, "{problem}");
+    assert!(
+        problem["detail"].as_str().is_some_and(|detail| detail.contains("keeps the last 1,000")),
+        "{problem}"
+    );
 }
 
 /// The candidate: drops authority failures instead of reads.

@@ -33,6 +33,8 @@ use tail::{Tails, Viewer};
 const RECENT_BYTES: usize = 4 * 1024 * 1024;
 /// Most bytes that one source keeps.
 const RECENT_BYTES_OF_ONE: usize = 1024 * 1024;
+/// What is kept of events that a tail showed, as a part of that.
+const SHOWN_PART: usize = 4;
 
 /// What is watched in this agent.
 #[derive(Debug, Default)]
@@ -64,10 +66,12 @@ impl Watches {
         let bytes = RECENT_BYTES_OF_ONE.min(RECENT_BYTES / (sources.len() + 1));
         for watch in sources.values() {
             watch.ring().set_limit(bytes);
+            watch.shown().set_limit(bytes / SHOWN_PART);
         }
         let watch = Arc::new(SourceWatch {
             name: name.to_owned(),
             ring: Mutex::new(Ring::new(bytes)),
+            shown: Mutex::new(Ring::new(bytes / SHOWN_PART)),
             tails: Arc::clone(&self.tails),
         });
         sources.insert(name.to_owned(), Arc::clone(&watch));
@@ -83,10 +87,6 @@ impl Watches {
 
     fn in_force(&self) -> Option<InForce> {
         self.policy.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn policy(&self) -> Option<Arc<CompiledPolicy>> {
-        self.in_force().map(|policy| policy.compiled)
     }
 
     /// The policy in force as JSON.
@@ -108,10 +108,20 @@ impl Watches {
 pub struct SourceWatch {
     name: String,
     ring: Mutex<Ring>,
+    /// What a tail showed: a busy source pushes it out of the ring within a second, and who saw it may ask for more.
+    shown: Mutex<Ring>,
     tails: Arc<Tails>,
 }
 
 impl SourceWatch {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn shown(&self) -> MutexGuard<'_, Ring> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,7 +131,9 @@ impl SourceWatch {
     pub fn batch(&self, rows: usize) -> Look<'_> {
         let mut ring = self.ring();
         let taken = ring.allowance(rows, std::time::Instant::now());
-        Look { source: &self.name, ring, skip: rows - taken, viewers: self.tails.viewers() }
+        let viewers = self.tails.viewers();
+        let shown = (!viewers.is_empty()).then(|| self.shown());
+        Look { source: &self.name, ring, skip: rows - taken, viewers, shown }
     }
 }
 
@@ -131,6 +143,8 @@ pub struct Look<'w> {
     ring: MutexGuard<'w, Ring>,
     skip: usize,
     viewers: Vec<Arc<Viewer>>,
+    /// There where somebody looks.
+    shown: Option<MutexGuard<'w, Ring>>,
 }
 
 impl Look<'_> {
@@ -149,25 +163,37 @@ impl Look<'_> {
         } else {
             self.ring.push(entry, &event.id_prefix);
         }
-        self.offer(event, decoded, fate, policy);
+        if self.offer(event, decoded, fate, policy)
+            && let Some(shown) = &mut self.shown
+        {
+            shown.push(entry, &event.id_prefix);
+        }
     }
 
     /// Sees an event that another source made with this severity, and what became of it by the policy, which changes
     /// nothing else.
     pub fn event(&mut self, event: &Event, decoded: Severity, fate: Fate, policy: &CompiledPolicy) {
+        let as_decoded = || {
+            let mut copy = event.clone();
+            copy.severity = decoded;
+            copy
+        };
         if self.skip > 0 {
             self.skip -= 1;
         } else {
-            let mut copy = event.clone();
-            copy.severity = decoded;
-            self.ring.push_event(copy);
+            self.ring.push_event(as_decoded());
         }
-        self.offer(event, decoded, fate, policy);
+        if self.offer(event, decoded, fate, policy)
+            && let Some(shown) = &mut self.shown
+        {
+            shown.push_event(as_decoded());
+        }
     }
 
-    fn offer(&self, event: &Event, decoded: Severity, fate: Fate, policy: &CompiledPolicy) {
-        for viewer in &self.viewers {
-            viewer.offer(event, self.source, decoded, fate, policy);
-        }
+    /// True if somebody is shown it.
+    fn offer(&self, event: &Event, decoded: Severity, fate: Fate, policy: &CompiledPolicy) -> bool {
+        let offered = |viewer: &Viewer| viewer.offer(event, self.source, decoded, fate, policy);
+        // Each of them is offered it, also after one has taken it.
+        self.viewers.iter().filter(|viewer| offered(viewer)).count() > 0
     }
 }

@@ -1,7 +1,7 @@
 //! Recent entries: those of a journal as they came, in few bytes, to be decoded again; those of other sources as events.
 
 use muster_ibmi::audit::{AuditDecoder, JournalEntry};
-use muster_shared::event::Event;
+use muster_shared::event::{Event, field};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +30,14 @@ impl Recorded {
         match self {
             Self::Journal(record) => record.size(),
             Self::Event(event) => size_of::<Self>() + event.size(),
+        }
+    }
+
+    /// What it was made of: the data of a journal's entry in hex, of others the text or hex that they keep.
+    pub(super) fn raw(&self) -> Option<String> {
+        match self {
+            Self::Journal(record) => record.read(|entry| faster_hex::hex_string_upper(entry.data)),
+            Self::Event(event) => event.get(field::RAW).map(str::to_owned),
         }
     }
 

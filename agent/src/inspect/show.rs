@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use muster_proto::api::EventView;
+use muster_proto::session::inspect::MAX_PART;
 use muster_shared::event::{Event, dictionary};
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::replay::Fate;
@@ -20,7 +21,7 @@ pub(super) const fn is_dropped(fate: Fate) -> bool {
     }
 }
 
-/// The view of an event. Its severity is the one after the policy, `decoded` the one before.
+/// The view of an event, long values cut. Its severity is the one after the policy, `decoded` the one before.
 pub(super) fn view(
     event: &Event,
     system: &str,
@@ -28,6 +29,30 @@ pub(super) fn view(
     decoded: Severity,
     fate: Fate,
     policy: &CompiledPolicy,
+) -> EventView {
+    cut_view(event, system, source, decoded, fate, policy, MAX_VALUE)
+}
+
+/// As [`view`], with values as they are.
+pub(super) fn whole(
+    event: &Event,
+    system: &str,
+    source: &str,
+    decoded: Severity,
+    fate: Fate,
+    policy: &CompiledPolicy,
+) -> EventView {
+    cut_view(event, system, source, decoded, fate, policy, MAX_PART)
+}
+
+fn cut_view(
+    event: &Event,
+    system: &str,
+    source: &str,
+    decoded: Severity,
+    fate: Fate,
+    policy: &CompiledPolicy,
+    longest: usize,
 ) -> EventView {
     let mut id = Vec::new();
     event.write_id(&mut id);
@@ -38,12 +63,12 @@ pub(super) fn view(
         let keyword = dictionary().get(field.id).keyword.clone();
         match fields.entry(keyword) {
             Entry::Vacant(entry) => {
-                entry.insert(cut(event.text(field)));
+                entry.insert(cut(event.text(field), longest));
             }
             // An application has many pairs.
             Entry::Occupied(mut entry) if field.id == muster_shared::event::field::APP_FIELD => {
                 let all = format!("{}, {}", entry.get(), event.text(field));
-                entry.insert(cut(&all));
+                entry.insert(cut(&all, longest));
             }
             // The first value counts, as for filters.
             Entry::Occupied(_) => {}
@@ -79,11 +104,11 @@ pub(super) fn json(view: &EventView) -> Vec<u8> {
     serde_json::to_vec(view).unwrap_or_default()
 }
 
-fn cut(value: &str) -> String {
-    if value.len() <= MAX_VALUE {
+fn cut(value: &str, longest: usize) -> String {
+    if value.len() <= longest {
         return value.to_owned();
     }
-    let end = value.floor_char_boundary(MAX_VALUE);
+    let end = value.floor_char_boundary(longest);
     format!("{}…", &value[..end])
 }
 

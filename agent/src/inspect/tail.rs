@@ -64,7 +64,7 @@ impl Viewer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes an event if it matches.
+    /// Takes an event if it matches; true if it is shown.
     pub(super) fn offer(
         &self,
         event: &Event,
@@ -72,27 +72,28 @@ impl Viewer {
         decoded: Severity,
         fate: Fate,
         policy: &CompiledPolicy,
-    ) {
-        if self.query.matches(event, source, show::is_dropped(fate)) {
-            self.take(Instant::now(), || {
+    ) -> bool {
+        self.query.matches(event, source, show::is_dropped(fate))
+            && self.take(Instant::now(), || {
                 show::json(&show::view(event, &self.system, source, decoded, fate, policy))
-            });
-        }
+            })
     }
 
-    fn take(&self, now: Instant, json: impl FnOnce() -> Vec<u8>) {
+    /// True if there was room for it.
+    fn take(&self, now: Instant, json: impl FnOnce() -> Vec<u8>) -> bool {
         let mut state = self.lock();
         if now.duration_since(state.window) >= Duration::from_secs(1) {
             (state.window, state.in_window) = (now, 0);
         }
         if state.in_window >= self.per_second || state.bytes >= MAX_PENDING {
             state.taken.skipped += 1;
-            return;
+            return false;
         }
         let json = json();
         state.in_window += 1;
         state.bytes += json.len();
         state.taken.events.push(json);
+        true
     }
 
     /// Hands over what it got; `None` if there is nothing to tell.

@@ -131,6 +131,9 @@ pub struct AuditListArgs {
     /// Only on this object; a policy's name finds all its revisions
     #[arg(long, value_name = "OBJECT")]
     pub object: Option<String>,
+    /// Only with all of these words somewhere in them
+    #[arg(long, value_name = "WORDS")]
+    pub search: Option<String>,
     /// Not before this time, such as 2026-11-22T04:00:00Z
     #[arg(long, value_name = "TIME")]
     pub since: Option<Timestamp>,

@@ -586,6 +586,13 @@ pub enum HistoryMetricArg {
 pub enum EventsCommand {
     /// The last events that an agent has seen (at most 1,000 for each of its sources), those that policy drops too
     Recent(RecentArgs),
+    /// One recent event with all its values, and as each destination has it
+    Show {
+        /// Name or id of the agent
+        agent: String,
+        /// Id of the event
+        id: String,
+    },
     /// Events as they come, until Ctrl-C: of one agent, or of those with the labels (at most 50)
     Tail(TailArgs),
 }

@@ -8,6 +8,7 @@
 
 mod search;
 mod segment;
+mod verify;
 
 pub use search::Search;
 
@@ -24,7 +25,7 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Prefix of the keys of entries that are not in the file yet.
 pub(crate) const OUTBOX: &str = "audit/";
@@ -137,6 +138,8 @@ pub struct AuditLog {
     folder: PathBuf,
     events: EventHub,
     writer: Arc<Mutex<Writer>>,
+    /// The last check of the whole log, and where the log ended then.
+    checked: Arc<tokio::sync::Mutex<verify::Checked>>,
 }
 
 struct Writer {
@@ -175,7 +178,13 @@ impl AuditLog {
                 tracing::error!(last, "the last entry of the audit log was changed");
             }
         }
-        Ok(Self { store, folder: folder.to_owned(), events, writer: Arc::new(Mutex::new(writer)) })
+        Ok(Self {
+            store,
+            folder: folder.to_owned(),
+            events,
+            writer: Arc::new(Mutex::new(writer)),
+            checked: Arc::default(),
+        })
     }
 
     /// Moves what waits in the outbox to the file. Blocks on the disk.
@@ -183,7 +192,7 @@ impl AuditLog {
     /// # Errors
     /// If the file cannot be written; the entries stay in the outbox.
     pub fn drain_blocking(&self) -> Result<Batch, AuditError> {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.writer();
         let waiting = store::scan_json::<Outgoing>(&*self.store, OUTBOX)?;
         let mut done = Batch::new();
         let mut written = Vec::new();
@@ -219,8 +228,12 @@ impl AuditLog {
         }
     }
 
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn reader(&self) -> Reader {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner).segments.reader()
+        self.writer().segments.reader()
     }
 
     /// Sequence of the last entry; 0 if there is none.
@@ -293,7 +306,7 @@ impl AuditLog {
     /// If a segment cannot be read.
     pub fn following(&self, after: u64, limit: usize) -> Result<AgentAuditPage, AuditError> {
         let (last, hash) = {
-            let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+            let writer = self.writer();
             (writer.segments.last, writer.segments.hash.clone())
         };
         let mut page = AgentAuditPage { newest: last, newest_hash: hash, ..AgentAuditPage::default() };

@@ -18,6 +18,8 @@ pub struct Search {
     pub action: Option<String>,
     /// Exactly this object, or all of it that begin with it and an `@`: `base` finds `base@3`.
     pub object: Option<String>,
+    /// Words in lower case, each of which is found somewhere in the entry.
+    pub words: Vec<String>,
     /// Not before.
     pub since: Option<Timestamp>,
     /// Before.
@@ -30,6 +32,12 @@ impl From<&AuditQuery> for Search {
             actor: query.actor.clone(),
             action: query.action.clone(),
             object: query.object.clone(),
+            words: query
+                .search
+                .iter()
+                .flat_map(|text| text.split_whitespace())
+                .map(str::to_lowercase)
+                .collect(),
             since: query.since,
             until: query.until,
         }
@@ -45,11 +53,24 @@ impl Search {
                 text.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(separator))
             })
         };
+        // What costs most comes last.
         self.actor.as_deref().is_none_or(|actor| actor == entry.actor)
             && begins(&entry.action, &self.action, '.')
             && begins(&entry.object, &self.object, '@')
             && self.since.is_none_or(|since| entry.at >= since)
             && self.until.is_none_or(|until| entry.at < until)
+            && self.finds_words(entry)
+    }
+
+    fn finds_words(&self, entry: &AuditEntry) -> bool {
+        if self.words.is_empty() {
+            return true;
+        }
+        let values = [&entry.before, &entry.after].map(|value| value.as_ref().map(ToString::to_string));
+        let texts = [&entry.actor, &entry.from, &entry.action, &entry.object, &entry.detail];
+        let all: Vec<&str> = texts.into_iter().chain(values.iter().flatten()).map(String::as_str).collect();
+        let text = all.join("\n").to_lowercase();
+        self.words.iter().all(|word| text.contains(word.as_str()))
     }
 }
 

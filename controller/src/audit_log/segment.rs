@@ -35,6 +35,13 @@ pub(super) struct Line {
     pub(super) entry: Vec<u8>,
 }
 
+impl Line {
+    /// The whole line, without its end.
+    pub(super) fn text(&self) -> Vec<u8> {
+        [format!("{{\"hash\":\"{}\",\"entry\":", self.hash).as_bytes(), self.entry.as_slice(), b"}"].concat()
+    }
+}
+
 #[derive(Deserialize)]
 struct Numbered {
     sequence: u64,
@@ -91,11 +98,8 @@ impl Segments {
     fn check(&mut self, lines: &[Line]) {
         let mut verifier = Verifier::default();
         for line in lines {
-            let text =
-                [format!("{{\"hash\":\"{}\",\"entry\":", line.hash).as_bytes(), line.entry.as_slice(), b"}"]
-                    .concat();
             let sequence = serde_json::from_slice::<Numbered>(&line.entry).map_or(0, |n| n.sequence);
-            if let Err(error) = verifier.next(&text) {
+            if let Err(error) = verifier.next(&line.text()) {
                 tracing::error!(error = &error as &dyn std::error::Error, "the audit log was tampered with");
                 verifier = Verifier::after(sequence, line.hash.clone());
             }
@@ -164,6 +168,15 @@ impl Reader {
     /// Sequence of the first entry there is; 1 where there is none.
     pub(super) fn first(&self) -> u64 {
         self.paths.first().map_or(1, |(first, _)| *first)
+    }
+
+    /// The lines of every segment, oldest first; the last may hold some that are newer than this moment. One that was
+    /// taken away since has none.
+    pub(super) fn all(&self) -> impl Iterator<Item = std::io::Result<Vec<Line>>> {
+        self.paths.iter().map(|(_, path)| match lines_of(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read,
+        })
     }
 
     /// The lines of the segment that holds `sequence`, with the sequence of its first line.

@@ -196,5 +196,103 @@ fn what_is_looked_for_is_found() {
     ] {
         assert_eq!(search.finds(&e), found, "{search:?}");
     }
+    let change = AuditEntry { after: Some(serde_json::json!({"Site": "Zürich"})), ..e.clone() };
+    let words =
+        |text: &str| Search { words: text.split(' ').map(str::to_owned).collect(), ..Search::default() };
+    for (search, found) in
+        [("maria base", true), ("publish 3", true), ("zürich site", true), ("maria ber", false)]
+    {
+        assert_eq!(words(search).finds(&change), found, "{search}");
+    }
+    assert!(!words("zürich").finds(&e));
     assert_eq!(log.log.last(), 0);
+}
+
+/// A log of 30 entries in several segments.
+async fn thirty() -> Log {
+    let log = Log::new(600);
+    for i in 1..=30 {
+        log.act("login", &i.to_string()).await;
+    }
+    log
+}
+
+/// Changes the text of the segment at `position`.
+fn tamper(log: &Log, position: usize, change: impl FnOnce(String) -> String) {
+    let path = &log.segments()[position];
+    std::fs::write(path, change(std::fs::read_to_string(path).unwrap())).unwrap();
+}
+
+#[tokio::test]
+async fn a_whole_log_is_verified_once_until_it_grows() {
+    let empty = Log::new(600).log.verification().await.unwrap();
+    assert_eq!((empty.ok, empty.entries, empty.from, empty.to), (true, 0, 0, 0));
+    let log = thirty().await;
+    let (a, b) = tokio::join!(log.log.verification(), log.log.verification());
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_eq!((a.ok, a.entries, a.from, a.to, a.first_bad), (true, 30, 1, 30, None));
+    assert_eq!(a, b, "one check for both");
+    let (page, _) = log.log.newest(&Search::default(), None, 1).unwrap();
+    assert_eq!(a.head_hash, page[0].hash);
+    log.act("login", "31").await;
+    assert_eq!(log.log.verification().await.unwrap().to, 31);
+    // Old segments may be taken away; what is left is told.
+    std::fs::remove_file(&log.segments()[0]).unwrap();
+    let log = log.reopen(600);
+    let part = log.log.verification().await.unwrap();
+    assert!(part.ok && part.from > 1 && part.to == 31, "{part:?}");
+}
+
+#[tokio::test]
+async fn what_was_done_to_the_files_is_told() {
+    let first_of = |path: &PathBuf| -> u64 { path.file_stem().unwrap().to_str().unwrap().parse().unwrap() };
+    type Deed = fn(&Log);
+    let cases: [(&str, Deed, &str); 6] = [
+        ("an entry is changed", |log| tamper(log, 3, |t| t.replacen("admin", "nobody", 1)), "was changed"),
+        (
+            "an entry is taken out",
+            |log| tamper(log, 3, |t| t.split_once('\n').unwrap().1.to_owned()),
+            "is missing",
+        ),
+        ("a line is damaged", |log| tamper(log, 3, |t| format!("x{t}")), "is missing"),
+        ("a segment is taken out", |log| std::fs::remove_file(&log.segments()[3]).unwrap(), "is missing"),
+        (
+            "the last segment is emptied",
+            |log| tamper(log, log.segments().len() - 1, |_| String::new()),
+            "the end was cut off",
+        ),
+        (
+            "all is written anew",
+            |log| {
+                let (mut hash, mut text) = (String::new(), Vec::new());
+                for n in 1..=30 {
+                    let (next, line) =
+                        muster_shared::audit_chain::line(&hash, format!("{{\"sequence\":{n}}}").as_bytes());
+                    hash = next;
+                    text.extend(line);
+                    text.push(b'\n');
+                }
+                log.segments().iter().for_each(|path| std::fs::remove_file(path).unwrap());
+                std::fs::write(log.dir.path().join(format!("{:020}.jsonl", 1)), text).unwrap();
+            },
+            "written anew",
+        ),
+    ];
+    for (what, deed, told) in cases {
+        for restarted in [false, true] {
+            // Who has changed the folder while the controller runs, and who did so before it was started.
+            let log = thirty().await;
+            let segments = log.segments();
+            deed(&log);
+            let log = if restarted { log.reopen(600) } else { log };
+            let found = log.log.verification().await.unwrap();
+            assert!(!found.ok && found.reason.contains(told), "{what}, restarted {restarted}: {found:?}");
+            let expected = match told {
+                "written anew" => 30,
+                "the end was cut off" => first_of(segments.last().unwrap()),
+                _ => first_of(&segments[3]),
+            };
+            assert_eq!(found.first_bad, Some(expected), "{what}, restarted {restarted}: {found:?}");
+        }
+    }
 }

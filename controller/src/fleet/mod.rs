@@ -20,6 +20,7 @@ pub mod record;
 pub mod redact;
 pub mod roll_up;
 pub mod state;
+pub mod table;
 pub mod upgrade;
 pub mod view;
 

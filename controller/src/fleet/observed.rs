@@ -100,14 +100,17 @@ impl Observed {
         PartitionKey::new(serial, self.attributes.get(attribute::IBMI_PARTITION_ID)?.parse().ok()?)
     }
 
-    /// Name for people: system name, else host name, else the id.
+    /// Name for people, as it told it: system name, else host name.
+    #[must_use]
+    pub fn told_name(&self) -> Option<&str> {
+        let told = |key: &&str| self.attributes.get(*key).map(String::as_str).filter(|name| !name.is_empty());
+        [attribute::IBMI_SYSTEM_NAME, attribute::HOST_NAME].iter().find_map(told)
+    }
+
+    /// Name for people: what it told, else the id.
     #[must_use]
     pub fn name(&self, id: AgentId) -> String {
-        [attribute::IBMI_SYSTEM_NAME, attribute::HOST_NAME]
-            .iter()
-            .find_map(|key| self.attributes.get(*key).filter(|v| !v.is_empty()))
-            .cloned()
-            .unwrap_or_else(|| id.to_string())
+        self.told_name().map_or_else(|| id.to_string(), str::to_owned)
     }
 }
 

@@ -68,7 +68,7 @@ impl From<&AgentSummary> for Line {
 }
 
 /// The fleet at a glance. Health and policy of agents that are offline are not counted as healthy or
-/// unhealthy: nobody knows.
+/// unhealthy: nobody knows. The day is not known here.
 #[must_use]
 pub fn fleet(agents: &[Line], now: Timestamp) -> FleetView {
     let count = |f: &dyn Fn(&Line) -> bool| agents.iter().filter(|a| f(a)).count() as u64;
@@ -91,6 +91,8 @@ pub fn fleet(agents: &[Line], now: Timestamp) -> FleetView {
         policy_failed: count(&|a| a.policy == PolicyState::Failed),
         policy_pending: count(&|a| matches!(a.policy, PolicyState::Applying | PolicyState::Waiting)),
         rates: sum(agents.iter().map(|a| &a.rates)),
+        lag_ms: agents.iter().map(|a| a.lag_ms).max().unwrap_or(0),
+        day: Totals::default(),
     }
 }
 

@@ -3,13 +3,15 @@
 use super::agent::Agent;
 use super::record::Life;
 use super::roll_up::Line;
+use super::table::Facts;
 use super::{outage, state};
 use jiff::Timestamp;
 use muster_proto::api::{
     AgentKind, AgentLife, AgentRates, AgentState, AgentSummary, AgentView, CertificateView, Connection,
-    FlagKind, HoldView, PlannedOutage,
+    FlagKind, HoldView, PartitionRow, PlannedOutage,
 };
 use muster_proto::opamp::attribute;
+use std::borrow::Cow;
 
 /// A clock that is further off is warned of; between hosts that are kept in time a second is much.
 const MAX_SKEW_MS: u64 = 30_000;
@@ -57,18 +59,63 @@ pub fn line(agent: &Agent, now: Timestamp) -> Line {
     }
 }
 
+/// What is wrong with it from the controller's side.
+fn complaint(agent: &Agent) -> Option<String> {
+    let hold = agent.hold().map(|(word, hold)| format!("{word}: {}", hold.reason));
+    hold.or_else(|| skew_warning(agent.skew_ms()))
+}
+
+/// What the table of the fleet is made of; the same as in [`summary`], mostly borrowed.
+#[must_use]
+pub fn facts(agent: &Agent, now: Timestamp) -> Facts<'_> {
+    let attribute = |key: &str| agent.observed.attributes.get(key).map_or("", String::as_str);
+    let there = agent.connection(now) == Connection::Connected;
+    let has = |kind| there && agent.flags.iter().any(|flag| flag.kind == kind);
+    Facts {
+        id: agent.record.id,
+        kind: kind(agent),
+        name: agent.observed.told_name().map_or_else(|| agent.record.id.to_string().into(), Cow::Borrowed),
+        labels: &agent.record.labels,
+        partition: agent.record.partition.as_ref(),
+        attributes: &agent.observed.attributes,
+        state: state(agent, now).0,
+        reason: complaint(agent).map_or(Cow::Borrowed(agent.observed.reason.as_str()), Cow::Owned),
+        version: attribute(attribute::SERVICE_VERSION),
+        os_release: attribute(attribute::IBMI_OS_RELEASE),
+        policy: agent.policy_state(now),
+        silent: has(FlagKind::Silent),
+        noisy: has(FlagKind::Noisy),
+        received: agent.rates.window(!there).minute.received,
+        lag_ms: agent.rates.lag_ms(),
+        last_seen: agent.last_seen,
+    }
+}
+
+/// The line of the table, without what history says.
+#[must_use]
+pub fn row(agent: &Agent, now: Timestamp) -> PartitionRow {
+    PartitionRow {
+        agent: summary(agent, now),
+        partition: agent.record.partition.clone(),
+        system: agent.observed.attributes.get(attribute::IBMI_SYSTEM_NAME).cloned().unwrap_or_default(),
+        spark: Vec::new(),
+    }
+}
+
+fn kind(agent: &Agent) -> AgentKind {
+    if agent.record.foreign.is_some() { AgentKind::Foreign } else { AgentKind::Muster }
+}
+
 /// The line of the list.
 #[must_use]
 pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
     let connection = agent.connection(now);
     let attribute = |key: &str| agent.observed.attributes.get(key).cloned().unwrap_or_default();
-    let hold = agent.hold();
-    let skew = skew_warning(agent.skew_ms());
-    let complaint = hold.map(|(word, hold)| format!("{word}: {}", hold.reason)).or(skew);
+    let complaint = complaint(agent);
     let (state, since) = state(agent, now);
     AgentSummary {
         id: agent.record.id,
-        kind: if agent.record.foreign.is_some() { AgentKind::Foreign } else { AgentKind::Muster },
+        kind: kind(agent),
         name: agent.observed.name(agent.record.id),
         labels: agent.record.labels.clone(),
         state,

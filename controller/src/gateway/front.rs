@@ -9,7 +9,7 @@ use super::listener::{self, Accepted, Refused};
 use super::websocket::{self, Stream};
 use crate::app::App;
 use crate::identity::peer::{ConnectionInfo, Peer};
-use crate::identity::tls::{self, TlsError};
+use crate::identity::tls::{self, AgentVerifier, TlsError};
 use actix_http::{HttpService, Request};
 use actix_service::{
     IntoServiceFactory as _, Service, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
@@ -54,9 +54,20 @@ const NO_ROOM: Duration = Duration::from_millis(200);
 struct Site {
     app: web::Data<App>,
     tls: Arc<ServerConfig>,
+    /// For browsers.
+    names_authorities: bool,
 }
 
 impl Site {
+    /// How the next connection is secured. What is named is of the moment, for authorities come and go.
+    fn tls(&self) -> Result<Arc<ServerConfig>, Refused> {
+        if !self.names_authorities {
+            return Ok(Arc::clone(&self.tls));
+        }
+        let named = tls_config(&self.app, self.app.verifier.naming_authorities());
+        named.map(Arc::new).map_err(|error| Refused::Tls(io::Error::other(error)))
+    }
+
     /// The HTTP server behind the handshake.
     fn http(
         &self,
@@ -73,7 +84,12 @@ impl Site {
             .wrap(Compress::default())
             .configure(crate::http::routes)
             .into_factory()
-            .map_err(|error| error.error_response());
+            .map_err(|error| {
+                // What the gate refused.
+                let mut response = error.error_response();
+                crate::http::protect(response.headers_mut());
+                response
+            });
         HttpService::build()
             .client_request_timeout(REQUEST_DEADLINE)
             .client_disconnect_timeout(DISCONNECT_DEADLINE)
@@ -108,7 +124,7 @@ where
     S: Service<Accepted, Response = (), Error = actix_http::error::DispatchError>,
 {
     // The handshake's state is not kept for the life of the connection.
-    let accepted = Box::pin(listener::shake(tcp, Arc::clone(&site.tls), handshakes)).await?;
+    let accepted = Box::pin(listener::shake(tcp, site.tls()?, handshakes)).await?;
     http.call(accepted).await.map_err(Refused::Service)
 }
 
@@ -265,16 +281,21 @@ impl Front {
     }
 }
 
+fn tls_config(app: &App, verifier: impl Into<Arc<AgentVerifier>>) -> Result<ServerConfig, TlsError> {
+    let mut tls = tls::server_config(verifier.into(), Arc::clone(&app.certificate))?;
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(tls)
+}
+
 /// Starts to serve.
 ///
 /// # Errors
 /// If the certificate cannot be used or there can be no threads.
 pub fn listen(app: &Arc<App>, listener: TcpListener) -> Result<Front, FrontError> {
-    let mut tls = tls::server_config(Arc::clone(&app.verifier), Arc::clone(&app.certificate))?;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let site = Site { app: web::Data::from(Arc::clone(app)), tls: Arc::new(tls) };
+    let tls = Arc::new(tls_config(app, Arc::clone(&app.verifier))?);
+    let site = Site { app: web::Data::from(Arc::clone(app)), tls, names_authorities: false };
     let people = Room { handshakes: listener::PEOPLE, connections: MAX_PEOPLE };
-    let people = Crew::start("interface", site.clone(), people)?;
+    let people = Crew::start("interface", Site { names_authorities: true, ..site.clone() }, people)?;
     let room = Room { handshakes: listener::AGENTS, connections: app.max_sessions };
     let workers = (0..app.config.workers.max(1))
         .map(|number| Crew::start(&format!("worker-{number}"), site.clone(), room))

@@ -57,10 +57,17 @@ pub(super) fn gone(id: AgentId) -> ApiError {
     path = "/api/v1/fleet",
     responses((status = 200, body = FleetView)),
 )]
-pub(super) async fn fleet(app: web::Data<App>, _: Caller) -> web::Json<FleetView> {
+pub(super) async fn fleet(app: web::Data<App>, _: Caller) -> Result<web::Json<FleetView>, ApiError> {
     let now = Timestamp::now();
     let agents = app.fleet.each(|agent| view::line(agent, now));
-    web::Json(roll_up::fleet(&agents, now))
+    let view = roll_up::fleet(&agents, now);
+    let read = tokio::task::spawn_blocking(move || app.history.day(now)).await;
+    let day =
+        read.map_err(|e| ApiError::internal("the history could not be read", &e))?.unwrap_or_else(|error| {
+            tracing::warn!(%error, "history not read; the fleet is told without its day");
+            Default::default()
+        });
+    Ok(web::Json(FleetView { day, ..view }))
 }
 
 #[utoipa::path(
@@ -97,7 +104,7 @@ pub(super) async fn list(
 }
 
 /// Reads what is asked of versions.
-fn requirement(text: &str) -> Result<VersionReq, ApiError> {
+pub(super) fn requirement(text: &str) -> Result<VersionReq, ApiError> {
     text.parse().map_err(|error| {
         let told = "is no requirement of versions, such as `<0.4` or `>=0.2, <0.4`";
         ApiError::bad_request("version", format!("`{}` {told}: {error}", crate::fleet::bounded(text, 100)))

@@ -8,10 +8,18 @@ use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream::{Stream, try_unfold};
-use muster_proto::api::{AuditEntry, AuditExportQuery, AuditQuery, JSON_LINES_CONTENT_TYPE, Page, PageQuery};
+use muster_proto::api::{
+    AuditEntry, AuditExportQuery, AuditQuery, AuditVerification, JSON_LINES_CONTENT_TYPE, Page, PageQuery,
+};
+
+/// Longest text that is searched for, in bytes.
+const MAX_SEARCH: usize = 200;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.route("/audit", web::get().to(list)).route("/audit/export", web::get().to(export));
+    config
+        .route("/audit", web::get().to(list))
+        .route("/audit/verify", web::get().to(verify))
+        .route("/audit/export", web::get().to(export));
 }
 
 async fn read<T: Send + 'static>(
@@ -41,6 +49,9 @@ pub(super) async fn list(
         Some(Ok(sequence)) => Some(sequence),
         Some(Err(_)) => return Err(ApiError::bad_request("cursor", "the cursor is not one of this list")),
     };
+    if query.search.as_ref().is_some_and(|text| text.len() > MAX_SEARCH) {
+        return Err(ApiError::bad_request("search", format!("search must be at most {MAX_SEARCH} bytes")));
+    }
     let search = Search::from(&query);
     let (items, next) = read(&app.audit, move |log| match query.after {
         Some(after) => log.oldest(&search, cursor.unwrap_or(after), limit),
@@ -48,6 +59,16 @@ pub(super) async fn list(
     })
     .await?;
     Ok(web::Json(Page { items, next: next.map(|n| n.to_string()) }))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/audit/verify",
+    responses((status = 200, body = AuditVerification)),
+)]
+pub(super) async fn verify(app: web::Data<App>, _: Caller) -> Result<web::Json<AuditVerification>, ApiError> {
+    // To the end even if the client goes away: or the next one would start a second check beside this one.
+    super::detached(async move { Ok(web::Json(app.audit.verification().await?)) }).await
 }
 
 #[utoipa::path(

@@ -2,6 +2,7 @@
 
 use super::auth::{self, Caller};
 use super::error::ApiError;
+use super::headers;
 use super::idempotency;
 use super::routes::{self, Access, Route};
 use crate::app::App;
@@ -15,11 +16,20 @@ use actix_web::middleware::Next;
 use actix_web::web;
 use muster_proto::api::{CONTROLLER_NOTICE, NOTICE_HEADER};
 
-/// Lets a request through to its handler, or answers why not.
+/// Lets a request through to its handler, or answers why not. What comes back is protected in browsers.
 ///
 /// # Errors
 /// 401, 403, 405.
 pub(super) async fn gate(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let mut response = admit(request, next).await?;
+    headers::protect(response.headers_mut());
+    Ok(response)
+}
+
+async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {

@@ -13,9 +13,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use muster_proto::api::{
-    Connection, DiagnosticsRequest, Labels, PreviewView, RecentEvents, RecentQuery, TailItem, TailQuery,
+    Connection, DiagnosticsRequest, EventDetailView, OneEventQuery, PreviewView, RecentEvents, RecentQuery,
+    TailItem, TailQuery,
 };
-use muster_proto::session::inspect::{InspectRefusalReason, MAX_RECENT};
+use muster_proto::session::inspect::{InspectRefusalReason, MAX_EVENT_ID, MAX_RECENT};
 use muster_shared::event::EventQuery;
 use muster_shared::policy::merge::selects;
 use muster_shared::policy::parse_effective;
@@ -28,6 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/agents/{agent}/events/recent", web::get().to(recent))
+        .route("/agents/{agent}/events/one", web::get().to(one))
         .route("/agents/{agent}/events/tail", web::get().to(tail_one))
         .route("/events/tail", web::get().to(tail_fleet))
         .route("/agents/{agent}/preview", web::post().to(preview))
@@ -39,11 +41,12 @@ impl From<AskError> for ApiError {
         let text = error.to_string();
         match error {
             AskError::Away(_) => Self::conflict("agent-away", text),
-            AskError::Unable(_) => Self::conflict("agent-unable", text),
+            AskError::Unable(_) | AskError::TooOld { .. } => Self::conflict("agent-unable", text),
             AskError::Refused { reason, .. } => match reason {
                 InspectRefusalReason::SwitchedOff => Self::forbidden("switched-off", text),
                 InspectRefusalReason::Invalid => Self::bad_request("refused-by-agent", text),
                 InspectRefusalReason::Busy => Self::unavailable(text, 5),
+                InspectRefusalReason::NotHeld => Self::not_found(text),
                 InspectRefusalReason::Failed | InspectRefusalReason::Unspecified => {
                     Self::conflict("refused-by-agent", text)
                 }
@@ -93,6 +96,28 @@ pub(super) async fn recent(
     };
     note(&app, &caller, "events.recent", id.to_string(), &query.filter).await?;
     Ok(web::Json(inspect::recent(&app, id, query.into_inner().filter, limit).await?))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/v1/agents/{agent}/events/one",
+    params(("agent" = String, Path, description = "Id or name of the agent"), OneEventQuery),
+    responses((status = 200, body = EventDetailView)),
+)]
+pub(super) async fn one(
+    app: web::Data<App>,
+    caller: Caller,
+    agent: web::Path<String>,
+    query: web::Query<OneEventQuery>,
+) -> Result<web::Json<EventDetailView>, ApiError> {
+    let id = find(&app, &agent)?;
+    let event = query.into_inner().id;
+    if event.is_empty() || event.len() > MAX_EVENT_ID || event.chars().any(char::is_control) {
+        let told = format!("id must be that of an event, 1 to {MAX_EVENT_ID} bytes in one line");
+        return Err(ApiError::bad_request("id", told));
+    }
+    note(&app, &caller, "events.one", id.to_string(), &event).await?;
+    Ok(web::Json(inspect::one(&app, id, event).await?))
 }
 
 #[utoipa::path(
@@ -179,7 +204,7 @@ pub(super) async fn tail_fleet(
     query: web::Query<TailQuery>,
 ) -> Result<HttpResponse, ApiError> {
     check(&query.filter)?;
-    let selector = selector(&query.selector)?;
+    let selector = super::selector::labels("selector", &query.selector)?;
     let now = Timestamp::now();
     let mut targets = Vec::new();
     app.fleet.each(|agent| {
@@ -203,17 +228,6 @@ pub(super) async fn tail_fleet(
     let object = if query.selector.is_empty() { "fleet".to_owned() } else { query.selector.clone() };
     note(&app, &caller, "events.tail", object, &query.filter).await?;
     Ok(events(tail::start(&app, targets, &query.filter)))
-}
-
-/// `env=prod,site=zrh`.
-fn selector(text: &str) -> Result<Labels, ApiError> {
-    let pair = |part: &str| match part.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        Some(_) | None => {
-            Err(ApiError::bad_request("selector", format!("`{part}` is no label; write key=value")))
-        }
-    };
-    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(pair).collect()
 }
 
 /// Server-sent events.
@@ -255,16 +269,6 @@ fn line(item: &TailItem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn selectors() {
-        let read = |text: &str| selector(text).map_err(|error| error.to_string());
-        assert_eq!(read("").unwrap(), Labels::new());
-        let both: Labels =
-            [("env", "prod"), ("site", "a=b")].map(|(k, v)| (k.to_owned(), v.to_owned())).into();
-        assert_eq!(read("env=prod, site=a=b").unwrap(), both);
-        assert!(read("env").unwrap_err().contains("no label"));
-    }
 
     #[actix_web::test]
     async fn items_become_server_sent_events() {

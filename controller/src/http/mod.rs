@@ -1,4 +1,4 @@
-//! The interface for people and programs: `/api/v1`, `/metrics`, `/healthz`, `/readyz`.
+//! The interface for people and programs: `/api/v1`, `/metrics`, `/healthz`, `/readyz`, and the web console at `/`.
 //!
 //! One file per resource. Every error is a problem (RFC 9457) that says what to do.
 
@@ -8,6 +8,7 @@ mod audit;
 mod auth;
 mod backup;
 mod ca;
+mod console;
 mod credential;
 mod draft;
 mod enrolment;
@@ -16,6 +17,7 @@ pub(crate) mod etag;
 mod event;
 mod foreign;
 mod gate;
+mod headers;
 pub mod idempotency;
 mod inspect;
 mod lease;
@@ -24,6 +26,8 @@ mod maintenance;
 pub mod metrics;
 pub mod openapi;
 mod package;
+mod partition;
+mod partition_csv;
 mod pin;
 mod policy;
 mod policy_set;
@@ -35,6 +39,7 @@ mod restart;
 mod rollout;
 mod rollout_package;
 pub mod routes;
+mod selector;
 mod session;
 mod token;
 mod user;
@@ -46,6 +51,7 @@ use actix_web::http::header::ContentType;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, guard, web};
 use error::ApiError;
+pub(crate) use headers::protect;
 use muster_proto::api::{Page, PageQuery};
 use muster_proto::opamp::PATH;
 use muster_shared::policy::parse::MAX_BYTES as MAX_POLICY_BYTES;
@@ -92,6 +98,7 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .configure(policy::routes)
         .configure(draft::routes)
         .configure(rates::routes)
+        .configure(partition::routes)
         .configure(inspect::routes)
         .configure(maintenance::routes)
         .configure(pin::routes)
@@ -115,7 +122,8 @@ pub fn routes(config: &mut web::ServiceConfig) {
         .service(web::resource("/metrics").wrap(from_fn(gate::gate)).route(web::get().to(metrics::metrics)))
         .service(web::resource("/healthz").wrap(from_fn(gate::gate)).route(web::get().to(healthz)))
         .service(web::resource("/readyz").wrap(from_fn(gate::gate)).route(web::get().to(readyz)))
-        .default_service(web::to(not_found));
+        .configure(console::routes)
+        .default_service(web::route().to(not_found).wrap(from_fn(headers::protected)));
 }
 
 fn bad_json(error: &actix_web::error::JsonPayloadError) -> ApiError {

@@ -3,7 +3,8 @@
 use super::routes::{Access, ROUTES, Route};
 use actix_web::HttpResponse;
 use muster_proto::api::{
-    AgentEvent, AuditEntry, FleetEvent, PROBLEM_CONTENT_TYPE, PolicyEvent, Problem, ReloadEvent, RolloutEvent,
+    AgentEvent, AuditEntry, FleetEvent, PROBLEM_CONTENT_TYPE, PolicyEvent, Problem, ReloadEvent,
+    RolloutEvent, SortOrder,
 };
 use serde_json::{Value, json};
 use std::sync::OnceLock;
@@ -24,7 +25,8 @@ use utoipa::OpenApi;
         FleetEvent,
         PolicyEvent,
         ReloadEvent,
-        RolloutEvent
+        RolloutEvent,
+        SortOrder
     )),
     paths(
         super::healthz,
@@ -39,6 +41,8 @@ use utoipa::OpenApi;
         super::token::list,
         super::token::delete,
         super::agent::fleet,
+        super::partition::list,
+        super::partition_csv::file,
         super::agent::list,
         super::agent::show,
         super::agent::labels,
@@ -69,11 +73,13 @@ use utoipa::OpenApi;
         super::rates::agent_history,
         super::rates::fleet_history,
         super::inspect::recent,
+        super::inspect::one,
         super::inspect::tail_one,
         super::inspect::tail_fleet,
         super::inspect::preview,
         super::inspect::diagnostics,
         super::audit::list,
+        super::audit::verify,
         super::audit::export,
         super::event::events,
         super::proposal::settings,
@@ -172,6 +178,13 @@ pub fn value() -> Value {
     document
 }
 
+/// The document as it is kept in `controller/console/openapi.json`: a line a value, names sorted, so that two releases
+/// can be compared.
+#[must_use]
+pub fn text() -> String {
+    format!("{:#}\n", value())
+}
+
 /// Adds what is the same for all operations: summary, who may, and how it may fail.
 fn complete(operation: &mut Value, route: &Route) {
     operation["summary"] = json!(route.summary);
@@ -239,6 +252,7 @@ fn operation_id(route: &Route) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::routes::CONSOLE;
     use std::collections::BTreeSet;
 
     #[test]
@@ -250,7 +264,7 @@ mod tests {
                 described.insert((method.to_uppercase(), path.clone()));
             }
         }
-        let people = ROUTES.iter().filter(|r| r.access != Access::Agent);
+        let people = ROUTES.iter().filter(|r| r.access != Access::Agent && r.pattern != CONSOLE);
         let table: BTreeSet<_> = people.map(|r| (r.method.to_owned(), r.pattern.to_owned())).collect();
         let missing: Vec<_> = table.difference(&described).collect();
         assert!(missing.is_empty(), "no #[utoipa::path] in openapi.rs for {missing:?}");
@@ -268,6 +282,17 @@ mod tests {
             assert!(schemas.contains_key(name), "{name} is not described");
         }
         assert_eq!(document["openapi"], "3.1.0");
+    }
+
+    #[test]
+    fn the_file_that_the_consoles_client_is_made_from_is_as_the_code() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/console/openapi.json");
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        // Not compared with assert_eq: nobody wants to read two whole documents.
+        assert!(
+            kept == text(),
+            "the interface has changed, and {path} has not: run `make openapi` and commit the file"
+        );
     }
 
     #[test]

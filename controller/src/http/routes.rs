@@ -44,6 +44,10 @@ const OPERATOR: Access = Access::Role(Role::Operator);
 const APPROVER: Access = Access::Role(Role::Approver);
 const ADMIN: Access = Access::Role(Role::Admin);
 
+/// Where the web console is: whatever is nothing else. It is no part of the interface, so the document of that does
+/// not tell of it.
+pub const CONSOLE: &str = "/{file:.*}";
+
 /// All routes.
 #[rustfmt::skip] // a line a route, however long
 pub const ROUTES: &[Route] = &[
@@ -57,6 +61,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/readyz", Public, "The controller serves requests"),
     route("GET", "/metrics", Metrics, "Metrics in Prometheus' text format"),
     route("GET", "/api/v1/openapi.json", Public, "This document"),
+    route("GET", CONSOLE, Public, "The web console: its files, and its page for every other path"),
     // Signing in.
     route("POST", "/api/v1/login", Public, "Exchange user and password for a session"),
     route("POST", "/api/v1/logout", Person(Role::Viewer), "End the session"),
@@ -87,6 +92,8 @@ pub const ROUTES: &[Route] = &[
     route("DELETE", "/api/v1/tokens/{id}", OPERATOR, "Delete an enrolment token"),
     // Agents.
     route("GET", "/api/v1/fleet", VIEWER, "The fleet at a glance"),
+    route("GET", "/api/v1/fleet/partitions", VIEWER, "The table of the fleet: searched, filtered, sorted, summed up, in windows"),
+    route("GET", "/api/v1/fleet/partitions.csv", VIEWER, "The table of the fleet as CSV"),
     route("GET", "/api/v1/agents", VIEWER, "List agents"),
     route("GET", "/api/v1/agents/{agent}", VIEWER, "Everything about an agent"),
     route("DELETE", "/api/v1/agents/{agent}", OPERATOR, "Remove an agent: its certificate is refused from now on"),
@@ -114,6 +121,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/fleet/history", VIEWER, "Rates of the fleet over the last day"),
     // Looking into agents: content of events is not for everybody who may see that all is well.
     route("GET", "/api/v1/agents/{agent}/events/recent", OPERATOR, "Recent events of an agent"),
+    route("GET", "/api/v1/agents/{agent}/events/one", OPERATOR, "One event of an agent: all values, its raw form, and as SIEMs read it"),
     route("GET", "/api/v1/agents/{agent}/events/tail", OPERATOR, "Events of an agent as they come"),
     route("GET", "/api/v1/events/tail", OPERATOR, "Events of several agents as they come"),
     route("POST", "/api/v1/agents/{agent}/preview", OPERATOR, "What a policy would do to recent events of an agent"),
@@ -176,6 +184,7 @@ pub const ROUTES: &[Route] = &[
     route("GET", "/api/v1/restore", VIEWER, "Which incarnation this controller is, and what its restore left to do"),
     // Audit log.
     route("GET", "/api/v1/audit", VIEWER, "List or search entries of the audit log"),
+    route("GET", "/api/v1/audit/verify", VIEWER, "Whether the audit log is whole: the chain of its hashes is checked"),
     route("GET", "/api/v1/audit/export", VIEWER, "The audit log as it stands in its files, one JSON line an entry"),
     route("GET", "/api/v1/events", VIEWER, "What changes, as it happens, as server-sent events"),
 ];

@@ -223,7 +223,9 @@ pub fn server_config(
 /// Verifies against the authorities of the moment, without regard to expiry.
 #[derive(Debug)]
 pub struct AgentVerifier {
-    inner: ArcSwap<Inner>,
+    inner: Arc<ArcSwap<Inner>>,
+    /// Those whose authorities are named.
+    named: Option<Arc<Inner>>,
 }
 
 #[derive(Debug)]
@@ -235,7 +237,17 @@ impl AgentVerifier {
     /// # Errors
     /// If rustls refuses an authority's certificate.
     pub fn new(trust: &Trust) -> Result<Self, TlsError> {
-        Ok(Self { inner: ArcSwap::from_pointee(Self::make(trust)?) })
+        Ok(Self { inner: Arc::new(ArcSwap::from_pointee(Self::make(trust)?)), named: None })
+    }
+
+    /// The same, naming the authorities of this moment to the other end.
+    ///
+    /// A browser asks its user for a certificate wherever a server takes one. It offers those of the authorities that
+    /// the server names, and all that it has if there are no names: nobody who has certificates for other things
+    /// shall be asked for one here.
+    #[must_use]
+    pub fn naming_authorities(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), named: Some(self.inner.load_full()) }
     }
 
     /// Replaces the authorities; connections that are open stay.
@@ -266,9 +278,9 @@ impl ClientCertVerifier for AgentVerifier {
         false
     }
 
-    /// None: an agent has one certificate and shows it.
+    /// None for agents: each has one certificate and shows it.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
+        self.named.as_ref().map_or(&[], |named| named.0.root_hint_subjects())
     }
 
     fn verify_client_cert(

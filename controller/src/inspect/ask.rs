@@ -5,10 +5,12 @@ use crate::app::App;
 use crate::fleet::agent::Agent;
 use crate::fleet::link::Link;
 use jiff::Timestamp;
-use muster_proto::api::{Connection, EventView, PreviewSampleView, PreviewView, RecentEvents};
+use muster_proto::api::{
+    Connection, EventDetailView, EventView, PreviewSampleView, PreviewView, RecentEvents,
+};
 use muster_proto::session::inspect::{
-    Answer, Ask, AskDiagnostics, AskPreview, AskRecent, InspectRefusalReason, InspectReply, InspectRequest,
-    MAX_BUNDLE, MAX_SAMPLES, PreviewReport,
+    Answer, Ask, AskDiagnostics, AskEvent, AskPreview, AskRecent, InspectRefusalReason, InspectReply,
+    InspectRequest, MAX_BUNDLE, MAX_EVENT, MAX_SAMPLES, PreviewReport,
 };
 use muster_shared::id::AgentId;
 use muster_shared::policy::model::EffectivePolicy;
@@ -26,6 +28,16 @@ pub enum AskError {
     /// It cannot do it.
     #[error("agent {0} does not take such questions: it is older than this, or no Muster agent")]
     Unable(AgentId),
+    /// Its version does not know the question.
+    #[error(
+        "agent {agent} runs version{version}, which cannot tell this; upgrade it to the controller's version"
+    )]
+    TooOld {
+        /// Which.
+        agent: AgentId,
+        /// Its version with a space before it, as far as it is known.
+        version: String,
+    },
     /// It says no.
     #[error("agent {agent}: {text}")]
     Refused {
@@ -178,15 +190,42 @@ fn preview_view(report: PreviewReport) -> Option<PreviewView> {
 /// [`AskError`].
 pub async fn diagnostics(app: &App, agent: AgentId, with_events: bool) -> Result<Vec<u8>, AskError> {
     let answers = ask(app, agent, Ask::Diagnostics(AskDiagnostics { with_events }), 64).await?;
-    let mut bundle = Vec::new();
+    let piece = |answer| if let Answer::Bundle(piece) = answer { Some(piece) } else { None };
+    joined(answers, piece, MAX_BUNDLE).ok_or(AskError::Odd(agent))
+}
+
+/// One event of an agent, with all that is known of it.
+///
+/// # Errors
+/// [`AskError`].
+pub async fn one(app: &App, agent: AgentId, event_id: String) -> Result<EventDetailView, AskError> {
+    let answers = ask(app, agent, Ask::Event(AskEvent { event_id }), 64).await.map_err(|error| {
+        // An agent that knows the question finds nothing wrong with it.
+        let unknown = matches!(error, AskError::Refused { reason: InspectRefusalReason::Invalid, .. });
+        if unknown { too_old(app, agent) } else { error }
+    })?;
+    let piece = |answer| if let Answer::Event(piece) = answer { Some(piece) } else { None };
+    let text = joined(answers, piece, MAX_EVENT).ok_or(AskError::Odd(agent))?;
+    let detail = serde_json::from_slice(&text).map_err(|_| AskError::Odd(agent))?;
+    Ok(EventDetailView { agent, detail })
+}
+
+fn too_old(app: &App, agent: AgentId) -> AskError {
+    let version = app.fleet.with(agent, |agent| agent.observed.version()).flatten();
+    AskError::TooOld { agent, version: version.map(|version| format!(" {version}")).unwrap_or_default() }
+}
+
+/// The pieces of an answer as one; `None` if there is something else among them, or too much.
+fn joined(answers: Vec<Answer>, piece: impl Fn(Answer) -> Option<Vec<u8>>, most: usize) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
     for answer in answers {
-        let Answer::Bundle(piece) = answer else { return Err(AskError::Odd(agent)) };
-        if bundle.len() + piece.len() > MAX_BUNDLE {
-            return Err(AskError::Odd(agent));
+        let piece = piece(answer)?;
+        if all.len() + piece.len() > most {
+            return None;
         }
-        bundle.extend_from_slice(&piece);
+        all.extend_from_slice(&piece);
     }
-    Ok(bundle)
+    Some(all)
 }
 
 /// An event as the agent wrote it.

@@ -6,7 +6,7 @@
 mod ask;
 pub mod tail;
 
-pub use ask::{AskError, deadline, diagnostics, preview, recent};
+pub use ask::{AskError, deadline, diagnostics, one, preview, recent};
 
 use muster_proto::session::inspect::{ID_BYTES, InspectReply};
 use muster_shared::id::AgentId;

@@ -1,7 +1,7 @@
 //! The audit log as a client sees it, and the live events.
 
 use crate::common::*;
-use muster_proto::api::{AuditEntry, Page, TokenCreated, TokenRequest};
+use muster_proto::api::{AuditEntry, AuditVerification, Page, TokenCreated, TokenRequest};
 use muster_shared::audit_chain::Verifier;
 use std::time::Duration;
 
@@ -52,6 +52,24 @@ async fn the_log_is_read_in_both_directions_searched_and_verified() {
     }
     let last: Page<AuditEntry> = site.api.get("/audit?limit=1").await;
     assert_eq!((verifier.verified().entries, &verifier.verified().hash), (13, &last.items[0].hash));
+    let ninth: Page<AuditEntry> = site.api.get("/audit?after=8&limit=1").await;
+    let words = format!("/audit?search=TOKEN.create%20{}", ninth.items[0].object);
+    let found: Page<AuditEntry> = site.api.get(&words).await;
+    assert_eq!(found.items, ninth.items);
+    let of_object: Page<AuditEntry> = site.api.get(&format!("/audit?object={}", ninth.items[0].object)).await;
+    assert_eq!(of_object.items, ninth.items);
+    let whole: AuditVerification = site.api.get("/audit/verify").await;
+    assert_eq!((whole.ok, whole.entries, whole.from, whole.to), (true, 13, 1, 13));
+    assert_eq!((whole.head_hash.as_str(), whole.first_bad), (last.items[0].hash.as_str(), None));
+    // Somebody edits the file: told with the first entry that is not what was written.
+    let file = std::fs::read_dir(site.dir.path().join("data/audit")).unwrap().next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replacen("\"sequence\":6,", "\"sequence\":6, ", 1)).unwrap();
+    act(&site, 1).await;
+    let broken: AuditVerification = site.api.get("/audit/verify").await;
+    assert_eq!((broken.ok, broken.first_bad, broken.to), (false, Some(6), 5), "{broken:?}");
+    let long = format!("/audit?search={}", "x".repeat(201));
+    assert_eq!(site.api.problem("GET", &long, None).await.status, 400);
     for bad in ["/audit?cursor=x", "/audit?after=-1", "/audit?since=yesterday", "/audit?limit=1001"] {
         assert_eq!(site.api.problem("GET", bad, None).await.status, 400, "{bad}");
     }

@@ -3,8 +3,8 @@
 use crate::common::*;
 use crate::polling::Poller;
 use muster_proto::api::{
-    AgentState, AgentView, AuditEntry, Connection, EventView, HistoryView, MaintenanceRequest, Page,
-    PreviewView, RecentEvents, TailItem,
+    AgentState, AgentView, AuditEntry, Connection, EventDetail, EventDetailView, EventView, FormattedEvent,
+    HistoryView, MaintenanceRequest, Page, PreviewView, RecentEvents, TailItem,
 };
 use muster_proto::opamp::{AgentToServer, CustomCapabilities, ServerToAgent};
 use muster_proto::session::inspect::{
@@ -134,6 +134,70 @@ async fn what_cannot_be_answered_is_said() {
     assert_eq!((problem.status, problem.code()), (403, "switched-off"));
     assert!(problem.detail.ends_with("not here"), "{}", problem.detail);
     assert_eq!(audited(&site, "agent.diagnostics").await.len(), 2, "who asked in vain is known too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_event_with_all_that_is_known_of_it() {
+    let site = Site::start().await;
+    let (mut agent, mut socket) = connected(&site).await;
+    let path = format!("/agents/{}/events/one?id=P%2F7", agent.uid);
+    let (api, asked_path) = (site.api.clone(), path.clone());
+    let asked = tokio::spawn(async move { api.get::<EventDetailView>(&asked_path).await });
+    let request = question(&mut socket).await;
+    assert!(matches!(&request.ask, Some(Ask::Event(ask)) if ask.event_id == "P/7"), "{request:?}");
+    let detail = EventDetail {
+        event: serde_json::from_slice(&event(7)).unwrap(),
+        raw: Some("C1".to_owned()),
+        formats: vec![FormattedEvent {
+            format: "cef".to_owned(),
+            destination: Some("siem".to_owned()),
+            text: "CEF:0|Muster|".to_owned(),
+        }],
+    };
+    let json = serde_json::to_vec(&detail).unwrap();
+    let (head, tail) = json.split_at(100);
+    for (number, piece) in [head, tail].into_iter().enumerate() {
+        let answer = Answer::Event(piece.to_vec());
+        send(&mut socket, &part(&mut agent, &request.id, number as u32, number == 1, answer)).await;
+    }
+    let view = asked.await.unwrap();
+    assert_eq!((view.agent.0, &view.detail), (agent.uid, &detail));
+    let entries = audited(&site, "events.one").await;
+    assert_eq!((entries.len(), entries[0].detail.as_str()), (1, "P/7"));
+
+    // Not in memory any more; and an agent of a release that does not know the question.
+    for (reason, text, status, code, words) in [
+        (InspectRefusalReason::NotHeld, "it keeps the last 1,000", 404, "not-found", "keeps the last"),
+        (
+            InspectRefusalReason::Invalid,
+            "this agent does not know",
+            409,
+            "agent-unable",
+            "runs version 0.1.0, which",
+        ),
+    ] {
+        let (api, asked_path) = (site.api.clone(), path.clone());
+        let asked = tokio::spawn(async move { api.problem("GET", &asked_path, None).await });
+        let request = question(&mut socket).await;
+        let refusal = InspectReply::refusal(&request.id, reason, text);
+        let custom_message = Some(InspectMessage::Reply(refusal).to_custom());
+        send(&mut socket, &AgentToServer { custom_message, ..agent.message() }).await;
+        let problem = asked.await.unwrap();
+        assert_eq!((problem.status, problem.code()), (status, code));
+        assert!(problem.detail.contains(words), "{}", problem.detail);
+    }
+    // Something else than was asked for.
+    let asked = tokio::spawn({
+        let (api, path) = (site.api.clone(), path.clone());
+        async move { api.problem("GET", &path, None).await }
+    });
+    let request = question(&mut socket).await;
+    send(&mut socket, &part(&mut agent, &request.id, 0, true, Answer::Event(b"{}".to_vec()))).await;
+    assert_eq!(asked.await.unwrap().status, 502);
+    for bad in ["", "id=", "id=a%0Ab"] {
+        let path = format!("/agents/{}/events/one?{bad}", agent.uid);
+        assert_eq!(site.api.problem("GET", &path, None).await.status, 400, "{bad}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

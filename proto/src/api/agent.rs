@@ -1,6 +1,8 @@
 //! Agents as the controller sees them.
 
-use super::{AgentKind, AgentLife, AgentRates, HoldView, PinView, RateWindow, UpgradeStep, UpgradeView};
+use super::{
+    AgentKind, AgentLife, AgentRates, HoldView, PinView, RateWindow, Totals, UpgradeStep, UpgradeView,
+};
 use jiff::Timestamp;
 use muster_shared::id::{AgentId, Revision};
 use muster_shared::partition::PartitionKey;
@@ -71,6 +73,23 @@ pub enum AgentState {
     Quarantined,
     /// Enrolled, never seen.
     NeverConnected,
+}
+
+impl AgentState {
+    /// The word for it, as the interface writes it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Failed => "failed",
+            Self::Reconnecting => "reconnecting",
+            Self::Offline => "offline",
+            Self::PlannedOutage => "planned_outage",
+            Self::Quarantined => "quarantined",
+            Self::NeverConnected => "never_connected",
+        }
+    }
 }
 
 /// How a source differs from its own past.
@@ -367,4 +386,10 @@ pub struct FleetView {
     pub policy_pending: u64,
     /// Sum of rates.
     pub rates: RateWindow,
+    /// Greatest lag of all destinations in milliseconds.
+    #[serde(default)]
+    pub lag_ms: u64,
+    /// What was counted over the last 24 hours, as far as the history knows; some seconds old at most.
+    #[serde(default)]
+    pub day: Totals,
 }

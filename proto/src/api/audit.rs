@@ -66,12 +66,42 @@ pub struct AuditQuery {
     /// Only on this object; a policy's name finds all its revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
+    /// Words, upper or lower case, each of which is found somewhere in actor, address, action, object, detail or the change;
+    /// 200 bytes at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", param(max_length = 200))]
+    pub search: Option<String>,
     /// Not before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// Whether the audit log is whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditVerification {
+    /// When it was checked.
+    pub at: Timestamp,
+    /// Nothing was changed, removed or reordered.
+    pub ok: bool,
+    /// Entries that are right, one after the other.
+    pub entries: u64,
+    /// Sequence of the first of them; 0 if there is none.
+    pub from: u64,
+    /// Sequence of the last of them; 0 if there is none.
+    pub to: u64,
+    /// Hash of the last of them: whoever keeps it elsewhere can tell later that the log still holds what it held.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub head_hash: String,
+    /// Sequence of the first entry that is wrong or missing; what follows cannot be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_bad: Option<u64>,
+    /// What is wrong with it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// Which part of the audit log to export.

@@ -96,6 +96,54 @@ pub struct RecentEvents {
     pub events: Vec<EventView>,
 }
 
+/// Which event.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+#[serde(deny_unknown_fields)]
+pub struct OneEventQuery {
+    /// Its id, as recent events and tails tell it.
+    pub id: String,
+}
+
+/// One event with all that is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventDetailView {
+    /// The agent.
+    pub agent: AgentId,
+    /// The rest, as the agent tells it.
+    #[serde(flatten)]
+    pub detail: EventDetail,
+}
+
+/// What an agent knows of one event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EventDetail {
+    /// The event, its values uncut.
+    pub event: EventView,
+    /// What it was made of: the data of a journal entry in hex; of other sources the text or hex that they keep; absent
+    /// where nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// The event as SIEMs read it: first as each destination that gets it has it, then in every format with default
+    /// settings. Of a very long event those that do not fit are left out.
+    pub formats: Vec<FormattedEvent>,
+}
+
+/// An event in one format.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FormattedEvent {
+    /// `syslog_rfc5424`, `syslog_rfc3164`, `cef`, `leef1` or `leef2`.
+    pub format: String,
+    /// The destination that gets it so; absent for the format with default settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub destination: Option<String>,
+    /// The message, without what a transport puts around it.
+    pub text: String,
+}
+
 /// Which events of a tail.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]

@@ -30,6 +30,7 @@
 //! | `POST /api/v1/enrolments/{fingerprint, id or name}/deny` | [`Decision`] | [`EnrolmentView`] |
 //! | `GET /api/v1/agents/{id or name}/policy` | | [`AgentPolicyView`] |
 //! | `GET /api/v1/agents/{id or name}/events/recent` | [`RecentQuery`] | [`RecentEvents`] |
+//! | `GET /api/v1/agents/{id or name}/events/one` | [`OneEventQuery`] | [`EventDetailView`] |
 //! | `GET /api/v1/agents/{id or name}/events/tail` | [`TailQuery`] | server-sent [`TailItem`]s |
 //! | `GET /api/v1/events/tail` | [`TailQuery`] | server-sent [`TailItem`]s of several agents |
 //! | `POST /api/v1/agents/{id or name}/diagnostics` | [`DiagnosticsRequest`] | the bundle, JSON |
@@ -39,6 +40,8 @@
 //! | `PUT /api/v1/agents/{id or name}/pin` | [`PinRequest`] | [`AgentView`] |
 //! | `DELETE /api/v1/agents/{id or name}/pin` | | 204 |
 //! | `GET /api/v1/fleet` | | [`FleetView`] |
+//! | `GET /api/v1/fleet/partitions` | [`PartitionsQuery`] | [`PartitionsView`] |
+//! | `GET /api/v1/fleet/partitions.csv` | [`PartitionsQuery`] without a window | the table as CSV |
 //! | `POST /api/v1/policies/validate` | YAML (`application/yaml`) | [`PolicyCheck`] |
 //! | `POST /api/v1/policies` | YAML (`application/yaml`) | 201 [`PolicyPublished`] (200 if nothing changed) |
 //! | `GET /api/v1/policies` | [`PageQuery`] | [`Page`] of [`PolicyRevisionView`] (the current ones) |
@@ -88,7 +91,8 @@
 //! | `GET /api/v1/backups` | | [`BackupList`] |
 //! | `GET /api/v1/backups/{name}` | | the file |
 //! | `GET /api/v1/restore` | | [`RestoreView`] |
-//! | `GET /api/v1/audit` | [`PageQuery`] | [`Page`] of [`AuditEntry`], newest first |
+//! | `GET /api/v1/audit` | [`AuditQuery`] | [`Page`] of [`AuditEntry`], newest first |
+//! | `GET /api/v1/audit/verify` | | [`AuditVerification`] |
 //!
 //! All but `login` and the schema want `Authorization: Bearer <session token>`.
 
@@ -105,6 +109,7 @@ mod lease;
 mod licence;
 mod package;
 mod page;
+mod partition;
 mod plan;
 mod policy;
 mod problem;
@@ -122,7 +127,7 @@ pub use agent::{
     PolicyStatusView, SourceFlag,
 };
 pub use audit::{
-    AgentAuditPage, AgentAuditQuery, AuditEntry, AuditExportQuery, AuditFork, AuditQuery,
+    AgentAuditPage, AgentAuditQuery, AuditEntry, AuditExportQuery, AuditFork, AuditQuery, AuditVerification,
     JSON_LINES_CONTENT_TYPE,
 };
 pub use backup::{
@@ -138,8 +143,8 @@ pub use foreign::{
     ForeignTokenView,
 };
 pub use inspect::{
-    DiagnosticsRequest, EventView, PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem,
-    TailQuery,
+    DiagnosticsRequest, EventDetail, EventDetailView, EventView, FormattedEvent, OneEventQuery,
+    PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem, TailQuery,
 };
 pub use lease::{LeaseAgent, LeaseMove, LeaseView};
 pub use licence::{CONTROLLER_NOTICE, LicencePair, LicenceView, NOTICE_HEADER};
@@ -148,6 +153,9 @@ pub use package::{
     UPLOAD_OFFSET_HEADER,
 };
 pub use page::{Page, PageQuery};
+pub use partition::{
+    PartitionFacets, PartitionGroup, PartitionRow, PartitionsQuery, PartitionsView, SortOrder,
+};
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
     PreviewEvents, PreviewGroup, PreviewRefusal,

@@ -1,7 +1,8 @@
-//! Capability `io.muster.inspect/v1`: recent events, preview of a policy over them, live tail, diagnostics bundle.
+//! Capability `io.muster.inspect/v1`: recent events, one of them with all that is known of it, preview
+//! of a policy over them, live tail, diagnostics bundle.
 
 pub use super::generated::{
-    AskDiagnostics, AskPreview, AskRecent, AskTail, EndTail, InspectRefusal, InspectRefusalReason,
+    AskDiagnostics, AskEvent, AskPreview, AskRecent, AskTail, EndTail, InspectRefusal, InspectRefusalReason,
     InspectReply, InspectRequest, PreviewReport, PreviewSample, RecentEvents, TailEvents,
     inspect_reply::Answer, inspect_request::Ask,
 };
@@ -45,6 +46,12 @@ pub const MAX_PART: usize = 128 * 1024;
 
 /// Largest bundle, in bytes.
 pub const MAX_BUNDLE: usize = 1024 * 1024;
+
+/// Largest answer about one event, in bytes.
+pub const MAX_EVENT: usize = 1024 * 1024;
+
+/// Longest id of an event, in bytes: names of system, journal and receiver, and numbers.
+pub const MAX_EVENT_ID: usize = 512;
 
 /// Within which an answer is of use, where the request does not say.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! Answers requests of the controller.
 
+mod one;
+
 use super::bundle::{self, BundleFacts};
 use super::show;
 use super::tail::{Viewer, ViewerId};
@@ -15,6 +17,9 @@ use muster_proto::session::inspect::{
     PreviewSample, RecentEvents, TailEvents,
 };
 use muster_shared::event::{Event, EventQuery};
+use muster_shared::format::FormatContext;
+use muster_shared::partition::Partition;
+use muster_shared::policy::model::EffectivePolicy;
 use muster_shared::policy::preview::{Change, Comparison, PreviewCounts};
 use muster_shared::policy::replay::Replay;
 use muster_shared::policy::{CompiledPolicy, EventSource, parse_effective};
@@ -97,6 +102,7 @@ impl InspectHandler for Inspector {
                 return Box::pin(async {});
             }
             Ask::Recent(ask) => Box::pin(aside(move || recent(&look, &ask))),
+            Ask::Event(ask) => Box::pin(aside(move || one::one(&look, &ask))),
             Ask::Preview(ask) => Box::pin(aside(move || preview(&look, &ask))),
             Ask::Diagnostics(ask) => {
                 let overview = self.collector.send(GetOverview);
@@ -190,6 +196,8 @@ fn query(filter: &str) -> Result<EventQuery, Refused> {
 struct Look {
     watches: Arc<super::Watches>,
     policy: Option<Arc<CompiledPolicy>>,
+    effective: Option<Arc<EffectivePolicy>>,
+    context: FormatContext,
     system: String,
     ccsid: u16,
     utc_offset_seconds: i32,
@@ -197,13 +205,19 @@ struct Look {
 
 impl Look {
     fn new(env: &Environment) -> Self {
-        let facts = env.facts.get();
+        Self::of(&env.inspect, env.facts.get(), env.version.clone())
+    }
+
+    fn of(watches: &Arc<super::Watches>, partition: Arc<Partition>, product_version: String) -> Self {
+        let (policy, effective) = watches.in_force().map(|p| (p.compiled, p.effective)).unzip();
         Self {
-            watches: Arc::clone(&env.inspect),
-            policy: env.inspect.policy(),
-            system: facts.system_name.clone(),
-            ccsid: facts.ccsid,
-            utc_offset_seconds: facts.utc_offset_seconds,
+            watches: Arc::clone(watches),
+            policy,
+            effective,
+            system: partition.system_name.clone(),
+            ccsid: partition.ccsid,
+            utc_offset_seconds: partition.utc_offset_seconds,
+            context: FormatContext { partition, product_version },
         }
     }
 

@@ -32,6 +32,7 @@ async fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<(), Cli
         ("actor", text(&args.actor)),
         ("action", text(&args.action)),
         ("object", text(&args.object)),
+        ("search", text(&args.search)),
         ("since", args.since.map(|t| t.to_string())),
         ("until", args.until.map(|t| t.to_string())),
     ];

@@ -5,12 +5,13 @@ use crate::args::{EventsCommand, RecentArgs, TailArgs};
 use crate::client::EventLines;
 use crate::error::CliError;
 use crate::output::{Style, clean, count, print_json, print_json_line};
-use muster_proto::api::{RecentEvents, TailItem};
+use muster_proto::api::{EventDetail, EventDetailView, FormattedEvent, RecentEvents, TailItem};
 use std::io::{self, Write};
 
 pub(super) async fn run(command: EventsCommand, context: &mut Context<'_>) -> Result<(), CliError> {
     match command {
         EventsCommand::Recent(args) => recent(args, context).await,
+        EventsCommand::Show { agent, id } => one(&agent, &id, context).await,
         EventsCommand::Tail(args) => tail(args, context).await,
     }
 }
@@ -28,6 +29,24 @@ async fn recent(args: RecentArgs, context: &mut Context<'_>) -> Result<(), CliEr
     }
     let (matched, held) = (count(found.matched), count(found.held));
     writeln!(context.err, "{} shown, {matched} of {held} recent events match", found.events.len())?;
+    Ok(())
+}
+
+async fn one(agent: &str, id: &str, context: &mut Context<'_>) -> Result<(), CliError> {
+    let found: EventDetailView =
+        context.client()?.get(&["agents", agent, "events", "one"], &[("id", id)]).await?;
+    if context.style.json {
+        return Ok(print_json(context.out, &found)?);
+    }
+    let EventDetail { event, raw, formats } = &found.detail;
+    writeln!(context.out, "{}", clean(&event.line()))?;
+    if let Some(raw) = raw {
+        writeln!(context.out, "\nraw: {}", clean(raw))?;
+    }
+    for FormattedEvent { format, destination, text } in formats {
+        let whose = destination.as_ref().map(|name| format!(" to {name}")).unwrap_or_default();
+        writeln!(context.out, "\n{}{}:\n{}", clean(format), clean(&whose), clean(text))?;
+    }
     Ok(())
 }
 

@@ -8,28 +8,35 @@ mod format;
 mod query;
 mod sample;
 mod segment;
+mod several;
 
 pub use query::{Answer, Range, Series};
 pub use sample::{Sampled, record_each_span};
+pub use several::Received;
 
 use format::{Counts, Row, Sums};
 use jiff::Timestamp;
-use muster_proto::api::HistoryMetric;
+use muster_proto::api::{HistoryMetric, Totals};
 use muster_shared::id::AgentId;
 use segment::Writer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// Hours kept beside the present one: a day, whole at any time.
 const KEEP_HOURS: u32 = 25;
 const HOUR_SECONDS: i64 = 3_600;
+/// How long one reading of the last day serves all who ask.
+const DAY_FRESH: Duration = Duration::from_secs(20);
 
 /// The history of the fleet. All of it blocks on the disk.
 pub struct History {
     folder: PathBuf,
     max_bytes: u64,
     writer: Mutex<Option<Writer>>,
+    /// What the last day summed up to, and when that was read.
+    day: Mutex<Option<(Instant, Totals)>>,
 }
 
 /// The hour of a time, counted since 1970, and the seconds into it.
@@ -46,7 +53,7 @@ impl History {
     /// Whatever the file system says.
     pub fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        Ok(Self { folder: folder.to_owned(), max_bytes, writer: Mutex::new(None) })
+        Ok(Self { folder: folder.to_owned(), max_bytes, writer: Mutex::new(None), day: Mutex::new(None) })
     }
 
     /// Appends what agents did in the `span` seconds before `now`.
@@ -102,6 +109,30 @@ impl History {
     /// As above.
     pub fn fleet(&self, metric: HistoryMetric, range: Range) -> io::Result<Answer> {
         query::fleet(&self.folder, metric, range)
+    }
+
+    /// What each of these agents received, all sources together, in their order: one pass for all of them.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn received(&self, agents: &[AgentId], range: Range) -> io::Result<Vec<Received>> {
+        several::received(&self.folder, agents, range)
+    }
+
+    /// What the fleet counted over the last 24 hours; up to some seconds old.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn day(&self, now: Timestamp) -> io::Result<Totals> {
+        // Held while reading: who asks meanwhile waits for this reading instead of taking another.
+        let mut last = self.day.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, totals)) = last.filter(|(at, _)| at.elapsed() < DAY_FRESH) {
+            return Ok(totals);
+        }
+        let from = now.checked_sub(jiff::SignedDuration::from_hours(24)).unwrap_or(now);
+        let totals = several::totals(&self.folder, Range { from, to: now, step: 86_400 })?;
+        *last = Some((Instant::now(), totals));
+        Ok(totals)
     }
 }
 

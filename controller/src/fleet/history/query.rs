@@ -29,7 +29,7 @@ impl Range {
     }
 
     /// The step of a moment, which tells of the time before it.
-    fn step_of(&self, at: Timestamp) -> Option<usize> {
+    pub(super) fn step_of(&self, at: Timestamp) -> Option<usize> {
         let behind = at.duration_since(self.from).as_secs();
         let inside = behind > 0 && at <= self.to;
         inside.then(|| usize::try_from((behind.unsigned_abs() - 1) / self.step.max(1)).ok()).flatten()
@@ -52,21 +52,21 @@ pub type Answer = Vec<Series>;
 
 /// A step that is being added up.
 #[derive(Debug, Clone, Copy, Default)]
-struct Cell {
+pub(super) struct Cell {
     sum: u64,
     span: u64,
     most: u64,
 }
 
 impl Cell {
-    fn add(&mut self, value: u64, span: u64) {
+    pub(super) fn add(&mut self, value: u64, span: u64) {
         self.sum = self.sum.saturating_add(value);
         self.span += span;
         self.most = self.most.max(value);
     }
 
     #[allow(clippy::cast_precision_loss)] // for people: 53 bits are plenty
-    fn value(&self, metric: HistoryMetric) -> Option<f64> {
+    pub(super) fn value(&self, metric: HistoryMetric) -> Option<f64> {
         let known = self.span > 0;
         known.then(|| match metric {
             HistoryMetric::Received
@@ -79,7 +79,7 @@ impl Cell {
 }
 
 /// Shows every segment that may hold a part of the range.
-fn each_segment(
+pub(super) fn each_segment(
     folder: &Path,
     range: Range,
     mut visit: impl FnMut(u32, Segment) -> io::Result<()>,
@@ -100,7 +100,7 @@ fn each_segment(
     Ok(())
 }
 
-fn at(hour: u32, second: u64) -> Option<Timestamp> {
+pub(super) fn at(hour: u32, second: u64) -> Option<Timestamp> {
     Timestamp::from_second(i64::from(hour) * HOUR_SECONDS + i64::try_from(second).ok()?).ok()
 }
 

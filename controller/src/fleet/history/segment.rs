@@ -116,6 +116,38 @@ impl Segment {
         Ok(group.and_then(|group| format::find_row(&group, slot)))
     }
 
+    /// Shows the rows of several agents at a moment: `wanted` has their slots, rising, each with what to show it with.
+    /// What lies between the first and the last of them is read at once, into `memory`.
+    pub(super) fn rows(
+        &self,
+        moment: &Moment,
+        wanted: &[(u32, usize)],
+        memory: &mut Vec<u8>,
+        mut show: impl FnMut(Row, usize),
+    ) -> io::Result<()> {
+        let place = |slot: u32| moment.places.get(slot as usize / GROUP);
+        // Agents that are new since then have no place in this moment.
+        let known = wanted.partition_point(|(slot, _)| place(*slot).is_some());
+        let ends = wanted[..known].first().zip(wanted[..known].last());
+        let Some((first, last)) = ends.and_then(|(a, b)| place(a.0).zip(place(b.0))) else { return Ok(()) };
+        let (from, length) = (first.offset, last.offset + last.length - first.offset);
+        if moment.body_at + (from + length) as u64 > self.length {
+            return Ok(());
+        }
+        memory.resize(length, 0);
+        self.file.read_exact_at(memory, moment.body_at + from as u64)?;
+        for wanted in wanted[..known].chunk_by(|a, b| a.0 as usize / GROUP == b.0 as usize / GROUP) {
+            let Some(place) = place(wanted[0].0) else { continue };
+            let group = &memory[place.offset - from..place.offset - from + place.length];
+            if crc32fast::hash(group) == place.crc {
+                let rows =
+                    wanted.iter().filter_map(|(slot, with)| Some((format::find_row(group, *slot)?, *with)));
+                rows.for_each(|(row, with)| show(row, with));
+            }
+        }
+        Ok(())
+    }
+
     fn group(&self, moment: &Moment, place: &Place) -> io::Result<Option<Vec<u8>>> {
         let at = moment.body_at + place.offset as u64;
         if at + place.length as u64 > self.length {

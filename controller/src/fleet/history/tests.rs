@@ -149,3 +149,43 @@ fn a_day_of_ten_thousand_agents_fits() {
         .unwrap();
     assert_eq!(values(&first, "messages"), [Some(60.0)]);
 }
+
+#[test]
+fn several_agents_are_read_in_one_pass_as_each_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::open(folder.path(), u64::MAX).unwrap();
+    for (minute, now) in minutes("2026-11-25T17:30:00Z", 60).enumerate() {
+        // Agents come and go; one has two sources.
+        let present =
+            (0..70_u128).filter(|n| *n != 9 && (*n < 40 || minute > 20) && (*n != 3 || minute % 2 == 0));
+        let mut all: Vec<Sampled> = present.map(|n| sampled(n, 60 * (n as u64 + 1))).collect();
+        all[1].components.push(counts("qhst", false, [120, 120, 0], 0));
+        history.record(now, 60, &all).unwrap();
+    }
+    let range = range("2026-11-25T17:30:00Z", "2026-11-25T18:30:00Z", 120);
+    let asked = [69, 3, 0, 1, 9, 1_000, 41].map(agent);
+    let read = history.received(&asked, range).unwrap();
+    for (asked, read) in asked.iter().zip(&read) {
+        let alone = history.agent(*asked, HistoryMetric::Received, range).unwrap();
+        let sum = |step: usize| alone.iter().filter_map(|series| series.values[step]).reduce(|a, b| a + b);
+        assert_eq!(read, &(0..30).map(sum).collect::<Vec<_>>(), "{asked}");
+    }
+    assert_eq!((read[2][0], read[3][0], read[0][0], read[0][29]), (Some(1.0), Some(4.0), None, Some(70.0)));
+    assert!(read[4].iter().all(Option::is_none));
+    assert_eq!(history.received(&[], range).unwrap(), Vec::<Received>::new());
+}
+
+#[test]
+fn a_day_is_summed_up_and_not_read_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = History::open(folder.path(), u64::MAX).unwrap();
+    for now in minutes("2026-11-24T17:00:00Z", 120).chain(minutes("2026-11-25T17:00:00Z", 30)) {
+        history.record(now, 60, &[sampled(1, 600), sampled(2, 60)]).unwrap();
+    }
+    let now = at("2026-11-25T17:30:00Z");
+    // 90 minutes of the day before are inside, and 30 of this.
+    let day = history.day(now).unwrap();
+    assert_eq!(day, Totals { received: 120 * 660, kept: 120 * 594, dropped: 120 * 66, delivered: 120 * 330 });
+    history.record(now, 60, &[sampled(1, 1_000_000)]).unwrap();
+    assert_eq!(history.day(now).unwrap(), day, "read a moment ago");
+}
