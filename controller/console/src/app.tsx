@@ -1,0 +1,91 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { lazy, Suspense, type ComponentType } from "react";
+import { Redirect, Route, Switch } from "wouter";
+import { useLiveUpdates } from "@/api/live";
+import { ApiError } from "@/api/problem";
+import { SessionProvider, useSession } from "@/api/session";
+import { ErrorState, LoadingState } from "@/components/states";
+import { NotFound } from "@/components/not-found";
+import { Shell } from "@/components/shell";
+import { ToastProvider } from "@/components/toasts";
+import { SignInAgain, SignInPage } from "@/pages/sign-in";
+
+const client = new QueryClient({
+  defaultOptions: {
+    queries: {
+      // A refusal stays one; what did not arrive is asked again.
+      retry: (count, error) =>
+        count < 2 && !(error instanceof ApiError && error.status > 0 && error.status < 500),
+      staleTime: 5_000,
+      gcTime: 60_000,
+    },
+  },
+});
+
+/** Pages, each loaded when it is first shown. */
+const PAGES: readonly (readonly [string, ComponentType])[] = [
+  ["/fleet", lazy(() => import("@/pages/fleet"))],
+  ["/partitions/:agent", lazy(() => import("@/pages/partition"))],
+  ["/policies/*?", lazy(() => import("@/pages/policies"))],
+  ["/rollouts/*?", lazy(() => import("@/pages/rollouts"))],
+  ["/packages", lazy(() => import("@/pages/packages"))],
+  ["/licence", lazy(() => import("@/pages/licence"))],
+  ["/enrolment", lazy(() => import("@/pages/tokens"))],
+  ["/users", lazy(() => import("@/pages/users"))],
+  ["/audit", lazy(() => import("@/pages/audit"))],
+  ["/live", lazy(() => import("@/pages/live"))],
+];
+const FirstRun = lazy(() => import("@/pages/first-run"));
+
+/** The console. */
+export function App() {
+  return (
+    <QueryClientProvider client={client}>
+      <SessionProvider>
+        <ToastProvider>
+          <Entry />
+        </ToastProvider>
+      </SessionProvider>
+    </QueryClientProvider>
+  );
+}
+
+function Entry() {
+  const { who, error, expired } = useSession();
+  useLiveUpdates(client, Boolean(who) && !expired);
+  if (who === undefined) {
+    return error ? (
+      <ErrorState error={error} retry={() => void client.invalidateQueries()} />
+    ) : (
+      <LoadingState />
+    );
+  }
+  if (who === null) return <SignInPage />;
+  if (who.password_is_initial) {
+    return (
+      <Suspense fallback={<LoadingState />}>
+        <FirstRun />
+      </Suspense>
+    );
+  }
+  return (
+    <Shell who={who}>
+      <Suspense fallback={<LoadingState />}>
+        <Switch>
+          <Route path="/">
+            <Redirect to="/fleet" replace />
+          </Route>
+          {PAGES.map(([path, Page]) => (
+            <Route key={path} path={path}>
+              <Page />
+            </Route>
+          ))}
+          <Route>
+            <NotFound />
+          </Route>
+        </Switch>
+      </Suspense>
+      {expired ? <SignInAgain user={who.user} /> : null}
+    </Shell>
+  );
+}

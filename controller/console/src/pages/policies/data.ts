@@ -1,0 +1,201 @@
+import { queryOptions, useQuery } from "@tanstack/react-query";
+import { all, api, body, tagged } from "@/api/client";
+import type { components } from "@/api/schema";
+import type { Schema } from "./schema/walk";
+
+type Schemas = components["schemas"];
+/** A revision of a policy. */
+export type RevisionView = Schemas["PolicyRevisionView"];
+/** A draft. */
+export type DraftView = Schemas["DraftView"];
+/** What waits for a second person. */
+export type Proposal = Schemas["ProposalView"];
+/** One difference between two policies. */
+export type Change = Schemas["PolicyChange"];
+/** What a check of a text found. */
+export type Check = Schemas["PolicyCheck"];
+/** What publishing would mean. */
+export type Preview = Schemas["PolicyPreview"];
+
+/** More than these are not read; the controller's own limit of a set is less. */
+const MOST = 2_000;
+const LIMIT = 500;
+
+/** The newest revision of every policy, removed ones too. */
+export function usePolicies() {
+  return useQuery({
+    queryKey: ["policies", "list"],
+    queryFn: () =>
+      all(
+        (cursor) =>
+          api.GET("/api/v1/policies", { params: { query: { limit: LIMIT, ...(cursor ? { cursor } : {}) } } }),
+        MOST,
+      ),
+  });
+}
+
+/** The drafts. */
+export const draftsQuery = queryOptions({
+  queryKey: ["drafts", "list"],
+  queryFn: () =>
+    all(
+      (cursor) =>
+        api.GET("/api/v1/drafts", { params: { query: { limit: LIMIT, ...(cursor ? { cursor } : {}) } } }),
+      MOST,
+    ),
+});
+
+/** The drafts. */
+export function useDrafts() {
+  return useQuery(draftsQuery);
+}
+
+/** A draft's text with its tag, as it is now. */
+export function readDraft(name: string) {
+  return tagged(api.GET("/api/v1/drafts/{name}", { params: { path: { name } } }));
+}
+
+/** A policy in force with its text and tag. It must be there. */
+export function currentQuery(name: string) {
+  return queryOptions({
+    queryKey: ["policies", name, "current"],
+    queryFn: () => tagged(api.GET("/api/v1/policies/{name}", { params: { path: { name } } })),
+  });
+}
+
+/** The revisions of a policy, newest first. */
+export function useRevisions(name: string) {
+  return useQuery({
+    queryKey: ["policies", name, "revisions"],
+    queryFn: () =>
+      all(
+        (cursor) =>
+          api.GET("/api/v1/policies/{name}/revisions", {
+            params: { path: { name }, query: { limit: LIMIT, ...(cursor ? { cursor } : {}) } },
+          }),
+        MOST,
+      ),
+  });
+}
+
+/** One revision with its text. It never changes, but for its standing. */
+export function useRevision(name: string, revision: number | undefined) {
+  return useQuery({
+    queryKey: ["policies", name, "revision", revision],
+    enabled: revision !== undefined,
+    staleTime: Infinity,
+    queryFn: () =>
+      body(
+        api.GET("/api/v1/policies/{name}/revisions/{revision}", {
+          params: { path: { name, revision: revision ?? 0 } },
+        }),
+      ),
+  });
+}
+
+/** What differs between two revisions. */
+export function useDiff(name: string, from: number, to: number) {
+  return useQuery({
+    queryKey: ["policies", name, "diff", from, to],
+    staleTime: Infinity,
+    queryFn: () =>
+      body(api.GET("/api/v1/policies/{name}/diff", { params: { path: { name }, query: { from, to } } })),
+  });
+}
+
+/** How often a list asks how far its policies have got: every agent's news would be far too often. */
+const CALM_MS = 10_000;
+
+/** How far a policy has got, for a list. */
+export function useProgress(name: string, enabled: boolean) {
+  return useQuery({
+    queryKey: ["policies", name, "progress"],
+    enabled,
+    refetchInterval: CALM_MS,
+    queryFn: () => body(api.GET("/api/v1/policies/{name}/status", { params: { path: { name } } })),
+  });
+}
+
+/** How far a policy has got, live: it is read anew with every news of agents. */
+export function useStatus(name: string) {
+  return useQuery({
+    queryKey: ["partitions", "policy-status", name],
+    queryFn: () => body(api.GET("/api/v1/policies/{name}/status", { params: { path: { name } } })),
+  });
+}
+
+/** What waits for a second person about policies. */
+export function useProposals() {
+  return useQuery({
+    queryKey: ["proposals", "list"],
+    queryFn: () =>
+      all(
+        (cursor) =>
+          api.GET("/api/v1/proposals", {
+            params: { query: { limit: LIMIT, ...(cursor ? { cursor } : {}) } },
+          }),
+        MOST,
+      ),
+    select: (proposals) =>
+      proposals.filter(({ kind, state }) => kind === "policy_publish" && state === "pending"),
+  });
+}
+
+/** Whether what is published needs a second person. */
+export function useFourEyes(): boolean {
+  const { data } = useQuery({
+    queryKey: ["proposals", "settings"],
+    queryFn: () => body(api.GET("/api/v1/settings")),
+  });
+  return data?.four_eyes ?? false;
+}
+
+/** Rollouts that bring policies and are not over, by name of the policy. */
+export function useCarrying() {
+  return useQuery({
+    queryKey: ["rollouts", "carrying"],
+    queryFn: () => body(api.GET("/api/v1/rollouts", { params: { query: { limit: 50 } } })),
+    select: ({ items }) =>
+      new Map(
+        items
+          .filter(({ state }) => state !== "done" && state !== "rolled_back")
+          .flatMap((rollout) => rollout.changes.map((change) => [change.name, rollout] as const)),
+      ),
+  });
+}
+
+/** The JSON Schema of policies. */
+export function useSchema() {
+  return useQuery({
+    queryKey: ["policy-schema"],
+    staleTime: Infinity,
+    queryFn: async () => (await body(api.GET("/api/v1/schemas/policy"))) as Schema,
+  });
+}
+
+/** A document as it is sent in a set. */
+export type Document = Schemas["PolicyText"];
+
+/** The text of a policy in force as it would be sent again. */
+export async function documentOf(name: string): Promise<Document> {
+  const { text, signature } = await body(api.GET("/api/v1/policies/{name}", { params: { path: { name } } }));
+  return signature ? { text, signature } : { text };
+}
+
+/** What publishing a set would mean. `events`: partitions are asked about their recent events. */
+export function preview(set: { documents: Document[]; prune?: boolean; events?: boolean }): Promise<Preview> {
+  return body(
+    api.POST("/api/v1/policies/preview", { body: { prune: false, events: false, dry_run: false, ...set } }),
+  );
+}
+
+/** Checks a text; changes nothing. */
+export function check(text: string): Promise<Check> {
+  return body(api.POST("/api/v1/policies/validate", { ...asYaml, body: text }));
+}
+
+/** Sends a text as it stands. */
+export const asYaml = {
+  headers: { "content-type": "application/yaml" },
+  bodySerializer: (text: string) => text,
+} as const;

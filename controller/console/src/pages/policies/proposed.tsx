@@ -1,0 +1,96 @@
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense } from "react";
+import { Loaded, LoadingState } from "@/components/states";
+import { texts } from "@/texts";
+import { currentQuery, documentOf, preview, usePolicies, type Document } from "./data";
+import { Effects } from "./effects";
+
+const SideBySide = lazy(() => import("./code/merge-view"));
+const t = texts.policies.proposals;
+
+/** The order that a proposal carries, as far as it is shown. */
+interface Order {
+  documents: Document[];
+  removals: string[];
+  prune: boolean;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+/** Reads the payload of a proposal; what is not as expected is left out. */
+export function orderOf(payload: unknown): Order {
+  if (!isRecord(payload)) return { documents: [], removals: [], prune: false };
+  const documents = Array.isArray(payload["documents"]) ? payload["documents"] : [];
+  const removals = Array.isArray(payload["removals"]) ? payload["removals"] : [];
+  return {
+    documents: documents.filter(isRecord).flatMap(({ text, signature }) => {
+      if (typeof text !== "string") return [];
+      return typeof signature === "string" ? [{ text, signature }] : [{ text }];
+    }),
+    removals: removals.filter((name) => typeof name === "string"),
+    prune: payload["prune"] === true,
+  };
+}
+
+/** What an order would do. One that removes policies is previewed as the set of all that would be left. */
+function useEffects(order: Order) {
+  const { data } = usePolicies();
+  const { removals } = order;
+  const rest = data
+    ?.filter((policy) => !policy.removed && !removals.includes(policy.name))
+    .map(({ name }) => name);
+  return useQuery({
+    queryKey: ["policies", "proposed", order, removals.length > 0 ? rest : []],
+    enabled: removals.length === 0 || rest !== undefined,
+    queryFn: async () => {
+      if (removals.length === 0) return preview({ documents: order.documents, prune: order.prune });
+      return preview({ documents: await Promise.all((rest ?? []).map(documentOf)), prune: true });
+    },
+  });
+}
+
+/** What a proposal would do: its texts beside those in force, and what changes for the partitions. */
+export function Proposed({ payload }: { payload: unknown }) {
+  const order = orderOf(payload);
+  const effects = useEffects(order);
+  return (
+    <>
+      <Loaded query={effects}>
+        {(data) => (
+          <>
+            <h2>{t.effects}</h2>
+            <Effects of={data} />
+            {order.documents.map((document, index) => {
+              const name = data.plan.policies[index]?.name ?? "";
+              return <Text key={name} name={name} text={document.text} />;
+            })}
+          </>
+        )}
+      </Loaded>
+    </>
+  );
+}
+
+/** A text that is proposed, beside the one in force if there is one. */
+function Text({ name, text }: { name: string; text: string }) {
+  const policies = usePolicies();
+  const there = policies.data?.some((policy) => policy.name === name && !policy.removed) ?? false;
+  const current = useQuery({ ...currentQuery(name), enabled: there });
+  return (
+    <section>
+      <h2>{t.text(name)}</h2>
+      {there && !current.data ? (
+        <LoadingState />
+      ) : (
+        <Suspense fallback={<LoadingState />}>
+          <SideBySide
+            before={{ label: t.inForce, text: current.data?.data.text ?? "" }}
+            after={{ label: t.proposedText, text }}
+          />
+        </Suspense>
+      )}
+    </section>
+  );
+}
