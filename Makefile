@@ -10,6 +10,11 @@ SHELL := /bin/bash
 CARGO ?= cargo
 export MUSTER_BIN_DIR := $(CURDIR)/target/quick
 RESULTS := target/results.txt
+CONSOLE := controller/console
+CONSOLE_PAGE := $(CONSOLE)/dist/index.html
+CONSOLE_PACKAGES := $(CONSOLE)/node_modules/.package-lock.json
+CONSOLE_SOURCES := $(shell find $(CONSOLE)/src $(CONSOLE)/public -type f 2>/dev/null) \
+  $(wildcard $(addprefix $(CONSOLE)/,index.html vite.config.ts tsconfig*.json package.json package-lock.json openapi.json))
 
 .PHONY: help
 help: ## this list
@@ -20,7 +25,7 @@ demo: build ## a controller, five simulated partitions, their agents and a recei
 	target/quick/demo
 
 .PHONY: test
-test: deps check build ## everything; prints the results last
+test: deps console check build ## everything; prints the results last
 	@rm -f $(RESULTS); mkdir -p target
 	@failed=; \
 	$(MAKE) --no-print-directory test-programs || failed="$$failed tests"; \
@@ -53,12 +58,18 @@ bench-fleet: release ## a controller with 10,000 agents on the same cores, and t
 	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench fleet --agents 10000
 	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench fleet --agents 1000,3000,18000 --weeks 0
 
+.PHONY: bench-console
+bench-console: release ## the console in Chromium with 10,000 partitions; a quarter of an hour
+	tests/console/install.sh
+	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench console
+
 .PHONY: bench-parts
 bench-parts: ## the micro benchmarks of single parts
 	$(CARGO) bench --locked --workspace --exclude muster-next-agent --benches
 
 .PHONY: check
-check: ## format, lints, documentation, licences
+check: console ## format, lints, documentation, licences
+	@if command -v npm >/dev/null; then cd $(CONSOLE) && npm run --silent check; fi
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked --profile quick -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" $(CARGO) doc --workspace --no-deps --locked --quiet --profile quick
@@ -69,12 +80,36 @@ check: ## format, lints, documentation, licences
 	  tests/tools/banned-crates; \
 	fi
 
+.PHONY: console
+console: ## the web console, which the controller embeds; left out where there is no npm
+
+ifeq ($(wildcard $(CONSOLE)/package.json),)
+console: ; @:
+else ifeq ($(shell command -v npm),)
+console:
+	@echo "npm is not there: the web console is left out, or stays as it was built before"
+else
+console: $(CONSOLE_PAGE)
+endif
+
+$(CONSOLE_PACKAGES): $(CONSOLE)/package-lock.json
+	cd $(CONSOLE) && npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+$(CONSOLE_PAGE): $(CONSOLE_SOURCES) $(CONSOLE_PACKAGES)
+	cd $(CONSOLE) && npm run build
+	touch $@
+
+.PHONY: openapi
+openapi: ## controller/console/openapi.json, from which the console's client is generated, out of the code
+	$(CARGO) run --locked --profile quick --quiet -p muster-controller -- openapi --output $(CONSOLE)/openapi.json
+
 .PHONY: build
-build: ## the programs, in target/quick
+build: console ## the programs, in target/quick
 	$(CARGO) build --locked --profile quick --workspace --bins
 
 .PHONY: release
-release: ## the programs as they are shipped, in target/release
+release: console ## the programs as they are shipped, in target/release
 	$(CARGO) build --locked --release --workspace --exclude muster-next-agent --bins
 
 .PHONY: deps
@@ -84,9 +119,10 @@ deps: ## what the tests need beside Rust and Node.js (Debian packages when root)
 	@$(MAKE) --no-print-directory foreign-clients
 
 .PHONY: foreign-clients
-foreign-clients: ## programs of others that the tests use: Mapepire and OpAMP clients, schemathesis
+foreign-clients: ## programs of others that the tests use: Mapepire and OpAMP clients, schemathesis, Playwright
 	@tests/foreign/install.sh
 	tests/schemathesis/install.sh
+	@tests/console/install.sh
 	@if [ -x tests/ibmi-sim/foreign/install.sh ]; then tests/ibmi-sim/foreign/install.sh; fi
 
 .PHONY: clean-demo

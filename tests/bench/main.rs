@@ -4,6 +4,7 @@
 //! Build it and the programs it starts with `--release`, and give the machine nothing else to do.
 #![forbid(unsafe_code)]
 
+mod console;
 mod downloads;
 mod e2e;
 mod entries;
@@ -63,6 +64,8 @@ enum What {
     Fleet(fleet::Fleet),
     /// Many agents that fetch a package at the same time.
     Downloads(downloads::Downloads),
+    /// The console in a browser, with a large fleet.
+    Console(console::Console),
     /// All of these.
     All,
 }
@@ -90,6 +93,7 @@ fn main() -> anyhow::Result<()> {
         }
         What::Fleet(ref fleet) => fleet::run(fleet)?,
         What::Downloads(ref wanted) => downloads::run(wanted)?,
+        What::Console(ref wanted) => console::run(wanted)?,
         What::Pipeline | What::Filter | What::Ingest | What::Idle | What::Latency | What::Size => {}
     }
     if matches!(what, What::Idle | What::All) {

@@ -2,6 +2,7 @@
 //! and a sandbox with simulated partitions, agents and a controller.
 #![forbid(unsafe_code)]
 
+pub mod browser;
 pub mod demo;
 pub mod eventually;
 pub mod everything;

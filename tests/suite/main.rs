@@ -7,6 +7,7 @@ mod audit_source;
 mod backup;
 mod bad_input;
 mod code_pages;
+mod console;
 mod controller_audit;
 mod crash;
 mod data_queue;

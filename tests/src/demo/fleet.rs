@@ -14,9 +14,14 @@ use tokio::process::Command;
 const USER: &str = "MUSTER";
 const PASSWORD: &str = "muster1";
 
+/// The admin's password; it guards nothing but a demo that only this machine reaches.
+pub(super) const ADMIN_PASSWORD: &str = "muster-demo-admin";
+
 /// What runs.
 pub(super) struct Fleet {
     folder: PathBuf,
+    /// `https://host:port` of the controller and its console.
+    pub(super) url: String,
     /// How many partitions.
     pub(super) size: usize,
     /// Control address of the first partition's simulator, and its name.
@@ -50,9 +55,14 @@ impl Fleet {
     /// Starts all of it and publishes the policy that sends everything to the receiver.
     pub(super) async fn start(children: &mut Children, receiver_port: u16) -> anyhow::Result<Self> {
         let folder = children.folder().to_owned();
-        let mut fleet = Self { folder: folder.clone(), size: PARTITIONS.len(), control: Default::default() };
-        let url = fleet.start_controller(children).await?;
-        println!("controller  {url}");
+        let mut fleet = Self {
+            folder: folder.clone(),
+            url: String::new(),
+            size: PARTITIONS.len(),
+            control: Default::default(),
+        };
+        fleet.url = fleet.start_controller(children).await?;
+        println!("controller  {}", fleet.url);
         let token = fleet.folder.join("token");
         let uses = PARTITIONS.len().to_string();
         fleet
@@ -109,6 +119,11 @@ impl Fleet {
         let url = format!("https://127.0.0.1:{port}");
         let ca = data.join("ca.crt");
         self.muster(&["login", &url, "--ca", &text(&ca), "--password-file", &text(&password)]).await?;
+        // The console would ask for another password first, and signing in there would end this session.
+        let own = self.folder.join("password");
+        write_private(&own, ADMIN_PASSWORD)?;
+        let change = ["password", "--current-file", &text(&password), "--new-file", &text(&own)];
+        self.muster(&change).await?;
         Ok(url)
     }
 
@@ -165,6 +180,22 @@ impl Fleet {
     pub(super) async fn dropped(&self) -> anyhow::Result<u64> {
         let rates: Value = serde_json::from_str(&self.muster(&["rates", "--output", "json"]).await?)?;
         rates["fleet"]["total"]["dropped"].as_u64().context("`muster rates` tells no drop counter")
+    }
+
+    /// What a browser gets at the controller's address: the title of the page.
+    pub(super) async fn console(&self) -> anyhow::Result<String> {
+        // A second provider is refused, which is as well.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let ca = std::fs::read(self.folder.join("controller/ca.crt"))?;
+        let certificate = reqwest::Certificate::from_pem(&ca)?;
+        let client = reqwest::Client::builder().tls_certs_only([certificate]).build()?;
+        let page = client.get(&self.url).header("accept", "text/html").send().await?;
+        if page.status() == reqwest::StatusCode::NOT_FOUND {
+            return Ok("left out of this build, for want of Node.js".to_owned());
+        }
+        let text = page.error_for_status()?.text().await?;
+        let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));
+        Ok(title.context("the controller serves no page")?.0.to_owned())
     }
 
     /// What to set to use the demo's login by hand.

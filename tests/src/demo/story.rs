@@ -1,10 +1,12 @@
 //! What happens once all runs: shown to a person, or checked without one.
 
-use super::fleet::Fleet;
+use super::fleet::{ADMIN_PASSWORD, Fleet};
 use super::receiver::Receiver;
 use crate::results::result;
 use anyhow::{Context as _, ensure};
 use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything in the unattended demo.
@@ -28,6 +30,7 @@ fn is_zr(line: &str) -> bool {
 
 /// For a person: the events as they come, and what to try, until Ctrl-C.
 pub(super) async fn attended(fleet: &Fleet, receiver: &mut Receiver) -> anyhow::Result<()> {
+    open_console(fleet);
     let mut shown = 0;
     loop {
         println!("{}", receiver.next().await?);
@@ -38,10 +41,27 @@ pub(super) async fn attended(fleet: &Fleet, receiver: &mut Receiver) -> anyhow::
     }
 }
 
+/// Opens the console in the browser of whoever watches, if there is a desktop.
+fn open_console(fleet: &Fleet) {
+    let desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
+    if desktop && std::io::stdout().is_terminal() {
+        // Where no browser is known, the address in the hints does.
+        let _ = std::process::Command::new("xdg-open")
+            .arg(&fleet.url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+    }
+}
+
 fn print_hints(fleet: &Fleet) {
     let (control, name) = &fleet.control;
     println!(
         "\n\
+         ── The console, in a browser on this machine ───────────────────────────────────────────\n\
+         {}        user admin, password {ADMIN_PASSWORD}\n\
+         The certificate is the demo's own: the browser asks once whether to trust it.\n\
          ── Try in another terminal, in this folder ─────────────────────────────────────────────\n\
          export XDG_CONFIG_HOME={} PATH=$PWD/target/quick:$PATH\n\
          muster agents                                         the fleet and its health\n\
@@ -51,6 +71,7 @@ fn print_hints(fleet: &Fleet) {
          \u{20}                                                     one event of {name}, watch it arrive\n\
          Ctrl-C here stops everything.\n\
          ────────────────────────────────────────────────────────────────────────────────────────\n",
+        fleet.url,
         fleet.config_home().display()
     );
 }
@@ -71,6 +92,7 @@ pub(super) async fn unattended(fleet: &Fleet, receiver: &mut Receiver, begin: In
     println!("no ZR for {QUIET:?}, {others} other events");
     let dropped = within("the drop counter rises", drops_rise(fleet, before)).await?;
     println!("dropped so far: {dropped} (before: {before})");
+    println!("console: {}", fleet.console().await?);
     Ok(())
 }
 

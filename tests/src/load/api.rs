@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, ensure};
 use muster_proto::api::{
-    FleetView, LoginReply, LoginRequest, Page, PolicyPublished, PolicyStatus, RolloutRequest, RolloutView,
-    TokenCreated, TokenRequest,
+    FleetView, LoginReply, LoginRequest, Page, PasswordChange, PolicyPublished, PolicyStatus, RolloutRequest,
+    RolloutView, TokenCreated, TokenRequest,
 };
 use reqwest::{Method, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
@@ -71,6 +71,20 @@ impl Api {
         let bytes = response.bytes().await?;
         ensure!(status.is_success(), "{path}: {status}: {}", String::from_utf8_lossy(&bytes));
         serde_json::from_slice(&bytes).with_context(|| format!("{path} answers something else"))
+    }
+
+    /// Gives the user of the session another password; the session stays.
+    ///
+    /// # Errors
+    /// If it is refused.
+    pub async fn change_password(&self, current: &str, new: &str) -> anyhow::Result<()> {
+        let change = PasswordChange { current: current.to_owned(), new: new.to_owned() };
+        let (kind, body) = json(&change)?;
+        let url = format!("{}/password", self.base);
+        let request =
+            self.client.post(url).bearer_auth(&self.session).header("content-type", kind).body(body);
+        request.send().await?.error_for_status().context("the password is not changed")?;
+        Ok(())
     }
 
     /// What `/metrics` says.

@@ -221,6 +221,17 @@ impl Swarm {
         Ok(())
     }
 
+    /// Gives an order to `count` agents beginning with the one numbered `from`; after the last comes the first again.
+    ///
+    /// # Errors
+    /// If an agent's task is gone.
+    pub async fn order_some(&self, order: Order, from: usize, count: usize) -> anyhow::Result<()> {
+        for agent in self.orders.iter().cycle().skip(from % self.orders.len().max(1)).take(count) {
+            agent.send(order).await.context("an agent's task ended")?;
+        }
+        Ok(())
+    }
+
     /// Waits until the controller answers all agents.
     ///
     /// # Errors

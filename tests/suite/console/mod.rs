@@ -1,0 +1,59 @@
+//! The console in a real browser, on a real controller with simulated partitions. Each story is a script below
+//! `tests/console/stories`; what it asks for is done here.
+
+mod stage;
+
+use muster_tests::browser::Script;
+use muster_tests::sandbox::Controller;
+use serde_json::json;
+use stage::{PASSWORD, Stage, USER_PASSWORD};
+use std::time::Duration;
+
+/// Longest time of one story.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// What every script is told.
+fn given(controller: &Controller) -> serde_json::Value {
+    json!({ "url": controller.url, "password": PASSWORD, "user_password": USER_PASSWORD })
+}
+
+/// Tells a story on a stage of so many partitions.
+fn tell(story: &str, partitions: usize) {
+    let mut stage = Stage::new(story, partitions);
+    let script = Script::start(&format!("stories/{story}.mjs"), &given(&stage.controller));
+    script.run(LIMIT, |asked| stage.act(asked));
+}
+
+#[test]
+fn the_first_run_sets_a_password_and_enrols_a_partition_with_the_shown_command() {
+    let mut stage = Stage::untouched("first-run");
+    let mut told = given(&stage.controller);
+    told["initial_password"] = stage.controller.admin_password().into();
+    let script = Script::start("stories/first-run.mjs", &told);
+    script.run(LIMIT, |asked| stage.act(asked));
+}
+
+#[test]
+fn an_injected_event_is_seen_and_an_agent_that_stops_is_shown_with_the_reason() {
+    tell("events", 2);
+}
+
+#[test]
+fn a_policy_is_edited_previewed_published_and_reverted_over_an_expired_session() {
+    tell("policy", 2);
+}
+
+#[test]
+fn a_rollout_that_halts_says_why() {
+    tell("rollout", 3);
+}
+
+#[test]
+fn a_viewer_can_change_nothing() {
+    tell("viewer", 1);
+}
+
+#[test]
+fn every_page_is_accessible_light_and_dark() {
+    tell("pages", 2);
+}
