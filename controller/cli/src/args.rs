@@ -429,11 +429,17 @@ pub enum PolicyCommand {
         /// Number of the revision that comes back
         #[arg(long, value_name = "REVISION")]
         to: u64,
+        /// Why: one line, kept with the new revision
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        comment: String,
     },
     /// Remove a policy; its revisions stay in the history
     Remove {
         /// Name of the policy
         policy: String,
+        /// Why: one line, kept with the removing revision
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        comment: String,
     },
     /// Drafts: policies that are being written and are not in force
     #[command(subcommand)]
@@ -503,6 +509,9 @@ pub struct ApplyArgs {
     /// Wait until every connected agent has applied or refused it, at most this long
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "dry_run")]
     pub wait: Option<Duration>,
+    /// Why: one line, kept with the new revisions
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub comment: String,
 }
 
 /// `policy draft`.

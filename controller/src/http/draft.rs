@@ -14,6 +14,7 @@ use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
 use muster_proto::api::{
     DraftQuery, DraftText, DraftView, Page, PageQuery, PolicyFault, PolicyPublished, ProposalView,
+    PublishQuery,
 };
 use muster_shared::policy::validate::holds_private_key;
 use std::collections::BTreeMap;
@@ -174,7 +175,7 @@ pub(super) async fn delete(
 #[utoipa::path(
     post,
     path = "/api/v1/drafts/{name}/publish",
-    params(("name" = String, Path, description = "Name of the draft")),
+    params(("name" = String, Path, description = "Name of the draft"), PublishQuery),
     responses(
         (status = 201, body = PolicyPublished, description = "A new revision; the draft is gone"),
         (status = 200, body = PolicyPublished, description = "That text is current already; the draft is gone"),
@@ -186,6 +187,7 @@ pub(super) async fn publish_draft(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
+    query: web::Query<PublishQuery>,
     known: Precondition,
 ) -> Result<HttpResponse, ApiError> {
     let draft = existing(&app, &name)?;
@@ -208,6 +210,7 @@ pub(super) async fn publish_draft(
         expected: BTreeMap::from([(draft.policy.clone(), draft.base)]),
         draft: Some(draft),
         action: "policy.publish",
+        comment: query.into_inner().comment,
         approved: None,
     };
     super::detached(publish::publish(app, caller, request)).await?.answer(|published| {

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use muster_proto::api::{
     Labels, Page, PageQuery, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyPublished, PolicyRevert,
     PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, PolicyStatusAgent, PolicyText,
-    ProposalView,
+    ProposalView, PublishQuery,
 };
 use muster_shared::id::{AgentId, Revision};
 use muster_shared::policy::parse::MAX_BYTES;
@@ -98,6 +98,7 @@ pub(super) async fn validate(
 #[utoipa::path(
     post,
     path = "/api/v1/policies",
+    params(PublishQuery),
     request_body(content = String, content_type = "application/yaml"),
     responses(
         (status = 201, body = PolicyPublished, description = "A new revision"),
@@ -108,19 +109,20 @@ pub(super) async fn validate(
 pub(super) async fn publish(
     app: web::Data<App>,
     caller: Caller,
+    query: web::Query<PublishQuery>,
     known: Precondition,
     body: Body,
 ) -> Result<HttpResponse, ApiError> {
     let text = text(body)?;
     let read = Read::text(text);
     let expected = publish::expected(&app, read.name(), &known)?;
-    answer(app, caller, one(read, expected, "policy.publish")).await
+    answer(app, caller, one(read, expected, "policy.publish", query.into_inner().comment)).await
 }
 
 /// An order of one document.
-fn one(document: Read, expected: BTreeMap<String, u64>, action: &'static str) -> Request {
+fn one(document: Read, expected: BTreeMap<String, u64>, action: &'static str, comment: String) -> Request {
     let order = Order { documents: vec![document], ..Order::default() };
-    Request { order, expected, draft: None, action, approved: None }
+    Request { order, expected, draft: None, action, comment, approved: None }
 }
 
 async fn answer(app: web::Data<App>, caller: Caller, request: Request) -> Result<HttpResponse, ApiError> {
@@ -159,13 +161,13 @@ pub(super) async fn revert(
         ));
     }
     let source = PolicyText { text: old.text, signature: old.signature, ..PolicyText::default() };
-    answer(app, caller, one(Read::from(source), expected, "policy.revert")).await
+    answer(app, caller, one(Read::from(source), expected, "policy.revert", body.into_inner().comment)).await
 }
 
 #[utoipa::path(
     delete,
     path = "/api/v1/policies/{name}",
-    params(("name" = String, Path, description = "Name of the document")),
+    params(("name" = String, Path, description = "Name of the document"), PublishQuery),
     responses(
         (status = 200, body = PolicyPublished),
         (status = 202, body = ProposalView, description = "A second person must approve"),
@@ -175,12 +177,20 @@ pub(super) async fn remove(
     app: web::Data<App>,
     caller: Caller,
     name: web::Path<String>,
+    query: web::Query<PublishQuery>,
     known: Precondition,
 ) -> Result<HttpResponse, ApiError> {
     live(&app, &name)?;
     let expected = publish::expected(&app, &name, &known)?;
     let order = Order { removals: vec![name.into_inner()], ..Order::default() };
-    let request = Request { order, expected, draft: None, action: "policy.remove", approved: None };
+    let request = Request {
+        order,
+        expected,
+        draft: None,
+        action: "policy.remove",
+        comment: query.into_inner().comment,
+        approved: None,
+    };
     let outcome = super::detached(publish::publish(app, caller, request)).await?;
     outcome.answer(|published| Ok(HttpResponse::Ok().json(published.single()?)))
 }

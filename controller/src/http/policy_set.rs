@@ -94,8 +94,8 @@ pub(super) async fn apply(
         });
         return Ok(HttpResponse::Ok().json(plan.await?));
     }
-    let (order, expected) = blocking(move || Ok((order(&set), set.expected))).await?;
-    let request = Request { order, expected, draft: None, action: "policy.publish", approved: None };
+    let (order, expected, comment) = blocking(move || Ok((order(&set), set.expected, set.comment))).await?;
+    let request = Request { order, expected, draft: None, action: "policy.publish", comment, approved: None };
     let outcome = super::detached(publish(app, caller, request)).await?;
     outcome.answer(|published| Ok(HttpResponse::Ok().json(published.plan)))
 }

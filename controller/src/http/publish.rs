@@ -29,6 +29,8 @@ pub(super) struct Request {
     pub(super) draft: Option<StoredDraft>,
     /// Word for the audit log; `policy.remove` for what is removed.
     pub(super) action: &'static str,
+    /// Why, in the sender's words; may be empty.
+    pub(super) comment: String,
     /// A second person approved it: what is stored together with it.
     pub(super) approved: Option<Batch>,
 }
@@ -149,6 +151,7 @@ pub(super) async fn publish(
     caller: Caller,
     request: Request,
 ) -> Result<Outcome, ApiError> {
+    super::one_line("comment", &request.comment)?;
     let _publishing = app.book.publishing().await;
     let ground = Ground::of(&app, &request.order)?;
     check_expected(&ground, &request.expected)?;
@@ -172,7 +175,8 @@ pub(super) async fn publish(
         }
     }
     let user = caller.session.user.clone();
-    let publication = app.book.publication(changes, None, &user, Timestamp::now());
+    let mut publication = app.book.publication(changes, None, &user, Timestamp::now());
+    publication.comment(&request.comment);
     let new: BTreeMap<String, PolicyRevisionView> =
         publication.revisions.iter().map(|(s, _)| (s.view.name.clone(), s.view.clone())).collect();
     let mut batch = request.approved.unwrap_or_default();
@@ -208,8 +212,9 @@ pub(super) async fn publish(
 fn audited(caller: &Caller, action: &str, view: &PolicyRevisionView) -> Outgoing {
     let action = if view.removed { "policy.remove" } else { action };
     let object = format!("{}@{}", view.name, view.revision);
+    let comment = if view.comment.is_empty() { String::new() } else { format!(": {}", view.comment) };
     Outgoing::by_user(&caller.session.user, caller.from, action, object)
-        .detail(format!("sha256 {}", view.sha256))
+        .detail(format!("sha256 {}{comment}", view.sha256))
 }
 
 /// Stores a batch with all its entries of the audit log.

@@ -24,6 +24,8 @@ struct Proposed {
     expected: BTreeMap<String, u64>,
     draft: Option<StoredDraft>,
     action: String,
+    #[serde(default)]
+    comment: String,
 }
 
 /// `publish base, web; remove old`, as far as something changes.
@@ -52,7 +54,7 @@ pub(super) async fn propose(
     request: &Request,
     plan: &PolicyPlan,
 ) -> Result<ProposalView, ApiError> {
-    let Request { order, draft, action, .. } = request;
+    let Request { order, draft, action, comment, .. } = request;
     let expected = plan.policies.iter().map(|p| (p.name.clone(), p.from.0)).collect();
     let proposed = Proposed {
         documents: order.documents.iter().map(|d| d.source.clone()).collect(),
@@ -61,6 +63,7 @@ pub(super) async fn propose(
         expected,
         draft: draft.clone(),
         action: (*action).to_owned(),
+        comment: comment.clone(),
     };
     let payload = serde_json::to_value(proposed)
         .map_err(|e| ApiError::internal("the order could not be proposed", &e))?;
@@ -76,11 +79,11 @@ pub(super) async fn approved(
 ) -> Result<(), ApiError> {
     let proposed: Proposed = serde_json::from_value(payload.clone())
         .map_err(|e| ApiError::internal("the proposal cannot be read", &e))?;
-    let Proposed { documents, removals, prune, expected, draft, action } = proposed;
+    let Proposed { documents, removals, prune, expected, draft, action, comment } = proposed;
     let documents = documents.into_iter().map(Read::from).collect();
     let action = if action == "policy.revert" { "policy.revert" } else { "policy.publish" };
     let order = Order { documents, removals, prune };
-    let request = Request { order, expected, draft, action, approved: Some(with) };
+    let request = Request { order, expected, draft, action, comment, approved: Some(with) };
     match publish::publish(app, caller, request).await? {
         Outcome::Published(_) => Ok(()),
         Outcome::Proposed(_) => Err(ApiError::conflict("proposal", "it was proposed again")),

@@ -91,6 +91,15 @@ pub struct Publication {
     last: u64,
 }
 
+impl Publication {
+    /// Notes with every revision why it is published.
+    pub fn comment(&mut self, comment: &str) {
+        for (stored, _) in &mut self.revisions {
+            comment.clone_into(&mut stored.view.comment);
+        }
+    }
+}
+
 /// The present state of all documents.
 #[derive(Debug, Default)]
 pub struct PolicyBook {
@@ -267,6 +276,7 @@ impl PolicyBook {
                     selector: document.selector.clone(),
                     priority: document.priority,
                     sha256: crate::identity::secret::sha256_hex(text.as_bytes()),
+                    comment: String::new(),
                     standing,
                     rollout,
                 };
@@ -278,6 +288,7 @@ impl PolicyBook {
                     published_at: now,
                     published_by: user.to_owned(),
                     removed: true,
+                    comment: String::new(),
                     standing,
                     rollout,
                     ..present.view

@@ -2,8 +2,8 @@
 
 use crate::common::*;
 use muster_proto::api::{
-    AgentPolicyView, AgentView, Page, PolicyCheck, PolicyDiff, PolicyPublished, PolicyRevisionText,
-    PolicyRevisionView, PolicyState, PolicyStatus, Problem,
+    AgentPolicyView, AgentView, AuditEntry, Page, PolicyCheck, PolicyDiff, PolicyPlan, PolicyPublished,
+    PolicyRevisionText, PolicyRevisionView, PolicyState, PolicyStatus, Problem,
 };
 use muster_proto::opamp::config::policy_body;
 use muster_proto::opamp::{AgentToServer, EffectiveConfig, RemoteConfigStatuses, ServerToAgent, config};
@@ -196,5 +196,30 @@ async fn history_and_differences() {
     assert_eq!(first.text, POLICY);
     let missing = site.api.problem("GET", "/policies/base/revisions/9", None).await;
     assert_eq!((missing.status, missing.code()), (404, "not-found"));
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_when_publishing_stays_with_the_revision() {
+    let site = Site::start().await;
+    let comment = async |number: u64| {
+        let one: PolicyRevisionText = site.api.get(&format!("/policies/base/revisions/{number}")).await;
+        one.revision.comment
+    };
+    let _: PolicyPublished = site.api.yaml("/policies?comment=the%20first", POLICY, 201).await;
+    let second = POLICY.replace("action: drop", "action: keep");
+    let set = serde_json::json!({ "documents": [{ "text": second }], "comment": "keep them" });
+    let _: PolicyPlan = site.api.post("/policies/apply", &set, 200).await;
+    let back = serde_json::json!({ "to": 1, "comment": "too many" });
+    let _: PolicyPublished = site.api.post("/policies/base/revert", &back, 201).await;
+    let (status, _, _) = site.api.raw("DELETE", "/policies/base?comment=not%20needed", None).await;
+    assert_eq!(status, 200);
+    for (number, said) in [(1, "the first"), (2, "keep them"), (3, "too many"), (4, "not needed")] {
+        assert_eq!(comment(number).await, said, "revision {number}");
+    }
+    let page: Page<AuditEntry> = site.api.get("/audit?action=policy.revert").await;
+    assert!(page.items[0].detail.ends_with(": too many"), "{:?}", page.items[0].detail);
+    let lines: Problem = site.api.yaml("/policies?comment=a%0Ab", POLICY, 400).await;
+    assert!(lines.detail.contains("comment must be one line"), "{}", lines.detail);
     site.running.stop().await;
 }

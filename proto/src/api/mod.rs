@@ -158,7 +158,7 @@ pub use partition::{
 };
 pub use plan::{
     PlanAction, PlannedPolicy, PolicyPlan, PolicyPreview, PolicyRevert, PolicySetRequest, PolicyText,
-    PreviewEvents, PreviewGroup, PreviewRefusal,
+    PreviewEvents, PreviewGroup, PreviewRefusal, PublishQuery,
 };
 pub use policy::{
     ChangeKind, PolicyChange, PolicyCheck, PolicyDiff, PolicyDiffQuery, PolicyFault, PolicyPublished,

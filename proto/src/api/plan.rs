@@ -25,6 +25,19 @@ pub struct PolicySetRequest {
     /// another by now, nothing is done.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub expected: BTreeMap<String, u64>,
+    /// Why it is published: one line of at most 200 bytes, kept with the new revisions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
+}
+
+/// Why something is published.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams), into_params(parameter_in = Query))]
+pub struct PublishQuery {
+    /// One line of at most 200 bytes, kept with the new revision.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
 }
 
 /// A document on its way.
@@ -188,4 +201,7 @@ pub struct PreviewRefusal {
 pub struct PolicyRevert {
     /// Number of the revision whose text is published again.
     pub to: u64,
+    /// Why: one line of at most 200 bytes, kept with the new revision.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
 }

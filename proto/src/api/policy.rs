@@ -85,6 +85,9 @@ pub struct PolicyRevisionView {
     pub priority: i32,
     /// SHA-256 of the text, in hex.
     pub sha256: String,
+    /// Why it was published, in the words of whoever did; empty if nothing was said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub comment: String,
     /// Whether it is, or was, in force for everybody.
     #[serde(default, skip_serializing_if = "RevisionStanding::is_in_force")]
     pub standing: RevisionStanding,

@@ -70,6 +70,7 @@ await story("policy", async (meet) => {
 
   step("publish");
   await page.getByRole("button", { name: "Publish", exact: true }).click();
+  await page.getByRole("dialog").getByLabel("Comment (optional)").fill("reads are noise here");
   await page.getByRole("dialog").getByRole("button", { name: "Publish", exact: true }).click();
   await page
     .getByText(/published as revision 2/)
@@ -77,6 +78,8 @@ await story("policy", async (meet) => {
     .waitFor();
   await page.goto("/policies/fleet/history");
   await page.getByRole("row").filter({ hasText: "In force" }).filter({ hasText: "2" }).waitFor();
+
+  await page.getByText("reads are noise here").waitFor();
 
   step("revert");
   await page.getByRole("button", { name: "Revert to this" }).first().click();

@@ -114,8 +114,10 @@ pub(crate) async fn dispatch(command: Command, context: &mut Context<'_>) -> Res
                 policy::preview::run(&path, prune, events, context).await
             }
             PolicyCommand::Test(args) => policy::trial::run(args, context).await,
-            PolicyCommand::Revert { policy, to } => policy::revert(&policy, to, context).await,
-            PolicyCommand::Remove { policy } => policy::remove(&policy, context).await,
+            PolicyCommand::Revert { policy, to, comment } => {
+                policy::revert(&policy, to, comment, context).await
+            }
+            PolicyCommand::Remove { policy, comment } => policy::remove(&policy, &comment, context).await,
             PolicyCommand::Draft(command) => policy::draft::run(command, context).await,
             PolicyCommand::Schema => policy::schema(context),
             PolicyCommand::Show { policy } => policy::show(policy.as_deref(), context).await,

@@ -12,6 +12,8 @@ export function Confirm(props: {
   action: string;
   danger?: boolean;
   reason?: boolean | "required";
+  /** What the reason is called here, where it is kept with the thing itself. */
+  reasonWords?: { label: string; help: string };
   children?: ReactNode;
   run: (reason: string) => Promise<unknown>;
   close: () => void;
@@ -47,8 +49,8 @@ export function Confirm(props: {
         {props.reason ? (
           <TextInput
             id="reason"
-            labelText={texts.common.reason}
-            helperText={texts.common.reasonHelp}
+            labelText={props.reasonWords?.label ?? texts.common.reason}
+            helperText={props.reasonWords?.help ?? texts.common.reasonHelp}
             maxLength={200}
             data-modal-primary-focus
             value={reason}

@@ -18,6 +18,7 @@ impl Book {
         for (number, text) in (1..).zip(texts) {
             let document = parse_document(text).unwrap();
             let view = PolicyRevisionView {
+                comment: String::new(),
                 name: document.name.clone(),
                 revision: Revision(number),
                 published_at: Timestamp::UNIX_EPOCH,

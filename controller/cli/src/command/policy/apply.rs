@@ -2,9 +2,9 @@
 
 use super::check::check;
 use super::files::{self, PolicyFile};
-use super::{error_line, print_changes, read, status_table, warning_line};
+use super::{error_line, print_changes, read, status_table, warning_line, why};
 use crate::args::ApplyArgs;
-use crate::client::Client;
+use crate::client::{Client, Known};
 use crate::command::Context;
 use crate::error::CliError;
 use crate::output::{clean, print_json, print_table};
@@ -12,6 +12,7 @@ use muster_proto::api::{
     PlanAction, PlannedPolicy, PolicyFault, PolicyPlan, PolicyPreview, PolicyPublished, PolicySetRequest,
     PolicyStatus,
 };
+use reqwest::Method;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -21,15 +22,15 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Runs `policy apply`.
 pub(in crate::command) async fn run(args: ApplyArgs, context: &mut Context<'_>) -> Result<(), CliError> {
-    let ApplyArgs { file, path, prune, dry_run, wait } = args;
+    let ApplyArgs { file, path, prune, dry_run, wait, comment } = args;
     match (file, path) {
         // A signature travels with sets only.
         (Some(file), None) if !prune && !dry_run && files::signature_of(&file)?.is_none() => {
-            one(&file, wait, context).await
+            one(&file, wait, &comment, context).await
         }
         (Some(path), _) | (None, Some(path)) => {
             let files = files::read_set(&path)?;
-            set(&files, Wanted { prune, dry_run, wait }, context).await
+            set(&files, Wanted { prune, dry_run, wait, comment }, context).await
         }
         (None, None) => Err(CliError::Usage("name a policy file, or a directory with -f".to_owned())),
     }
@@ -40,6 +41,7 @@ struct Wanted {
     prune: bool,
     dry_run: bool,
     wait: Option<Duration>,
+    comment: String,
 }
 
 /// Plans, shows the plan, and carries out just that.
@@ -58,8 +60,9 @@ async fn set(files: &[PolicyFile], wanted: Wanted, context: &mut Context<'_>) ->
     }
     // Not more than what was planned: whoever published meanwhile is not overwritten.
     let expected = plan.policies.iter().map(|p| (p.name.clone(), p.from.0)).collect();
+    let comment = wanted.comment;
     let plan: PolicyPlan =
-        client.post(&["policies", "apply"], &PolicySetRequest { expected, ..request }).await?;
+        client.post(&["policies", "apply"], &PolicySetRequest { expected, comment, ..request }).await?;
     if wanted.wait.is_none() || !context.style.json {
         show(&plan, files, context)?;
     }
@@ -198,7 +201,12 @@ fn outcome(failed: u64, applying: u64) -> Result<(), CliError> {
 }
 
 /// One file, as it always was.
-async fn one(file: &Path, wait: Option<Duration>, context: &mut Context<'_>) -> Result<(), CliError> {
+async fn one(
+    file: &Path,
+    wait: Option<Duration>,
+    comment: &str,
+    context: &mut Context<'_>,
+) -> Result<(), CliError> {
     let client = context.client()?;
     let text = read(file)?;
     let checked = check(&text);
@@ -208,7 +216,9 @@ async fn one(file: &Path, wait: Option<Duration>, context: &mut Context<'_>) -> 
         }
         return Err(CliError::Invalid { wrong: 1, all: 1 });
     }
-    let published: PolicyPublished = client.post_yaml(&["policies"], text).await?;
+    let published: PolicyPublished = client
+        .conditional_json(Method::POST, &["policies"], &why(comment), Known::Nothing, Some(text))
+        .await?;
     for warning in checked.placed(published.warnings.clone()) {
         writeln!(context.err, "{}:{}", file.display(), clean(&warning_line(&warning)))?;
     }

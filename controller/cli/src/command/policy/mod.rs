@@ -108,19 +108,29 @@ fn placed(fault: &muster_proto::api::PolicyFault, level: &str) -> String {
 }
 
 /// Publishes the text of an older revision again.
-pub(super) async fn revert(policy: &str, to: u64, context: &mut Context<'_>) -> Result<(), CliError> {
+pub(super) async fn revert(
+    policy: &str,
+    to: u64,
+    comment: String,
+    context: &mut Context<'_>,
+) -> Result<(), CliError> {
     let client = context.client()?;
     let published: PolicyPublished =
-        client.post(&["policies", policy, "revert"], &PolicyRevert { to }).await?;
+        client.post(&["policies", policy, "revert"], &PolicyRevert { to, comment }).await?;
     tell_published(&published, context)
 }
 
+/// The query that tells why, if something was said.
+fn why(comment: &str) -> Vec<(&'static str, &str)> {
+    if comment.is_empty() { Vec::new() } else { vec![("comment", comment)] }
+}
+
 /// Removes a policy.
-pub(super) async fn remove(policy: &str, context: &mut Context<'_>) -> Result<(), CliError> {
+pub(super) async fn remove(policy: &str, comment: &str, context: &mut Context<'_>) -> Result<(), CliError> {
     let client = context.client()?;
     let path = ["policies", policy];
     let removed: PolicyPublished =
-        client.conditional_json(Method::DELETE, &path, &[], Known::Nothing, None).await?;
+        client.conditional_json(Method::DELETE, &path, &why(comment), Known::Nothing, None).await?;
     if context.style.json {
         return Ok(print_json(context.out, &removed)?);
     }
@@ -240,7 +250,9 @@ fn print_revisions(revisions: &[PolicyRevisionView], context: &mut Context<'_>) 
             (RevisionStanding::Withdrawn, _) => "(withdrawn) ".to_owned(),
         };
         let text = if revision.removed { "(removed)" } else { or_dash(&revision.description) };
-        let description = format!("{standing}{text}");
+        let comment =
+            if revision.comment.is_empty() { String::new() } else { format!(" — {}", revision.comment) };
+        let description = format!("{standing}{text}{comment}");
         table.add_row([
             plain(&revision.name),
             plain(revision.revision.to_string()),

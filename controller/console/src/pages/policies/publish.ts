@@ -17,23 +17,28 @@ async function outcome(
 
 const ifMatch = (tag: string) => ({ "if-match": tag });
 
+/** Why something is published, if anything was said. */
+const why = (comment: string) => (comment ? { comment } : {});
+
 /** Publishes a draft that is saved. */
-export function publishDraft(name: string, etag: string): Promise<Outcome> {
-  const params = { path: { name } };
+export function publishDraft(name: string, etag: string, comment: string): Promise<Outcome> {
+  const params = { path: { name }, query: why(comment) };
   return outcome(api.POST("/api/v1/drafts/{name}/publish", { params, headers: ifMatch(etag) }));
 }
 
 /** Publishes the text of an older revision again. */
-export function revert(name: string, to: number, current: number): Promise<Outcome> {
+export function revert(name: string, to: number, current: number, comment: string): Promise<Outcome> {
   const params = { path: { name } };
   // A policy that was removed has no revision in force that could be matched.
   const headers = current > 0 ? ifMatch(`"${String(current)}"`) : {};
-  return outcome(api.POST("/api/v1/policies/{name}/revert", { params, headers, body: { to } }));
+  return outcome(
+    api.POST("/api/v1/policies/{name}/revert", { params, headers, body: { to, ...why(comment) } }),
+  );
 }
 
 /** Removes a policy by a new revision. */
-export function remove(name: string, current: number): Promise<Outcome> {
-  const params = { path: { name } };
+export function remove(name: string, current: number, comment: string): Promise<Outcome> {
+  const params = { path: { name }, query: why(comment) };
   const headers = ifMatch(`"${String(current)}"`);
   return outcome(api.DELETE("/api/v1/policies/{name}", { params, headers }));
 }

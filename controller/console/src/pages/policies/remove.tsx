@@ -31,12 +31,20 @@ export function RemovePolicy({ revision, close }: { revision: RevisionView; clos
   const fourEyes = useFourEyes();
   const told = useTold();
   const [, navigate] = useLocation();
-  const run = async () => {
-    told(await remove(name, Number(revision.revision)));
+  const run = async (comment: string) => {
+    told(await remove(name, Number(revision.revision), comment));
     navigate("/policies");
   };
   return (
-    <Confirm danger title={t.title(name)} action={fourEyes ? t.propose : t.action} run={run} close={close}>
+    <Confirm
+      danger
+      title={t.title(name)}
+      action={fourEyes ? t.propose : t.action}
+      reason
+      reasonWords={texts.policies.comment}
+      run={run}
+      close={close}
+    >
       <p>{t.help}</p>
       {fourEyes ? <p>{texts.policies.publish.fourEyes}</p> : null}
       <Loaded query={effects}>{(data) => <Effects of={data} />}</Loaded>

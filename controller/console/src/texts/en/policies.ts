@@ -8,6 +8,7 @@ export const policies = {
   templates,
   title: "Policies",
   back: "Breadcrumb",
+  comment: { label: "Comment (optional)", help: "Why: one line, kept with the new revision." },
   everybody: "Every partition",
   list: {
     lead: "What is collected, what is dropped, how grave an event is and where it goes.",
@@ -105,7 +106,7 @@ export const policies = {
     revision: "Revision",
     published: "Published",
     by: "By",
-    description: "Description",
+    description: "Comment or description",
     standing: "Standing",
     actions: "Actions",
     asOlder: (revision: number) => `Revision ${String(revision)} as the old one`,

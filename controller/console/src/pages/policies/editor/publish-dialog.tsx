@@ -1,4 +1,4 @@
-import { InlineNotification, Modal, RadioButton, RadioButtonGroup, Stack } from "@carbon/react";
+import { InlineNotification, Modal, RadioButton, RadioButtonGroup, Stack, TextInput } from "@carbon/react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
@@ -23,11 +23,12 @@ interface Props extends About {
 /** Asks how the draft gets into force: at once everywhere, or by a rollout; and says what that means. */
 export function PublishDialog({ name, keeper, standing, found, published, close }: Props) {
   const [way, setWay] = useState<"now" | "rollout">("now");
+  const [comment, setComment] = useState("");
   const [, navigate] = useLocation();
   const fourEyes = useFourEyes();
   const told = useTold();
   const publishing = useMutation({
-    mutationFn: () => publishDraft(name, standing.etag ?? ""),
+    mutationFn: () => publishDraft(name, standing.etag ?? "", comment.trim()),
     onSuccess: (outcome: Outcome) => {
       // With four eyes the draft stays until the proposal is approved.
       if (outcome.done) keeper.end();
@@ -68,6 +69,16 @@ export function PublishDialog({ name, keeper, standing, found, published, close 
           <RadioButton value="now" labelText={t.now} id="way-now" />
           <RadioButton value="rollout" labelText={t.rollout} id="way-rollout" />
         </RadioButtonGroup>
+        {way === "now" ? (
+          <TextInput
+            id="publish-comment"
+            labelText={texts.policies.comment.label}
+            helperText={texts.policies.comment.help}
+            maxLength={200}
+            value={comment}
+            onChange={(event) => setComment(event.target.value)}
+          />
+        ) : null}
         <Warnings found={found} />
         {published ? <Changes of={found.changes ?? []} label={t.changes} /> : null}
         {publishing.error ? (

@@ -31,7 +31,9 @@ export function Revert(props: { to: RevisionView; current: { name: string }; clo
     <Confirm
       title={t.revertTitle(name, number)}
       action={fourEyes ? t.proposeRevert : t.revertAction}
-      run={async () => told(await revert(name, number, Number(live?.revision ?? 0)))}
+      reason
+      reasonWords={texts.policies.comment}
+      run={async (comment) => told(await revert(name, number, Number(live?.revision ?? 0), comment))}
       close={props.close}
     >
       <p>{t.revertHelp}</p>

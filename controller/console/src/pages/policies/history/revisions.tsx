@@ -100,7 +100,7 @@ function Line({ revision, current, from, to, choose, back }: LineProps) {
         <Time at={revision.published_at} />
       </TableCell>
       <TableCell>{revision.published_by}</TableCell>
-      <TableCell>{revision.description ?? ""}</TableCell>
+      <TableCell>{revision.comment || revision.description || ""}</TableCell>
       <TableCell>
         <Standing revision={revision} current={number === current} />
       </TableCell>
