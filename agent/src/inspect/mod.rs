@@ -27,6 +27,7 @@ use muster_shared::severity::Severity;
 use record::Ring;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tail::{Tails, Viewer};
 
 /// Most bytes that all sources together keep of recent events.
@@ -126,20 +127,21 @@ impl SourceWatch {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A look at a batch of at most `rows` entries.
+    /// A look at a batch of at most `rows` entries that are there at `now`.
     #[must_use]
-    pub fn batch(&self, rows: usize) -> Look<'_> {
+    pub fn batch(&self, rows: usize, now: Instant) -> Look<'_> {
         let mut ring = self.ring();
-        let taken = ring.allowance(rows, std::time::Instant::now());
+        let taken = ring.allowance(rows, now);
         let viewers = self.tails.viewers();
         let shown = (!viewers.is_empty()).then(|| self.shown());
-        Look { source: &self.name, ring, skip: rows - taken, viewers, shown }
+        Look { source: &self.name, now, ring, skip: rows - taken, viewers, shown }
     }
 }
 
 /// A look at one batch; what it holds is released at the end of the batch.
 pub struct Look<'w> {
     source: &'w str,
+    now: Instant,
     ring: MutexGuard<'w, Ring>,
     skip: usize,
     viewers: Vec<Arc<Viewer>>,
@@ -192,7 +194,7 @@ impl Look<'_> {
 
     /// True if somebody is shown it.
     fn offer(&self, event: &Event, decoded: Severity, fate: Fate, policy: &CompiledPolicy) -> bool {
-        let offered = |viewer: &Viewer| viewer.offer(event, self.source, decoded, fate, policy);
+        let offered = |viewer: &Viewer| viewer.offer(event, self.source, decoded, fate, policy, self.now);
         // Each of them is offered it, also after one has taken it.
         self.viewers.iter().filter(|viewer| offered(viewer)).count() > 0
     }

@@ -31,7 +31,7 @@ pub(super) struct Taken {
 #[derive(Debug)]
 struct State {
     until: Instant,
-    window: Instant,
+    window: Option<Instant>,
     in_window: u32,
     bytes: usize,
     taken: Taken,
@@ -55,8 +55,7 @@ impl Viewer {
         per_second: u32,
         until: Instant,
     ) -> Self {
-        let now = Instant::now();
-        let state = State { until, window: now, in_window: 0, bytes: 0, taken: Taken::default() };
+        let state = State { until, window: None, in_window: 0, bytes: 0, taken: Taken::default() };
         Self { id, system, query, per_second, state: Mutex::new(state) }
     }
 
@@ -72,18 +71,17 @@ impl Viewer {
         decoded: Severity,
         fate: Fate,
         policy: &CompiledPolicy,
+        now: Instant,
     ) -> bool {
         self.query.matches(event, source, show::is_dropped(fate))
-            && self.take(Instant::now(), || {
-                show::json(&show::view(event, &self.system, source, decoded, fate, policy))
-            })
+            && self.take(now, || show::json(&show::view(event, &self.system, source, decoded, fate, policy)))
     }
 
     /// True if there was room for it.
     fn take(&self, now: Instant, json: impl FnOnce() -> Vec<u8>) -> bool {
         let mut state = self.lock();
-        if now.duration_since(state.window) >= Duration::from_secs(1) {
-            (state.window, state.in_window) = (now, 0);
+        if state.window.is_none_or(|window| now.duration_since(window) >= Duration::from_secs(1)) {
+            (state.window, state.in_window) = (Some(now), 0);
         }
         if state.in_window >= self.per_second || state.bytes >= MAX_PENDING {
             state.taken.skipped += 1;
@@ -168,15 +166,14 @@ mod tests {
     fn so_many_a_second_and_the_rest_is_counted() {
         let start = Instant::now();
         let viewer = viewer(1, 3, start + Duration::from_secs(60));
-        let window = viewer.lock().window;
         for _ in 0..10 {
-            viewer.take(window, || vec![b'x']);
+            viewer.take(start, || vec![b'x']);
         }
         let taken = viewer.deliver(start).unwrap();
         assert_eq!((taken.events.len(), taken.skipped, taken.over), (3, 7, false));
         assert_eq!(viewer.deliver(start), None, "nothing new");
-        viewer.take(window + Duration::from_secs(1), || vec![b'x'; MAX_PENDING]);
-        viewer.take(window + Duration::from_secs(1), || vec![b'x']);
+        viewer.take(start + Duration::from_secs(1), || vec![b'x'; MAX_PENDING]);
+        viewer.take(start + Duration::from_secs(1), || vec![b'x']);
         let taken = viewer.deliver(start).unwrap();
         assert_eq!((taken.events.len(), taken.skipped), (1, 1), "bytes are bounded too");
         viewer.give_back(&taken);

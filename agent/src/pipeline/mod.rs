@@ -34,6 +34,7 @@ use muster_shared::policy::{CompiledPolicy, EventSource, Fault};
 use muster_shared::severity::Severity;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Entries between two marks: what a crash repeats at most beyond the replay window. Small enough to be
 /// a fraction of any window, large enough that marks cost nothing.
@@ -149,7 +150,7 @@ impl Pipeline {
             attached_us: receiver.attached_us,
             lease_epoch: self.lease_epoch.load(Ordering::Relaxed),
             outage: self.outage.as_deref(),
-            look: self.watch.as_ref().map(|watch| watch.batch(entries.rows())),
+            look: self.watch.as_ref().map(|watch| watch.batch(entries.rows(), Instant::now())),
             whole: &mut self.whole,
         };
         let mut since_mark = 0_u32;
@@ -197,7 +198,7 @@ impl Pipeline {
             newest_us: 0,
         };
         let mut sequence = counted;
-        let mut look = self.watch.as_ref().map(|watch| watch.batch(records.count()));
+        let mut look = self.watch.as_ref().map(|watch| watch.batch(records.count(), Instant::now()));
         for index in 0..records.count() {
             self.event.clear();
             let facts = records.fill(index, &mut self.event);

@@ -4,6 +4,7 @@
 //! state/spool/data_queue.PAYROLL.EVENTS/
 //!   lock                                              held by the source that empties or delivers it
 //!   0123456789abcdef-00000000000000000001.seg         segments: spool, number of the first entry
+//!   under-way.json                                    not of the spool: what was about to be taken out of the queue
 //!   damaged.kept                                      the last segment that could not be read whole
 //!   fedcba9876543210-00000000000000000001.seg.foreign segments of another spool, put aside
 //! ```
@@ -73,7 +74,7 @@ pub enum SpoolError {
 }
 
 impl SpoolError {
-    fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { attempt, path: path.to_owned(), source }
     }
 }

@@ -49,13 +49,16 @@ fn seen(count: u64) -> Look {
     let mut decoder = AuditDecoder::new(37);
     let mut event = Event::new();
     event.id_prefix = Arc::from("P/");
+    let start = Instant::now();
     for sequence in 0..count {
+        // So slowly that each of them is copied.
+        let now = start + Duration::from_millis(2 * sequence);
         let entry = entry(sequence);
         let _ = decoder.decode(&entry, &mut event);
         let decoded = event.severity;
         let mut replay = Replay::default();
         let fate = replay.take(&compiled, &mut event, EventSource::new("audit", 0), &mut Vec::new());
-        watch.batch(1).entry(&entry, &event, decoded, fate, &compiled);
+        watch.batch(1, now).entry(&entry, &event, decoded, fate, &compiled);
     }
     look(&watches)
 }
@@ -186,7 +189,7 @@ fn what_a_destination_sets_is_in_its_message() {
     event.push(field::RAW, "0xFF");
     let decoded = event.severity;
     let fate = Replay::default().take(&compiled, &mut event, EventSource::new("q", 0), &mut Vec::new());
-    watch.batch(1).event(&event, decoded, fate, &compiled);
+    watch.batch(1, Instant::now()).event(&event, decoded, fate, &compiled);
     let told = detail(&look(&watches), "Q/0").unwrap();
     assert_eq!((told.event.fields["message"].len(), told.raw.as_deref()), (5_000, Some("0xFF")));
     let sent: Vec<(&str, &str)> =
@@ -207,10 +210,12 @@ fn what_a_tail_showed_is_found_when_the_ring_has_lost_it() {
     let compiled = Arc::new(CompiledPolicy::compile(&present).unwrap());
     let watch = watches.source("audit");
     watches.adopt(&present, &compiled);
-    let see = |from: u64, to: u64| {
+    let start = Instant::now();
+    let see = |from: u64, to: u64, seconds: u64| {
         let (mut decoder, mut event) = (AuditDecoder::new(37), Event::new());
         event.id_prefix = Arc::from("P/");
-        let mut batch = watch.batch(usize::try_from(to - from).unwrap());
+        let rows = usize::try_from(to - from).unwrap();
+        let mut batch = watch.batch(rows, start + Duration::from_secs(seconds));
         for sequence in from..to {
             let entry = entry(sequence);
             let _ = decoder.decode(&entry, &mut event);
@@ -220,14 +225,14 @@ fn what_a_tail_showed_is_found_when_the_ring_has_lost_it() {
             batch.entry(&entry, &event, decoded, fate, &compiled);
         }
     };
-    see(0, 10);
-    let until = Instant::now() + Duration::from_secs(60);
+    see(0, 10, 0);
+    let until = start + Duration::from_secs(60);
     let viewer = Viewer::new([1; 16], "PROD".to_owned(), EventQuery::parse("user=BOB").unwrap(), 3, until);
     assert!(watches.tails().add(viewer).is_some());
     // Three of many are shown, and the ring keeps the last ones only.
-    see(10, 5_000);
+    see(10, 5_000, 1);
     watches.tails().remove([1; 16]);
-    see(5_000, 6_000);
+    see(5_000, 6_000, 2);
     let look = look(&watches);
     for (id, held) in
         [("P/1", false), ("P/10", true), ("P/12", true), ("P/14", true), ("P/16", false), ("P/11", false)]

@@ -17,9 +17,11 @@ pub mod beside;
 pub mod entry;
 pub mod ledger;
 pub mod query;
+mod shadow;
 mod source;
 pub mod standing;
 mod task;
+mod under_way;
 
 pub use source::{Begin, Decode, Spooled};
 pub use task::{Delivered, Dial, Drain, Running, Store};

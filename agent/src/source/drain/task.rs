@@ -2,7 +2,8 @@
 //!
 //! It has a connection of its own and goes on while no destination takes anything, until the spool is full; then the
 //! queue is left alone. It stops before something is kept, or after what was kept is taken out: what lay in both places
-//! would be taken a second time by another agent.
+//! would be taken a second time by another agent. The one exception is what has to stay in the queue because a statement
+//! may still run whose answer nobody reads (see [`super::shadow`]).
 
 use super::beside::Beside;
 use super::entry::{ENTRY, Entry};
@@ -10,6 +11,7 @@ use super::ledger::{Got, Ledger};
 use super::query::{self, AT_ONCE, Order, QueueName, Seen, Shape};
 use super::source::off_thread;
 use super::standing::{Note, Standing};
+use super::under_way::UnderWay;
 use crate::health::HealthState;
 use crate::host::facts::{self, Facts};
 use crate::host::reconnect::Reconnect;
@@ -33,6 +35,9 @@ const WAIT: Duration = Duration::from_secs(30);
 
 /// The partition's offset from UTC is asked for so often: it changes twice a year.
 const OFFSET_EVERY: Duration = Duration::from_secs(300);
+
+/// What stays in the queue may make a look so many times as large as it is at most: a reply has at most 16 MiB.
+const HELD_REPLIES: u32 = 2;
 
 /// Pause while the spool is full.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
@@ -159,6 +164,7 @@ struct Task {
     drain: Drain,
     stop: CancellationToken,
     ledger: Ledger,
+    under_way: UnderWay,
     /// Came out of the queue and is not on disk yet: nothing else is done before it is.
     unkept: Vec<Entry>,
     backoff: Reconnect,
@@ -208,10 +214,13 @@ impl Task {
             .filter_map(|entry| Some((entry.sequence, Entry::decode(&entry.body)?)))
             .collect();
         ledger.keep(entries.iter().map(|(number, entry)| (*number, entry)));
+        let in_doubt = entries.into_iter().map(|(_, entry)| entry).collect();
+        let under_way = UnderWay::new(drain.spool.folder(), in_doubt);
         Self {
             drain,
             stop,
             ledger,
+            under_way,
             unkept: Vec::new(),
             backoff: Reconnect::new(),
             described_anew: false,
@@ -234,6 +243,7 @@ impl Task {
             );
             self.drain.standing.set_fault(Some(Told { state: HealthState::Failed, reason }));
         }
+        self.under_way.finish().await;
         // A spool without entries is no spool that somebody has to look after.
         if let Some(delivered) = (self.drain.delivered)()
             && (self.drain.store)().await.is_ok()
@@ -246,6 +256,16 @@ impl Task {
     }
 
     async fn work(&mut self) {
+        if let Err(error) = self.under_way.load().await {
+            warn!(source = self.drain.source, %error, "what may still leave the queue cannot be noted");
+        }
+        if self.under_way.count() > 0 {
+            let count = self.under_way.count();
+            info!(
+                source = self.drain.source,
+                count, "a statement of before may still run; so many entries stay in the queue for 30 s"
+            );
+        }
         loop {
             let (reason, wait) = match self.connect_and_empty().await {
                 Ok(()) | Err(Refused::Failed(End::Stopped)) => return,
@@ -430,7 +450,9 @@ impl Task {
 
     fn prepare(&self, link: &mut Link, shape: Shape, ordered: bool) -> Known {
         let queue = &self.drain.queue;
-        let rows = shape.rows(self.drain.batch_rows);
+        // What stays in the queue for a while is seen at each look and must not fill it.
+        let held = u32::try_from(self.under_way.count()).unwrap_or(u32::MAX);
+        let rows = shape.rows(self.drain.batch_rows) + held.min(HELD_REPLIES * shape.rows(u32::MAX));
         let look = link.host.statement(query::look(queue, &shape, rows, ordered));
         let take = AT_ONCE.map(|count| link.host.statement(query::take(queue, &shape, count)));
         Known { shape, rows, ordered, look, take }
@@ -510,6 +532,11 @@ impl Task {
         if self.drain.spool.fitting([SMALL]) == 0 && self.ledger.is_clear() {
             return Ok(Round::Full);
         }
+        if self.under_way.pass()
+            && let Some(known) = link.known.take()
+        {
+            link.known = Some(self.prepare(link, known.shape, known.ordered));
+        }
         let Some(known) = link.known.clone() else { return Ok(Round::Empty) };
         let now_us = jiff::Timestamp::now().as_microsecond();
         let answer = link.host.execute(known.look, &[], known.rows, WAIT);
@@ -541,14 +568,16 @@ impl Task {
         let (known_ones, taken_by_others) = self.ledger.look(&entries, known.shape.order, whole);
         self.note_others(taken_by_others, now_us);
         let met = known_ones.contains(&true);
-        let (wanted, full) = self.keep(entries, &known_ones, known.shape.order).await?;
+        let (kept, full) = self.keep(entries, &known_ones, known.shape.order).await?;
+        let barred = full && kept.is_empty();
+        let wanted = self.under_way.spare(kept, known.shape.order);
         let taken = self.take_out(link, &known, &wanted).await;
         // Also what was taken before something broke.
         let spool = Arc::clone(&self.drain.spool);
         let out = self.ledger.oldest().map_or(u64::MAX, |oldest| oldest - 1);
         off_thread(move || spool.mark_to(out)).await?;
         let got = taken?;
-        if full && wanted.is_empty() {
+        if barred {
             self.make_room().await?;
         }
         if self.stop.is_cancelled() {
@@ -656,6 +685,7 @@ impl Task {
                 .map_or((known.take[AT_ONCE.len() - 1], 1), |(count, step)| (step, *count));
             let (now, rest) = left.split_at(count);
             left = rest;
+            self.under_way.note(now).await?;
             // No answer may be lost by being dropped half-way: what it holds is in the queue no more.
             let rows = match known.shape.order {
                 Order::Fifo | Order::Lifo => link.host.execute(step, &[], count as u32, WAIT).await,
@@ -665,6 +695,12 @@ impl Task {
                     link.host.query(&sql, &[], count as u32 + 1, WAIT).await
                 }
             };
+            if rows.as_ref().is_err_and(|error| error.sql().is_none()) {
+                self.under_way.lost_sight_of(now);
+                if let Err(error) = self.under_way.note(&[]).await {
+                    warn!(source = self.drain.source, %error, "what may still leave the queue cannot be noted");
+                }
+            }
             let rows = rows.map_err(|error| self.explain(error, link.host.user()))?;
             let now_us = jiff::Timestamp::now().as_microsecond();
             let got = query::seen(&rows, link.offset_seconds, now_us);
@@ -685,7 +721,10 @@ impl Task {
                 self.keep_unkept().await?;
             }
         }
-        self.ledger.answered();
+        // Where a statement of before may still run, it is no other reader that takes what is kept.
+        if self.under_way.count() == 0 {
+            self.ledger.answered();
+        }
         Ok(came)
     }
 

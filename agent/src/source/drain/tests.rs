@@ -31,6 +31,8 @@ enum Trouble {
     BreaksBefore,
     /// Entries are taken out, and nobody hears of it.
     BreaksAfter,
+    /// Entries are taken out later, after so many other statements, and nobody hears of it.
+    RunsLate(usize),
 }
 
 /// The queue.
@@ -40,6 +42,8 @@ struct Queue {
     clock: Cell<u64>,
     /// At the next statement that takes something out.
     trouble: Cell<Option<Trouble>>,
+    /// A statement that nobody waits for any more, and before how many others it does not run.
+    left_behind: RefCell<Option<(String, usize)>>,
     /// At the next such statement, so many are taken by somebody else first.
     stolen: Cell<usize>,
     exists: Cell<bool>,
@@ -61,6 +65,7 @@ impl Queue {
             entries: RefCell::default(),
             clock: Cell::new(0),
             trouble: Cell::new(None),
+            left_behind: RefCell::default(),
             stolen: Cell::new(0),
             exists: Cell::new(true),
             max_length: Cell::new(1_000),
@@ -97,7 +102,25 @@ impl Queue {
         format!(r#"[{ordinal},{time},"1/BOB/X","BOB",{key},{},"{}"]"#, data.len(), hex(shown))
     }
 
+    /// Runs what was left behind, if it is time.
+    fn run_late(&self) {
+        let due = {
+            let mut left = self.left_behind.borrow_mut();
+            match left.as_mut() {
+                Some((_, before)) if *before > 0 => {
+                    *before -= 1;
+                    None
+                }
+                _ => left.take(),
+            }
+        };
+        if let Some((sql, _)) = due {
+            self.take_entries(&sql);
+        }
+    }
+
     fn answer(&self, sql: &str) -> Result<Rows, HostError> {
+        self.run_late();
         let missing = SqlError {
             code: -443,
             state: "38501".to_owned(),
@@ -146,12 +169,22 @@ impl Queue {
             return Ok(Vec::new());
         }
         let trouble = self.trouble.take();
-        if trouble == Some(Trouble::BreaksBefore) {
-            return Err(broken());
+        match trouble {
+            Some(Trouble::BreaksBefore) => return Err(broken()),
+            Some(Trouble::RunsLate(before)) => {
+                *self.left_behind.borrow_mut() = Some((sql.to_owned(), before));
+                return Err(broken());
+            }
+            Some(Trouble::BreaksAfter) | None => {}
         }
+        let stolen = self.stolen.take().min(self.len());
+        self.entries.borrow_mut().drain(..stolen);
+        let rows = self.take_entries(sql);
+        if trouble == Some(Trouble::BreaksAfter) { Err(broken()) } else { Ok(rows) }
+    }
+
+    fn take_entries(&self, sql: &str) -> Vec<String> {
         let mut entries = self.entries.borrow_mut();
-        let stolen = self.stolen.take().min(entries.len());
-        entries.drain(..stolen);
         let mut rows = Vec::new();
         for part in sql.split(" union all ") {
             let key = part.split("KEY_DATA => X'").nth(1).map(|rest| rest.split('\'').next().unwrap());
@@ -165,7 +198,7 @@ impl Queue {
                 rows.push(self.row(sql, 0, &data, &key, None));
             }
         }
-        if trouble == Some(Trouble::BreaksAfter) { Err(broken()) } else { Ok(rows) }
+        rows
     }
 }
 
@@ -315,6 +348,17 @@ impl Rig {
         }
     }
 
+    /// Waits until the trouble has come.
+    async fn troubled(&self) {
+        for _ in 0..100_000 {
+            if self.queue.trouble.get().is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("nothing was taken out");
+    }
+
     /// Waits until the queue is empty and everything in it was read.
     async fn emptied(&mut self, count: usize) {
         for _ in 0..100_000 {
@@ -454,12 +498,7 @@ async fn an_agent_that_is_killed_at_any_moment_costs_and_doubles_nothing() {
                     rig.queue.trouble.set(Some(trouble));
                     rig.start();
                     // Kept, and perhaps taken out: and then it is gone, with all that it knew.
-                    let mut waited = 0;
-                    while rig.queue.trouble.get().is_some() {
-                        tokio::time::sleep(Duration::from_millis(1)).await;
-                        waited += 1;
-                        assert!(waited < 100_000);
-                    }
+                    rig.troubled().await;
                     rig.stop().await;
                 }
                 rig.start();
@@ -467,6 +506,39 @@ async fn an_agent_that_is_killed_at_any_moment_costs_and_doubles_nothing() {
                 let mut seen = rig.seen.clone();
                 seen.sort();
                 assert_eq!(seen, names(0..120), "{order:?} {trouble:?}");
+                rig.stop().await;
+            })
+            .await;
+        }
+    }
+}
+
+/// The partition runs a statement when nobody waits for it any more: what it takes was written down, whenever it runs.
+#[tokio::test(start_paused = true)]
+async fn a_statement_that_runs_late_takes_nothing_that_is_not_kept() {
+    let late = [0, 1, 2, 3, 4, 5, 6, 9].map(|before| (before, before % 2 == 0));
+    for order in [Order::Fifo, Order::Keyed] {
+        for ((before, few_keys), killed) in late.into_iter().flat_map(|late| [(late, true), (late, false)]) {
+            on_one_thread(async {
+                let mut rig = Rig::new(order);
+                let key = |name: &str| if few_keys { name[3..].to_owned() } else { name[1..].to_owned() };
+                let put =
+                    |rig: &Rig, range| names(range).iter().for_each(|name| rig.queue.put(name, &key(name)));
+                put(&rig, 0..30);
+                rig.queue.trouble.set(Some(Trouble::RunsLate(before)));
+                rig.start();
+                rig.troubled().await;
+                put(&rig, 30..90);
+                if killed {
+                    rig.stop().await;
+                    rig.start();
+                }
+                rig.emptied(90).await;
+                let mut seen = rig.seen.clone();
+                seen.sort();
+                assert!(rig.queue.left_behind.borrow().is_none(), "it ran");
+                assert_eq!(seen, names(0..90), "{order:?}, after {before}, killed: {killed}");
+                assert_eq!(rig.standing.told(0), None, "nobody else takes entries");
                 rig.stop().await;
             })
             .await;
