@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 use muster_proto::api::EventView;
-use muster_proto::session::inspect::MAX_PART;
 use muster_shared::event::{Event, dictionary};
+use muster_shared::partition::Partition;
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::replay::Fate;
 use muster_shared::severity::Severity;
@@ -12,6 +12,25 @@ use std::collections::btree_map::Entry;
 
 /// Longest value shown, in bytes: `raw` and messages can be long.
 const MAX_VALUE: usize = 1_024;
+
+/// The same where all of an event is shown: an entry of a data queue has at most 64,512 bytes, and each of them becomes a
+/// character of at most three.
+const MAX_WHOLE: usize = 256 * 1024;
+
+/// Where events come from.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Place {
+    /// System name of the partition.
+    pub(super) system: String,
+    /// Its offset from UTC, east of Greenwich positive.
+    pub(super) utc_offset_seconds: i32,
+}
+
+impl Place {
+    pub(super) fn of(partition: &Partition) -> Self {
+        Self { system: partition.system_name.clone(), utc_offset_seconds: partition.utc_offset_seconds }
+    }
+}
 
 /// Whether an event goes nowhere by a rule.
 pub(super) const fn is_dropped(fate: Fate) -> bool {
@@ -24,30 +43,30 @@ pub(super) const fn is_dropped(fate: Fate) -> bool {
 /// The view of an event, long values cut. Its severity is the one after the policy, `decoded` the one before.
 pub(super) fn view(
     event: &Event,
-    system: &str,
+    place: &Place,
     source: &str,
     decoded: Severity,
     fate: Fate,
     policy: &CompiledPolicy,
 ) -> EventView {
-    cut_view(event, system, source, decoded, fate, policy, MAX_VALUE)
+    cut_view(event, place, source, decoded, fate, policy, MAX_VALUE)
 }
 
 /// As [`view`], with values as they are.
 pub(super) fn whole(
     event: &Event,
-    system: &str,
+    place: &Place,
     source: &str,
     decoded: Severity,
     fate: Fate,
     policy: &CompiledPolicy,
 ) -> EventView {
-    cut_view(event, system, source, decoded, fate, policy, MAX_PART)
+    cut_view(event, place, source, decoded, fate, policy, MAX_WHOLE)
 }
 
 fn cut_view(
     event: &Event,
-    system: &str,
+    place: &Place,
     source: &str,
     decoded: Severity,
     fate: Fate,
@@ -85,7 +104,8 @@ fn cut_view(
     EventView {
         id: String::from_utf8_lossy(&id).into_owned(),
         time: Timestamp::from_microsecond(event.time_us).unwrap_or(Timestamp::UNIX_EPOCH),
-        system: system.to_owned(),
+        system: place.system.clone(),
+        utc_offset_seconds: Some(place.utc_offset_seconds),
         source: source.to_owned(),
         event: String::from_utf8_lossy(&kind).into_owned(),
         name: event.name.to_owned(),
@@ -140,19 +160,21 @@ mod tests {
         let mut fate =
             |event: &mut Event| replay.take(&policy, event, EventSource::new("audit", 0), &mut Vec::new());
         let kept = fate(&mut event);
-        let shown = view(&event, "PROD", "audit", Severity::clamped(5), kept, &policy);
+        let place = Place { system: "PROD".to_owned(), utc_offset_seconds: 3_600 };
+        let shown = view(&event, &place, "audit", Severity::clamped(5), kept, &policy);
         assert_eq!(
             (shown.severity, shown.decoded_severity, shown.source_kind.as_str()),
             (7, Some(5), "audit_journal")
         );
         assert_eq!((shown.id.as_str(), shown.event.as_str()), ("P/9", "AF_A"));
+        assert_eq!((shown.system.as_str(), shown.utc_offset_seconds), ("PROD", Some(3_600)));
         assert_eq!(shown.time.to_string(), "1970-01-01T00:00:01.5Z");
         assert_eq!((shown.fields["user"].as_str(), shown.destinations.len()), ("BOB", 2));
         assert_eq!(shown.fields["raw"].chars().count(), MAX_VALUE / 2 + 1);
         assert_eq!(shown.fields["app_field"], "order=12, pieces=3");
         event.kind = EventKind::Audit { code: b'T', entry_type: *b"ZR", subtype: 0 };
         let dropped = fate(&mut event);
-        let shown = view(&event, "PROD", "audit", Severity::clamped(5), dropped, &policy);
+        let shown = view(&event, &place, "audit", Severity::clamped(5), dropped, &policy);
         assert_eq!((shown.dropped_by.as_deref(), shown.destinations.len()), (Some("no-zr"), 0));
         assert_eq!(serde_json::from_slice::<EventView>(&json(&shown)).unwrap(), shown);
     }

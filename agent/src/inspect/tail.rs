@@ -1,6 +1,6 @@
 //! Viewers of a live tail: what passes is offered to each, and each takes what it asked for, up to its limit.
 
-use super::show;
+use super::show::{self, Place};
 use muster_shared::event::{Event, EventQuery};
 use muster_shared::policy::CompiledPolicy;
 use muster_shared::policy::replay::Fate;
@@ -41,7 +41,7 @@ struct State {
 #[derive(Debug)]
 pub(super) struct Viewer {
     pub(super) id: ViewerId,
-    system: String,
+    place: Place,
     query: EventQuery,
     per_second: u32,
     state: Mutex<State>,
@@ -50,13 +50,13 @@ pub(super) struct Viewer {
 impl Viewer {
     pub(super) fn new(
         id: ViewerId,
-        system: String,
+        place: Place,
         query: EventQuery,
         per_second: u32,
         until: Instant,
     ) -> Self {
         let state = State { until, window: None, in_window: 0, bytes: 0, taken: Taken::default() };
-        Self { id, system, query, per_second, state: Mutex::new(state) }
+        Self { id, place, query, per_second, state: Mutex::new(state) }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -74,7 +74,7 @@ impl Viewer {
         now: Instant,
     ) -> bool {
         self.query.matches(event, source, show::is_dropped(fate))
-            && self.take(now, || show::json(&show::view(event, &self.system, source, decoded, fate, policy)))
+            && self.take(now, || show::json(&show::view(event, &self.place, source, decoded, fate, policy)))
     }
 
     /// True if there was room for it.
@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn viewer(id: u8, per_second: u32, until: Instant) -> Viewer {
-        Viewer::new([id; 16], "P".to_owned(), EventQuery::default(), per_second, until)
+        Viewer::new([id; 16], Place::default(), EventQuery::default(), per_second, until)
     }
 
     #[test]

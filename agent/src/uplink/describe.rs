@@ -59,6 +59,7 @@ pub fn description(agent: AgentId, boot: Uuid, facts: &AgentFacts) -> AgentDescr
             attribute::text(attribute::IBMI_PARTITION_ID, partition.partition_id.to_string()),
         ]);
         other.push(attribute::text(attribute::IBMI_OS_RELEASE, &partition.os_release));
+        other.push(attribute::text(attribute::IBMI_UTC_OFFSET, partition.utc_offset_seconds.to_string()));
     }
     AgentDescription { identifying_attributes: identifying, non_identifying_attributes: other }
 }
@@ -210,6 +211,7 @@ mod tests {
             serial_number: "78A1B2C".to_owned(),
             partition_id: 3,
             os_release: "V7R5M0".to_owned(),
+            utc_offset_seconds: -3_600,
             ..Partition::default()
         });
         let full = description(agent, Uuid::from_u128(2), &facts);
@@ -220,6 +222,7 @@ mod tests {
             (attribute::IBMI_SERIAL_NUMBER, "78A1B2C"),
             (attribute::IBMI_PARTITION_ID, "3"),
             (attribute::IBMI_OS_RELEASE, "V7R5M0"),
+            (attribute::IBMI_UTC_OFFSET, "-3600"),
         ] {
             assert_eq!(attribute::find(&full, key), Some(expected), "{key}");
         }

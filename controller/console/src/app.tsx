@@ -2,8 +2,9 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, type ComponentType } from "react";
 import { Redirect, Route, Switch } from "wouter";
 import { useLiveUpdates } from "@/api/live";
-import { ApiError } from "@/api/problem";
+import { isFinal } from "@/api/problem";
 import { SessionProvider, useSession } from "@/api/session";
+import { Boundary } from "@/components/boundary";
 import { ErrorState, LoadingState } from "@/components/states";
 import { NotFound } from "@/components/not-found";
 import { Shell } from "@/components/shell";
@@ -13,9 +14,7 @@ import { SignInAgain, SignInPage } from "@/pages/sign-in";
 const client = new QueryClient({
   defaultOptions: {
     queries: {
-      // A refusal stays one; what did not arrive is asked again.
-      retry: (count, error) =>
-        count < 2 && !(error instanceof ApiError && error.status > 0 && error.status < 500),
+      retry: (count, error) => count < 2 && !isFinal(error),
       staleTime: 5_000,
       gcTime: 60_000,
     },
@@ -43,7 +42,9 @@ export function App() {
     <QueryClientProvider client={client}>
       <SessionProvider>
         <ToastProvider>
-          <Entry />
+          <Boundary>
+            <Entry />
+          </Boundary>
         </ToastProvider>
       </SessionProvider>
     </QueryClientProvider>
@@ -55,7 +56,7 @@ function Entry() {
   useLiveUpdates(client, Boolean(who) && !expired);
   if (who === undefined) {
     return error ? (
-      <ErrorState error={error} retry={() => void client.invalidateQueries()} />
+      <ErrorState error={error} retry={() => void client.resetQueries({ queryKey: ["whoami"] })} />
     ) : (
       <LoadingState />
     );
@@ -69,22 +70,24 @@ function Entry() {
     );
   }
   return (
-    <Shell who={who}>
-      <Suspense fallback={<LoadingState />}>
-        <Switch>
-          <Route path="/">
-            <Redirect to="/fleet" replace />
-          </Route>
-          {PAGES.map(([path, Page]) => (
-            <Route key={path} path={path}>
-              <Page />
+    <Shell key={who.user} who={who}>
+      <Boundary>
+        <Suspense fallback={<LoadingState />}>
+          <Switch>
+            <Route path="/">
+              <Redirect to="/fleet" replace />
             </Route>
-          ))}
-          <Route>
-            <NotFound />
-          </Route>
-        </Switch>
-      </Suspense>
+            {PAGES.map(([path, Page]) => (
+              <Route key={path} path={path}>
+                <Page />
+              </Route>
+            ))}
+            <Route>
+              <NotFound />
+            </Route>
+          </Switch>
+        </Suspense>
+      </Boundary>
       {expired ? <SignInAgain user={who.user} /> : null}
     </Shell>
   );

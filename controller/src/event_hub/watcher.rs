@@ -152,6 +152,7 @@ mod tests {
             reason: String::new(),
             version: String::new(),
             os_release: String::new(),
+            utc_offset_seconds: None,
             policy: PolicyStatusView {
                 wanted: Revision(1),
                 running: None,

@@ -55,8 +55,13 @@ pub fn line(agent: &Agent, now: Timestamp) -> Line {
         noisy: has(FlagKind::Noisy),
         policy: agent.policy_state(now),
         rates: agent.rates.window(!there),
-        lag_ms: agent.rates.lag_ms(),
+        lag_ms: lag_ms(agent, there),
     }
+}
+
+/// How late its events are. What it told before it went away says nothing of now.
+fn lag_ms(agent: &Agent, there: bool) -> u64 {
+    if there { agent.rates.lag_ms() } else { 0 }
 }
 
 /// What is wrong with it from the controller's side.
@@ -86,7 +91,7 @@ pub fn facts(agent: &Agent, now: Timestamp) -> Facts<'_> {
         silent: has(FlagKind::Silent),
         noisy: has(FlagKind::Noisy),
         received: agent.rates.window(!there).minute.received,
-        lag_ms: agent.rates.lag_ms(),
+        lag_ms: lag_ms(agent, there),
         last_seen: agent.last_seen,
     }
 }
@@ -127,9 +132,10 @@ pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
         life: life(agent),
         version: attribute(attribute::SERVICE_VERSION),
         os_release: attribute(attribute::IBMI_OS_RELEASE),
+        utc_offset_seconds: attribute(attribute::IBMI_UTC_OFFSET).parse().ok(),
         policy: agent.policy_status(now),
         rates: agent.rates.window(connection != Connection::Connected),
-        lag_ms: agent.rates.lag_ms(),
+        lag_ms: lag_ms(agent, connection == Connection::Connected),
         // What was seen before it left says nothing of now.
         flags: if connection == Connection::Connected { agent.flags.to_vec() } else { Vec::new() },
         planned_outage: planned_outage(agent, now),

@@ -8,7 +8,7 @@ use crate::lease::driver::{MoveError, move_lease};
 use crate::lease::{Lease, name_of};
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
-use muster_proto::api::{LeaseAgent, LeaseMove, LeaseView, Page, PageQuery};
+use muster_proto::api::{LeaseAgent, LeaseMove, LeaseQuery, LeaseView, Page, PageQuery};
 use muster_shared::id::AgentId;
 use muster_shared::partition::PartitionKey;
 
@@ -47,20 +47,30 @@ fn view(app: &App, lease: &Lease) -> LeaseView {
 #[utoipa::path(
     get,
     path = "/api/v1/leases",
-    params(PageQuery),
+    params(LeaseQuery),
     responses((status = 200, body = Page<LeaseView>)),
 )]
 pub(super) async fn list(
     app: web::Data<App>,
     _: Caller,
-    query: web::Query<PageQuery>,
+    query: web::Query<LeaseQuery>,
 ) -> Result<web::Json<Page<LeaseView>>, ApiError> {
+    let LeaseQuery { cursor, limit, partition } = query.into_inner();
+    let wanted: Option<PartitionKey> = match partition.map(|text| text.parse()) {
+        None => None,
+        Some(Ok(key)) => Some(key),
+        Some(Err(error)) => {
+            let error: muster_shared::partition::PartitionKeyError = error;
+            return Err(ApiError::bad_request("partition", error.to_string()));
+        }
+    };
     let all = app.leases.all();
-    let views = all.iter().map(|lease| {
+    let meant = all.iter().filter(|lease| wanted.as_ref().is_none_or(|key| lease.record.partition == *key));
+    let views = meant.map(|lease| {
         let key = format!("{} {}", lease.record.partition, lease.record.source);
         (key, view(&app, lease))
     });
-    Ok(web::Json(super::page(views, &query)?))
+    Ok(web::Json(super::page(views, &PageQuery { cursor, limit })?))
 }
 
 impl From<MoveError> for ApiError {

@@ -103,9 +103,24 @@ fn text<'c>(lines: impl IntoIterator<Item = [Cow<'c, str>; COLUMNS.len()]>) -> B
     Bytes::from(writer.into_inner().unwrap_or_default())
 }
 
-/// What a spreadsheet would take for a formula gets an apostrophe before it: names and reasons come from agents.
+/// What a spreadsheet would take for a formula gets an apostrophe before it: names and reasons come from agents. Also
+/// behind what separates cells elsewhere: where the comma is for decimals, many split at semicolons, whatever is quoted.
 fn harmless(cell: &str) -> Cow<'_, str> {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}").into() } else { cell.into() }
+    let mut safe = String::new();
+    let (mut begins, mut taken) = (true, 0);
+    for (at, c) in cell.char_indices() {
+        if begins && matches!(c, '=' | '+' | '-' | '@' | '\t' | '\r') {
+            safe.push_str(&cell[taken..at]);
+            safe.push('\'');
+            taken = at;
+        }
+        begins = matches!(c, ';' | '\t' | '\r' | '\n') || (begins && matches!(c, ' ' | '"'));
+    }
+    if taken == 0 && safe.is_empty() {
+        return cell.into();
+    }
+    safe.push_str(&cell[taken..]);
+    safe.into()
 }
 
 fn cells(row: &PartitionRow, enrolled_at: Timestamp) -> [Cow<'static, str>; COLUMNS.len()] {
@@ -157,10 +172,15 @@ mod tests {
             ("+1", "'+1"),
             ("-1", "'-1"),
             ("@SUM(A1)", "'@SUM(A1)"),
-            ("\t=1", "'\t=1"),
-            ("\r=1", "'\r=1"),
+            ("\t=1", "'\t'=1"),
+            ("\r=1", "'\r'=1"),
             ("a=b", "a=b"),
             ("'=1", "'=1"),
+            ("env=prod;site=B 2", "env=prod;site=B 2"),
+            ("x;=1;+2;y", "x;'=1;'+2;y"),
+            ("x; \"=1", "x; \"'=1"),
+            ("x\t=1", "x\t'=1"),
+            ("ü\n-1", "ü\n'-1"),
         ] {
             assert_eq!(harmless(cell), expected);
         }

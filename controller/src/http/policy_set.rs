@@ -223,6 +223,7 @@ fn shown(app: &App, ground: &Ground, plan: &PolicyPlan, group: &Group) -> Previe
     PreviewGroup {
         count: group.agents.len() as u64,
         agents: names(&group.agents),
+        ids: group.agents.iter().take(MAX_NAMES).copied().collect(),
         documents: group.documents.iter().map(numbered).collect(),
         changes: diff_effective(&group.old, &group.new).into_iter().map(policy::change).collect(),
         narrows: narrows(&group.old, &group.new),

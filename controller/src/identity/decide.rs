@@ -108,13 +108,9 @@ pub fn decide(applicant: &Applicant, ground: Ground<'_>) -> Result<Decision, Ref
     if ground.key_owner.is_some_and(|owner| owner != applicant.agent) {
         return Err(Refusal::ForeignKey);
     }
-    let approved = match pending.map(|p| &p.verdict) {
-        Some(Verdict::Denied { by, at, reason }) => {
-            return Err(Refusal::Denied { by: by.clone(), at: *at, reason: reason.clone() });
-        }
-        Some(Verdict::Approved { .. }) => true,
-        Some(Verdict::Waiting) | None => false,
-    };
+    if let Some(Verdict::Denied { by, at, reason }) = pending.map(|p| &p.verdict) {
+        return Err(Refusal::Denied { by: by.clone(), at: *at, reason: reason.clone() });
+    }
     check_partition(token, applicant)?;
     token.used_by(ground.used_before, key)?;
     let repeats = known.is_some_and(|k| !k.certificate.used && k.owns_key(key) && k.life == Life::Active);
@@ -124,13 +120,14 @@ pub fn decide(applicant: &Applicant, ground: Ground<'_>) -> Result<Decision, Ref
     // A token that names the partition was made for this very case by a person.
     let named = token.partition.is_some();
     let shares = !ground.neighbours.is_empty();
+    let reasons = reasons(token, known, &applicant.partition, ground.neighbours, named);
+    let approved = pending.is_some_and(|pending| covers(pending, applicant, &reasons));
     if approved || (named && !token.approve) {
         return Ok(Decision::Issue { replaces: known.is_some(), shares });
     }
-    let reasons = reasons(token, known, &applicant.partition, ground.neighbours, named);
     // Who waits goes on waiting for a person, whatever it says or leaves out the next time.
-    if let Some(PendingRecord { verdict: Verdict::Waiting, reasons: noted, .. }) = pending {
-        return Ok(Decision::Wait(if reasons.is_empty() { noted.clone() } else { reasons }));
+    if let Some(pending) = pending {
+        return Ok(Decision::Wait(if reasons.is_empty() { pending.reasons.clone() } else { reasons }));
     }
     if reasons.is_empty() {
         return Ok(Decision::Issue { replaces: false, shares: false });
@@ -140,6 +137,17 @@ pub fn decide(applicant: &Applicant, ground: Ground<'_>) -> Result<Decision, Ref
         return Err(TokenRefusal::UsedUp { id: token.id.clone(), uses: token.uses }.into());
     }
     Ok(Decision::Wait(reasons))
+}
+
+/// Whether a person approved this: the partition that was shown, if one was, and each of the reasons.
+fn covers(pending: &PendingRecord, applicant: &Applicant, reasons: &[String]) -> bool {
+    match &pending.verdict {
+        Verdict::Approved { .. } => {
+            let same = pending.partition.is_none() || pending.partition == applicant.partition;
+            same && reasons.iter().all(|reason| pending.reasons.contains(reason))
+        }
+        Verdict::Waiting | Verdict::Denied { .. } => false,
+    }
 }
 
 fn check_partition(token: &TokenRecord, applicant: &Applicant) -> Result<(), Refusal> {
@@ -305,7 +313,13 @@ mod tests {
     fn who_gets_a_certificate() {
         let asks = || TokenRecord { approve: true, ..token() };
         let names = |p: &str| TokenRecord { partition: Some(key(p)), ..token() };
-        let approved = || Some(pending(Verdict::Approved { by: "a".to_owned(), at: Timestamp::UNIX_EPOCH }));
+        let yes = || pending(Verdict::Approved { by: "a".to_owned(), at: Timestamp::UNIX_EPOCH });
+        let approved = |why: &str| Some(PendingRecord { reasons: vec![why.to_owned()], ..yes() });
+        const ASKS: &str = "its token asks for approval";
+        const TAKES: &str =
+            "it takes the place of agent 00000000-0000-0000-0000-000000000001, with a new key";
+        const KNOWN: &str =
+            "its partition 78A-3 is known already: agent 00000000-0000-0000-0000-000000000002";
         let denied = Verdict::Denied {
             by: "ann".to_owned(),
             at: Timestamp::UNIX_EPOCH,
@@ -319,7 +333,21 @@ mod tests {
             ("new", d(), "issue"),
             ("no facts", Case { partition: None, ..d() }, "issue"),
             ("token asks", Case { token: asks(), ..d() }, "wait: its token asks for approval"),
-            ("approved", Case { token: asks(), pending: approved(), ..d() }, "issue"),
+            ("approved", Case { token: asks(), pending: approved(ASKS), ..d() }, "issue"),
+            (
+                "approved before its partition was known, which has another agent",
+                Case { token: asks(), pending: approved(ASKS), neighbours: vec![id(2)], waiting: 1, ..d() },
+                "wait: its token asks for approval; its partition 78A-3 is known already",
+            ),
+            (
+                "approved as that of another partition",
+                Case {
+                    pending: approved(KNOWN).map(|p| PendingRecord { partition: Some(key("78A-9")), ..p }),
+                    waiting: 1,
+                    ..d()
+                },
+                "wait: its partition 78A-3 is known",
+            ),
             (
                 "still waits",
                 Case { token: asks(), pending: Some(pending(Verdict::Waiting)), waiting: 1, ..d() },
@@ -352,7 +380,7 @@ mod tests {
             ),
             (
                 "known partition, approved",
-                Case { pending: approved(), neighbours: vec![id(2)], ..d() },
+                Case { pending: approved(KNOWN), neighbours: vec![id(2)], ..d() },
                 "issue shares",
             ),
             (
@@ -410,7 +438,7 @@ mod tests {
             ),
             (
                 "approved to take a place",
-                Case { known: Some(agent(true, Life::Active)), pending: approved(), ..d() },
+                Case { known: Some(agent(true, Life::Active)), pending: approved(TAKES), ..d() },
                 "issue replaces",
             ),
             (
@@ -420,7 +448,7 @@ mod tests {
             ),
             (
                 "blocked key",
-                Case { blocked: true, pending: approved(), ..d() },
+                Case { blocked: true, pending: approved(ASKS), ..d() },
                 "no: the key of the certificate request was revoked",
             ),
         ];

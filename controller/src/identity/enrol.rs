@@ -245,9 +245,9 @@ async fn wait(
     from: IpAddr,
     now: Timestamp,
 ) -> Result<(), EnrolError> {
-    if app.pending.get(key_sha256).is_some() {
+    if let Some(noted) = app.pending.get(key_sha256) {
         app.pending.asked(key_sha256, now);
-        return Ok(());
+        return wait_on(app, noted, application, reasons, from, now).await;
     }
     let mut batch = Batch::new();
     let (over, room) = app.pending.make_room(&mut batch, now);
@@ -275,6 +275,40 @@ async fn wait(
     app.pending.forget(&over);
     app.pending.install(record, now);
     tracing::info!(agent_id = %application.agent, key_sha256, %from, "enrolment waits for approval");
+    Ok(())
+}
+
+/// Notes what an agent that waits says now, if that is something else: a person decides on what is shown. What was
+/// approved before is to be looked at again.
+async fn wait_on(
+    app: &App,
+    noted: PendingRecord,
+    application: &Application,
+    reasons: Vec<String>,
+    from: IpAddr,
+    now: Timestamp,
+) -> Result<(), EnrolError> {
+    let record = PendingRecord {
+        partition: application.partition.clone().or_else(|| noted.partition.clone()),
+        reasons,
+        verdict: Verdict::Waiting,
+        ..noted.clone()
+    };
+    if record == noted {
+        return Ok(());
+    }
+    let again = matches!(noted.verdict, Verdict::Approved { .. });
+    let mut batch = Batch::new();
+    batch.put_json(PendingRecord::key(&record.key_sha256), Condition::Any, &record);
+    let action = Outgoing::by_agent("agent.pending", record.agent, from).detail(format!(
+        "key {}, {}: {}",
+        record.key_sha256,
+        if again { "not what was approved" } else { "tells something else" },
+        record.reasons.join("; ")
+    ));
+    app.commit(batch, action).await?;
+    tracing::info!(agent_id = %record.agent, key_sha256 = record.key_sha256, %from, again, "enrolment waits on");
+    app.pending.install(record, now);
     Ok(())
 }
 

@@ -151,3 +151,13 @@ async fn the_document_is_served_to_everybody() {
     assert_eq!(document["paths"]["/api/v1/tokens"]["post"]["requestBody"]["required"], true);
     site.running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_are_listed_by_partition() {
+    let site = Site::start().await;
+    let none: Page<muster_proto::api::LeaseView> = site.api.get("/leases?partition=78A1B2C-3").await;
+    assert_eq!(none.items, []);
+    let problem = site.api.problem("GET", "/leases?partition=nowhere", None).await;
+    assert_eq!((problem.status, problem.code()), (400, "partition"));
+    site.running.stop().await;
+}

@@ -107,6 +107,39 @@ async fn approval_is_waited_for_and_denial_is_told() {
     site.running.stop().await;
 }
 
+/// What a person agreed to is what was shown: whoever tells something else afterwards is shown again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_is_for_what_was_shown() {
+    let site = Site::start().await;
+    let token = token(&site, true, None).await;
+    let mut agent = TestAgent::new(site.addr(), site.ca());
+    let key = key_sha256(&agent);
+    let shown = async || {
+        let list: Page<EnrolmentView> = site.api.get("/enrolments").await;
+        let partition = list.items[0].partition.as_ref().unwrap().to_string();
+        (list.items[0].state, partition)
+    };
+    assert!(waits(&apply(&mut agent, &token.token, "78A", 3).await));
+    enrolment(&site, &key, "approve", "").await;
+    assert_eq!(shown().await, (EnrolmentState::Approved, "78A-3".to_owned()));
+    assert!(waits(&apply(&mut agent, &token.token, "78A", 4).await), "nobody was asked about 78A-4");
+    assert_eq!(shown().await, (EnrolmentState::Waiting, "78A-4".to_owned()));
+    assert!(waits(&apply(&mut agent, &token.token, "78A", 5).await));
+    assert_eq!(shown().await, (EnrolmentState::Waiting, "78A-5".to_owned()));
+    enrolment(&site, &key, "approve", "").await;
+    // Asked with what has changed only: nothing.
+    let mut socket = agent.dial(Some(&token.token)).await.unwrap();
+    let request = agent.with_csr();
+    let reply = ask(&mut socket, &request).await;
+    agent.keep(&reply);
+    assert_eq!(agent.connect().await.1.error_response, None);
+    let actions = actions(&site).await;
+    for (action, count) in [("agent.pending", 3), ("agent.approve", 2), ("agent.enrol", 1)] {
+        assert_eq!(actions.iter().filter(|a| *a == action).count(), count, "{action} in {actions:?}");
+    }
+    site.running.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_partition_is_joined_by_consent_or_a_token_that_names_it() {
     let site = Site::start().await;

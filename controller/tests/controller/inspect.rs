@@ -19,6 +19,7 @@ fn event(sequence: u64) -> Vec<u8> {
         id: format!("P/{sequence}"),
         time: "2026-11-25T18:00:00Z".parse().unwrap(),
         system: "PROD01".to_owned(),
+        utc_offset_seconds: Some(7_200),
         source: "audit".to_owned(),
         event: "AF_A".to_owned(),
         name: "Authority failure".to_owned(),

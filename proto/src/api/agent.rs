@@ -187,7 +187,10 @@ pub struct AgentSummary {
     pub policy: PolicyStatusView,
     /// Rates, all sources and destinations together.
     pub rates: RateWindow,
-    /// Greatest lag of its destinations in milliseconds.
+    /// The partition's offset from UTC in seconds, east of Greenwich positive, as it was told last; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utc_offset_seconds: Option<i32>,
+    /// Greatest lag of its destinations in milliseconds; 0 while it is not connected.
     pub lag_ms: u64,
     /// Its silent and noisy sources.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -386,7 +389,7 @@ pub struct FleetView {
     pub policy_pending: u64,
     /// Sum of rates.
     pub rates: RateWindow,
-    /// Greatest lag of all destinations in milliseconds.
+    /// Greatest lag of all destinations of agents that are connected, in milliseconds.
     #[serde(default)]
     pub lag_ms: u64,
     /// What was counted over the last 24 hours, as far as the history knows; some seconds old at most.

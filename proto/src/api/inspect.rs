@@ -17,6 +17,9 @@ pub struct EventView {
     /// System name of the partition.
     #[serde(default)]
     pub system: String,
+    /// The partition's offset from UTC in seconds, east of Greenwich positive; absent where an older agent told it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utc_offset_seconds: Option<i32>,
     /// Name of the source in the policy.
     pub source: String,
     /// Type and subtype, such as `AF_A`.
@@ -257,6 +260,7 @@ mod tests {
             id: "x/1".to_owned(),
             time: "2026-11-25T18:00:00.25Z".parse().unwrap(),
             system: "PROD01".to_owned(),
+            utc_offset_seconds: Some(7_200),
             source: "audit".to_owned(),
             event: "AF_A".to_owned(),
             name: "Authority failure".to_owned(),

@@ -82,7 +82,7 @@
 //! | `POST /api/v1/packages/{name}/{version}/{platform}/retire` | [`PackageRetire`] | [`PackageView`] |
 //! | `PUT /api/v1/packages/uploads/{sha256}` | [`PackageUploadRequest`] | 201 [`PackageUpload`], 200 if it was begun before |
 //! | `PATCH /api/v1/packages/uploads/{sha256}` | a piece of the file, `Upload-Offset` | [`PackageUpload`], 201 with the last piece |
-//! | `GET /api/v1/leases` | [`PageQuery`] | [`Page`] of [`LeaseView`] |
+//! | `GET /api/v1/leases` | [`LeaseQuery`] | [`Page`] of [`LeaseView`] |
 //! | `POST /api/v1/leases/{partition}/move` | [`LeaseMove`] | 202, the [`LeaseView`]s that are being moved |
 //! | `GET /api/v1/licence` | | [`LicenceView`] |
 //! | `POST /api/v1/licence` | the file as text | [`LicenceView`] |
@@ -146,7 +146,7 @@ pub use inspect::{
     DiagnosticsRequest, EventDetail, EventDetailView, EventView, FormattedEvent, OneEventQuery,
     PreviewSampleView, PreviewView, RecentEvents, RecentQuery, TailItem, TailQuery,
 };
-pub use lease::{LeaseAgent, LeaseMove, LeaseView};
+pub use lease::{LeaseAgent, LeaseMove, LeaseQuery, LeaseView};
 pub use licence::{CONTROLLER_NOTICE, LicencePair, LicenceView, NOTICE_HEADER};
 pub use package::{
     PACKAGE_CONTENT_TYPE, PackageRetire, PackageUpload, PackageUploadRequest, PackageView,

@@ -83,7 +83,8 @@ pub struct PartitionsView {
     pub offset: u64,
     /// The window.
     pub items: Vec<PartitionRow>,
-    /// Sums over those that match, by the value that was asked for; empty without `group`.
+    /// Sums over those that match, by the value that was asked for, of the 1,000 values with the most agents; empty without
+    /// `group`.
     pub groups: Vec<PartitionGroup>,
     /// What there is to filter by, counted over the whole fleet.
     pub facets: PartitionFacets,
@@ -126,7 +127,7 @@ pub struct PartitionGroup {
     pub other: u64,
     /// Events read per second, over the last minute.
     pub received_per_s: f64,
-    /// Greatest lag in milliseconds.
+    /// Greatest lag of those that are connected, in milliseconds.
     pub lag_ms: u64,
 }
 

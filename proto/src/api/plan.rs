@@ -1,7 +1,7 @@
 //! Policy documents that are published together, and what that would do before it is done.
 
 use super::{PolicyChange, PolicyFault, PreviewView};
-use muster_shared::id::Revision;
+use muster_shared::id::{AgentId, Revision};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -151,6 +151,9 @@ pub struct PreviewGroup {
     pub count: u64,
     /// Their names, at most 50.
     pub agents: Vec<String>,
+    /// Their ids, in the same order: agents of one partition have one name.
+    #[serde(default)]
+    pub ids: Vec<AgentId>,
     /// Documents that they would run, `name@revision` by falling priority; `name@new` for those of this plan.
     pub documents: Vec<String>,
     /// What changes in the merged policy.

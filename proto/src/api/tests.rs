@@ -52,6 +52,7 @@ fn an_agent_view_survives_the_round_trip() {
             reason: "journal QSYS/QAUDJRN not found".into(),
             version: "0.1.0".into(),
             os_release: "V7R5M0".into(),
+            utc_offset_seconds: Some(3_600),
             policy: PolicyStatusView {
                 wanted: Revision(3),
                 running: None,

@@ -20,6 +20,8 @@ pub const IBMI_SERIAL_NUMBER: &str = "ibmi.serial_number";
 pub const IBMI_PARTITION_ID: &str = "ibmi.partition_id";
 /// Release of the partition's operating system, e.g. `V7R5M0`.
 pub const IBMI_OS_RELEASE: &str = "ibmi.os_release";
+/// The partition's present offset from UTC in seconds, east of Greenwich positive.
+pub const IBMI_UTC_OFFSET: &str = "ibmi.utc_offset_seconds";
 /// Platform that the agent's packages are for: `x86_64-linux`, `powerpc64-aix`.
 pub const PLATFORM: &str = "muster.platform";
 /// Random id of the agent's process, canonical UUID text: two of them alive under one uid are a clone.

@@ -3,7 +3,7 @@
 mod one;
 
 use super::bundle::{self, BundleFacts};
-use super::show;
+use super::show::{self, Place};
 use super::tail::{Viewer, ViewerId};
 use crate::collector::{Collector, Environment, GetOverview};
 use crate::uplink::{InspectHandler, Say};
@@ -53,8 +53,8 @@ impl Inspector {
         Self { env, collector, facts }
     }
 
-    fn system(&self) -> String {
-        self.env.facts.get().system_name.clone()
+    fn place(&self) -> Place {
+        Place::of(&self.env.facts.get())
     }
 
     fn tail(&self, id: ViewerId, ask: &AskTail, answers: Recipient<Say>) -> Result<(), Refused> {
@@ -65,7 +65,7 @@ impl Inspector {
         if tails.prolong(id, until) {
             return Ok(());
         }
-        let Some(viewers) = tails.add(Viewer::new(id, self.system(), query, per_second, until)) else {
+        let Some(viewers) = tails.add(Viewer::new(id, self.place(), query, per_second, until)) else {
             let text = "as many people look at the events of this agent as it allows; try again later";
             return Err(Refused(Reason::Busy, text.to_owned()));
         };
@@ -198,9 +198,8 @@ struct Look {
     policy: Option<Arc<CompiledPolicy>>,
     effective: Option<Arc<EffectivePolicy>>,
     context: FormatContext,
-    system: String,
+    place: Place,
     ccsid: u16,
-    utc_offset_seconds: i32,
 }
 
 impl Look {
@@ -214,15 +213,14 @@ impl Look {
             watches: Arc::clone(watches),
             policy,
             effective,
-            system: partition.system_name.clone(),
+            place: Place::of(&partition),
             ccsid: partition.ccsid,
-            utc_offset_seconds: partition.utc_offset_seconds,
             context: FormatContext { partition, product_version },
         }
     }
 
     fn source<'s>(&self, name: &'s str) -> EventSource<'s> {
-        EventSource::new(name, self.utc_offset_seconds)
+        EventSource::new(name, self.place.utc_offset_seconds)
     }
 
     /// Shows each recent event of every source, as decoded, by source and then in the order in which it came.
@@ -267,7 +265,7 @@ fn recent(look: &Look, ask: &AskRecent) -> Result<Vec<Answer>, Refused> {
         let decoded = event.severity;
         let fate = replay.take(policy, event, look.source(source), &mut Vec::new());
         if query.matches(event, source, show::is_dropped(fate)) {
-            let view = show::view(event, &look.system, source, decoded, fate, policy);
+            let view = show::view(event, &look.place, source, decoded, fate, policy);
             found.push((event.time_us, show::json(&view)));
         }
     });
@@ -315,7 +313,7 @@ fn preview(look: &Look, ask: &AskPreview) -> Result<Vec<Answer>, Refused> {
             let decoded = event.severity;
             // Samples are shown as they are now, with the severity that they have now.
             let _ = present.evaluate(event, look.source(source));
-            let view = show::view(event, &look.system, source, decoded, now, present);
+            let view = show::view(event, &look.place, source, decoded, now, present);
             samples.push(PreviewSample { event: show::json(&view), change: word.to_owned(), rule });
         }
     });

@@ -30,7 +30,7 @@ pub(super) fn one(look: &Look, ask: &AskEvent) -> Result<Vec<Answer>, Refused> {
         return Err(Refused(Reason::NotHeld, text));
     };
     let detail = EventDetail {
-        event: show::whole(&event, &look.system, &source, decoded, fate, policy),
+        event: show::whole(&event, &look.place, &source, decoded, fate, policy),
         raw: recorded.raw(),
         formats: formats(&event, fate, policy, look.effective.as_deref(), &look.context),
     };

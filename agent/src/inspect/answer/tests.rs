@@ -227,7 +227,7 @@ fn what_a_tail_showed_is_found_when_the_ring_has_lost_it() {
     };
     see(0, 10, 0);
     let until = start + Duration::from_secs(60);
-    let viewer = Viewer::new([1; 16], "PROD".to_owned(), EventQuery::parse("user=BOB").unwrap(), 3, until);
+    let viewer = Viewer::new([1; 16], Place::default(), EventQuery::parse("user=BOB").unwrap(), 3, until);
     assert!(watches.tails().add(viewer).is_some());
     // Three of many are shown, and the ring keeps the last ones only.
     see(10, 5_000, 1);

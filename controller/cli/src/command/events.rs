@@ -123,6 +123,7 @@ mod tests {
             id: "x".into(),
             time: "2026-11-25T18:00:00Z".parse().unwrap(),
             system: "PROD".into(),
+            utc_offset_seconds: Some(7_200),
             source: "audit".into(),
             event: "AF_A".into(),
             name: "Authority failure".into(),

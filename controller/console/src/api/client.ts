@@ -1,9 +1,10 @@
 import createClient, { type Middleware } from "openapi-fetch";
 import { texts } from "@/texts";
+import { hear } from "./notice";
 import { ApiError, problemOf } from "./problem";
 import type { paths } from "./schema";
 
-/** Told when a request is answered with 401: the session has ended. */
+/** Told when a request is refused for want of a session. */
 type Ended = () => void;
 
 let csrf: string | undefined;
@@ -19,8 +20,8 @@ export function whenSessionEnds(tell: Ended | undefined): void {
   onEnded = tell;
 }
 
-/** Paths whose 401 is an answer, not the end of a session. */
-const ASKS_WHO = ["/api/v1/login", "/api/v1/whoami"];
+/** Codes of a 401 that mean that the session has ended; that of a mistyped password does not. */
+const ENDED = ["no-session", "no-credential"];
 
 const middleware: Middleware = {
   onRequest({ request }) {
@@ -28,19 +29,27 @@ const middleware: Middleware = {
     return request;
   },
   async onResponse({ request, response }) {
+    hear(request, response);
     if (response.ok) return response;
-    const path = new URL(request.url).pathname;
-    if (response.status === 401 && !ASKS_WHO.includes(path)) onEnded?.();
     let body: unknown;
     try {
       body = await response.clone().json();
     } catch {
       body = undefined;
     }
-    throw problemOf(response.status, body);
+    const problem = problemOf(response.status, body);
+    if (problem.status === 401 && ENDED.includes(problem.code)) onEnded?.();
+    throw problem;
   },
-  onError({ error }) {
-    return error instanceof ApiError ? error : new ApiError(0, "network", texts.common.unreachable);
+  onError({ request, error }) {
+    if (error instanceof ApiError) return error;
+    // What is shown is asked for again; what somebody wanted done is not.
+    const { unreachable, triesAgain } = texts.common;
+    return new ApiError(
+      0,
+      "network",
+      request.method === "GET" ? `${unreachable} ${triesAgain}` : unreachable,
+    );
   },
 };
 

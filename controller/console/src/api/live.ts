@@ -1,4 +1,4 @@
-import type { QueryClient, QueryKey } from "@tanstack/react-query";
+import type { Query, QueryClient, QueryKey } from "@tanstack/react-query";
 import { useEffect, useSyncExternalStore } from "react";
 
 /**
@@ -6,6 +6,8 @@ import { useEffect, useSyncExternalStore } from "react";
  * anew, at most every {@link CALM} for a kind, however many events come: ten thousand partitions may change at once.
  */
 const CALM = 1_500;
+/** While many agents change at once the controller says `reload` each second; what agents hardly change is read this often. */
+const REST_CALM = 10_000;
 
 /** Whether what is shown is live. */
 export type LiveState = "connecting" | "live" | "broken";
@@ -27,6 +29,15 @@ const STALE: Record<string, QueryKey[]> = {
     ["rollouts"],
   ],
 };
+
+/** What is out of date by what agents do. */
+const AGENTS = STALE["agent"] ?? [];
+/** All else that events make old: `reload` says that any of them may have been missed. */
+const REST = Object.values(STALE)
+  .flat()
+  .filter(([key], at, all) => {
+    return !AGENTS.some(([mine]) => mine === key) && all.findIndex(([other]) => other === key) === at;
+  });
 
 let state: LiveState = "connecting";
 const listeners = new Set<() => void>();
@@ -59,22 +70,31 @@ function follow(client: QueryClient): () => void {
   let wait = 1_000;
   let gone = false;
   const due = new Map<string, ReturnType<typeof setTimeout>>();
-  const refresh = (kind: string) => {
-    for (const queryKey of STALE[kind] ?? []) void client.invalidateQueries({ queryKey });
+  const refresh = (kind: string, keys: readonly QueryKey[]) => {
+    const underWay = keys.some((queryKey) => client.isFetching({ queryKey }) > 0);
+    // What is on its way is left to arrive: events that come faster than answers would let none arrive.
+    const read = keys.map((queryKey) => client.invalidateQueries({ queryKey }, { cancelRefetch: false }));
+    // But it may have been read before the change.
+    if (underWay) void Promise.all(read).then(() => soon(kind, keys));
   };
-  const soon = (kind: string) => {
-    if (due.has(kind)) return;
+  const soon = (kind: string, keys: readonly QueryKey[], pause = CALM) => {
+    if (gone || due.has(kind)) return;
     const timer = setTimeout(() => {
       due.delete(kind);
-      refresh(kind);
-    }, CALM);
+      refresh(kind, keys);
+    }, pause);
     due.set(kind, timer);
   };
   const open = () => {
     source = new EventSource("/api/v1/events");
     source.onopen = () => {
-      // What happened while it was broken is not known for sure.
-      if (state === "broken") void client.invalidateQueries();
+      if (state === "broken") {
+        // What happened meanwhile is not known for sure, and what failed may work again.
+        soon("agent", AGENTS);
+        soon("reopened", REST);
+        const failed = (query: Query) => query.state.status === "error";
+        void client.refetchQueries({ type: "active", predicate: failed }, { cancelRefetch: false });
+      }
       wait = 1_000;
       set("live");
     };
@@ -88,8 +108,11 @@ function follow(client: QueryClient): () => void {
         void client.invalidateQueries({ queryKey: ["whoami"] });
       }
     };
-    for (const kind of Object.keys(STALE)) source.addEventListener(kind, () => soon(kind));
-    source.addEventListener("reload", () => void client.invalidateQueries());
+    for (const [kind, keys] of Object.entries(STALE)) source.addEventListener(kind, () => soon(kind, keys));
+    source.addEventListener("reload", () => {
+      soon("agent", AGENTS);
+      soon("reload", REST, REST_CALM);
+    });
   };
   open();
   return () => {

@@ -21,6 +21,11 @@ export class ApiError extends Error {
   }
 }
 
+/** Whether asking again is of no use: a refusal stays one, and what did not arrive may arrive yet. */
+export function isFinal(error: unknown): boolean {
+  return error instanceof ApiError && error.status > 0 && error.status < 500;
+}
+
 /** Reads what an answer that is no success says. */
 export function problemOf(status: number, body: unknown): ApiError {
   if (typeof body === "object" && body !== null && "type" in body && "detail" in body) {

@@ -1,9 +1,10 @@
 import { useEffect, useRef, useState } from "react";
 import type { LiveState } from "./live";
+import { problemOf, type ApiError } from "./problem";
 
 /**
  * Follows a stream of server-sent events of one purpose, such as a live tail, while `url` is set. It comes back by itself
- * after a break; `error` tells the words of a controller that refused it.
+ * after a break; `refusal` tells why a controller refused it.
  */
 export function useEventStream<T>(
   url: string | undefined,
@@ -11,7 +12,7 @@ export function useEventStream<T>(
   take: (item: T) => void,
 ) {
   const [state, setState] = useState<LiveState>("connecting");
-  const [error, setError] = useState<string>();
+  const [refusal, setRefusal] = useState<ApiError>();
   const taker = useRef(take);
   useEffect(() => {
     taker.current = take;
@@ -27,17 +28,17 @@ export function useEventStream<T>(
       source = new EventSource(url);
       source.onopen = () => {
         setState("live");
-        setError(undefined);
+        setRefusal(undefined);
       };
       source.onerror = () => {
         setState("broken");
         if (source?.readyState !== EventSource.CLOSED) return;
         // The reason of a refusal is not told to an EventSource; a plain request gets it.
-        void why(url).then(({ words, final }) => {
+        void why(url).then((problem) => {
           if (gone) return;
-          setError(words);
+          setRefusal(problem);
           // Asked again unchanged, a filter that has no meaning would get none.
-          if (!final) again = setTimeout(open, 5_000);
+          if (!problem || !FINAL.includes(problem.status)) again = setTimeout(open, 5_000);
         });
       };
       for (const kind of names.split(" ")) {
@@ -49,25 +50,27 @@ export function useEventStream<T>(
       gone = true;
       clearTimeout(again);
       source?.close();
+      // Once it is opened again, it is not live until it says so.
+      setState("connecting");
     };
   }, [url, names]);
-  return { state, error };
+  return { state, refusal };
 }
 
 /** Refusals that stay until something else is asked for. */
 const FINAL = [400, 403, 404];
 
-async function why(url: string): Promise<{ words?: string | undefined; final: boolean }> {
+/** Why it was refused; nothing where there is no answer, or none of a refusal any more. */
+async function why(url: string): Promise<ApiError | undefined> {
   const stop = new AbortController();
   try {
     const answer = await fetch(url, { signal: stop.signal, headers: { accept: "application/json" } });
     if (answer.ok) {
       stop.abort();
-      return { final: false };
+      return undefined;
     }
-    const problem = (await answer.json()) as { detail?: string };
-    return { words: problem.detail, final: FINAL.includes(answer.status) };
+    return problemOf(answer.status, await answer.json());
   } catch {
-    return { final: false };
+    return undefined;
   }
 }

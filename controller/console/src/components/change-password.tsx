@@ -1,8 +1,9 @@
-import { Modal, PasswordInput, Stack } from "@carbon/react";
+import { PasswordInput, Stack } from "@carbon/react";
 import { useState } from "react";
 import { api } from "@/api/client";
 import { wordsOf } from "@/api/problem";
 import { texts } from "@/texts";
+import { Dialog } from "./dialog";
 import { useToasts } from "./toasts";
 
 /** Shortest password that the controller takes, in characters. */
@@ -29,13 +30,13 @@ export default function ChangePassword({ close }: { close: () => void }) {
     }
   };
   return (
-    <Modal
-      open
+    <Dialog
       size="sm"
+      busy={busy}
       modalHeading={t.title}
       primaryButtonText={t.title}
       secondaryButtonText={texts.common.cancel}
-      primaryButtonDisabled={busy || !current || next.length < SHORTEST}
+      primaryButtonDisabled={!current || next.length < SHORTEST}
       onRequestSubmit={() => void submit()}
       onRequestClose={close}
     >
@@ -62,6 +63,6 @@ export default function ChangePassword({ close }: { close: () => void }) {
           onChange={(event) => setNext(event.target.value)}
         />
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,7 +1,8 @@
-import { InlineNotification, Modal, Stack, TextInput } from "@carbon/react";
+import { InlineNotification, Stack, TextInput } from "@carbon/react";
 import { useState, type ReactNode } from "react";
 import { wordsOf } from "@/api/problem";
 import { texts } from "@/texts";
+import { Dialog } from "./dialog";
 
 /**
  * Asks before something is done that others notice. `reason`: it also asks why, for the audit log. What is refused is told
@@ -33,14 +34,14 @@ export function Confirm(props: {
     }
   };
   return (
-    <Modal
-      open
+    <Dialog
       size="sm"
+      busy={busy}
       danger={props.danger ?? false}
       modalHeading={props.title}
       primaryButtonText={props.action}
       secondaryButtonText={texts.common.cancel}
-      primaryButtonDisabled={busy || (props.reason === "required" && !reason.trim())}
+      primaryButtonDisabled={props.reason === "required" && !reason.trim()}
       onRequestSubmit={() => void submit()}
       onRequestClose={props.close}
     >
@@ -67,6 +68,6 @@ export function Confirm(props: {
           />
         ) : null}
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

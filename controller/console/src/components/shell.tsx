@@ -6,6 +6,7 @@ import {
   HeaderMenuButton,
   HeaderName,
   HeaderPanel,
+  InlineNotification,
   SideNav,
   SideNavItems,
   SideNavLink,
@@ -27,9 +28,10 @@ import {
   UserMultiple,
   type CarbonIconType,
 } from "@carbon/icons-react";
-import { lazy, Suspense, useState, type MouseEvent, type ReactNode } from "react";
+import { lazy, Suspense, useRef, useState, type MouseEvent, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { useLiveState } from "@/api/live";
+import { useNotice } from "@/api/notice";
 import { isEnough, useSession, type Role, type Who } from "@/api/session";
 import { useTheme, type ThemeChoice } from "@/hooks/theme";
 import { texts } from "@/texts";
@@ -59,6 +61,14 @@ const NAV: readonly {
 export function Shell({ who, children }: { who: Who; children: ReactNode }) {
   const t = texts.shell;
   const [panel, setPanel] = useState(false);
+  const [changing, setChanging] = useState(false);
+  const account = useRef<HTMLButtonElement>(null);
+  const change = () => {
+    // The panel closes; what it was opened by is where the focus comes back to.
+    account.current?.focus();
+    setPanel(false);
+    setChanging(true);
+  };
   const home = useGo("/fleet");
   return (
     <>
@@ -80,6 +90,7 @@ export function Shell({ who, children }: { who: Who; children: ReactNode }) {
               <HeaderGlobalBar>
                 <LiveSign />
                 <HeaderGlobalAction
+                  ref={account}
                   aria-label={t.account}
                   aria-expanded={panel}
                   isActive={panel}
@@ -89,13 +100,20 @@ export function Shell({ who, children }: { who: Who; children: ReactNode }) {
                   <UserAvatar size={20} />
                 </HeaderGlobalAction>
               </HeaderGlobalBar>
-              {panel ? <AccountPanel who={who} close={() => setPanel(false)} /> : null}
+              {panel ? <AccountPanel who={who} change={change} close={() => setPanel(false)} /> : null}
               <Menu expanded={isSideNavExpanded} role={who.role} toggle={onClickSideNavExpand} />
             </Header>
           </Theme>
         )}
       />
+      {/* Not in the header, which is dark, nor in its panel, which closes when the focus leaves it. */}
+      {changing ? (
+        <Suspense>
+          <ChangePassword close={() => setChanging(false)} />
+        </Suspense>
+      ) : null}
       <main id="main" className="main" tabIndex={-1}>
+        <NoticeBar />
         {children}
       </main>
     </>
@@ -152,12 +170,32 @@ function LiveSign() {
   );
 }
 
-function AccountPanel({ who, close }: { who: Who; close: () => void }) {
+/** What everybody has to know, until it was read; another text is shown anew. */
+function NoticeBar() {
+  const t = texts.shell.notice;
+  const notice = useNotice();
+  const [read, setRead] = useState<string>();
+  if (!notice || notice.text === read) return null;
+  return (
+    <InlineNotification
+      key={notice.text}
+      className="notice-bar"
+      kind="warning"
+      lowContrast
+      title={t[notice.about]}
+      subtitle={notice.text}
+      statusIconDescription={t.warning}
+      aria-label={t.close}
+      onCloseButtonClick={() => setRead(notice.text)}
+    />
+  );
+}
+
+function AccountPanel({ who, change, close }: { who: Who; change: () => void; close: () => void }) {
   const t = texts.shell;
   const { choose } = useTheme();
   const { signOut } = useSession();
   const toasts = useToasts();
-  const [changing, setChanging] = useState(false);
   const pick = (choice: ThemeChoice) => () => {
     choose(choice);
     close();
@@ -178,18 +216,13 @@ function AccountPanel({ who, close }: { who: Who; close: () => void }) {
           {`${t.theme}: ${t.dark}`}
         </SwitcherItem>
         <SwitcherDivider />
-        <SwitcherItem aria-label={t.password} onClick={() => setChanging(true)}>
+        <SwitcherItem aria-label={t.password} onClick={change}>
           {t.password}
         </SwitcherItem>
         <SwitcherItem aria-label={t.signOut} onClick={() => void signOut().catch(toasts.failed)}>
           {t.signOut}
         </SwitcherItem>
       </Switcher>
-      {changing ? (
-        <Suspense>
-          <ChangePassword close={close} />
-        </Suspense>
-      ) : null}
     </HeaderPanel>
   );
 }

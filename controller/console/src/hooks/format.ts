@@ -54,6 +54,15 @@ export function inZone(at: Date, zone?: string): string {
   return format.format(at);
 }
 
+/** `2026-11-25 20:00:03 UTC+02:00`: a moment on a clock that is so many seconds ahead of UTC. */
+export function withOffset(at: Date, seconds: number): string {
+  const minutes = Math.round(Math.abs(seconds) / 60);
+  const two = (n: number) => String(n).padStart(2, "0");
+  const sign = seconds < 0 ? "−" : "+";
+  const there = inZone(new Date(at.getTime() + seconds * 1_000), "UTC");
+  return `${there} UTC${sign}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}
+
 function formatIn(zone: string | undefined): Intl.DateTimeFormat {
   // The Swedish way is the one with year, month, day and 24 hours; it sorts, and no one mistakes month for day.
   const options = { dateStyle: "short", timeStyle: "medium" } as const;

@@ -6,6 +6,8 @@ use muster_proto::api::{AgentState, PartitionFacets, PartitionGroup};
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
+/// Groups that are told.
+const MAX_GROUPS: usize = 1_000;
 /// Keys of labels that are told.
 const MAX_KEYS: usize = 50;
 /// Values of a key that are told.
@@ -71,9 +73,13 @@ impl Groups {
         group.lag_ms = group.lag_ms.max(facts.lag_ms);
     }
 
-    /// All groups by their value; those without one come last.
+    /// The largest groups by their value; those without one come last.
     pub(super) fn done(self) -> Vec<PartitionGroup> {
-        let named = self.0.all.into_iter().map(|(value, group)| PartitionGroup { value, ..group });
+        let named = self
+            .0
+            .most(MAX_GROUPS, |group| group.agents)
+            .into_iter()
+            .map(|(value, group)| PartitionGroup { value, ..group });
         let mut groups: Vec<PartitionGroup> = named.collect();
         groups.sort_by_cached_key(|group| {
             (group.value.is_empty(), Natural::of(&group.value), group.value.clone())

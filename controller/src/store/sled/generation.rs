@@ -18,9 +18,16 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Cache of sled in bytes: the state is small, and 2 MiB holds 11 MiB resident in all.
 const CACHE_BYTES: u64 = 2 * 1024 * 1024;
+
+/// So long an earlier opening in this process may take to let go of a generation: sled's threads end a moment after its
+/// last handle is dropped, and tell nobody.
+const LET_GO: Duration = Duration::from_secs(5);
+/// Pause between two looks at that.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Which generation counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -167,13 +174,19 @@ impl Home {
 
 impl Generation {
     fn open(path: PathBuf) -> Result<Self, StoreError> {
-        let tree = ::sled::Config::new()
+        let config = ::sled::Config::new()
             .path(&path)
             .cache_capacity(CACHE_BYTES)
             .mode(::sled::Mode::LowSpace)
-            .flush_every_ms(Some(500))
-            .open()
-            .map_err(io("opened"))?;
+            .flush_every_ms(Some(500));
+        let until = Instant::now() + LET_GO;
+        let tree = loop {
+            match config.open() {
+                // No other program can have it: the lock of the home is held.
+                Err(error) if is_held(&error) && Instant::now() < until => std::thread::sleep(LOOK_AGAIN),
+                opened => break opened.map_err(io("opened"))?,
+            }
+        };
         Ok(Self { tree, folder: Folder { path, abandoned: false.into() } })
     }
 
@@ -186,6 +199,11 @@ impl Generation {
     pub(super) fn keep(&self) {
         self.folder.abandoned.store(false, std::sync::atomic::Ordering::Release);
     }
+}
+
+/// Sled tells by words only that somebody has its files.
+fn is_held(error: &::sled::Error) -> bool {
+    matches!(error, ::sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
 }
 
 impl Drop for Folder {

@@ -29,6 +29,7 @@ fn agent(name: &str, state: AgentState) -> AgentSummary {
         reason: if healthy { String::new() } else { "journal QSYS/QAUDJRN not found".into() },
         version: "0.1.0".into(),
         os_release: "V7R5M0".into(),
+        utc_offset_seconds: Some(3_600),
         policy: PolicyStatusView {
             wanted: Revision(7),
             running: Some(Revision(7)),

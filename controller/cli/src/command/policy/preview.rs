@@ -122,6 +122,7 @@ mod tests {
         let group = PreviewGroup {
             count: 12,
             agents: (1..=12).map(|n| format!("P{n:02}")).collect(),
+            ids: vec![],
             documents: vec!["east@new".to_owned(), "base@3".to_owned()],
             changes: vec![PolicyChange {
                 path: "spec.rules[r]".to_owned(),

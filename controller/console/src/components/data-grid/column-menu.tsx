@@ -1,40 +1,15 @@
-import { Button, Checkbox, IconButton, Popover, PopoverContent } from "@carbon/react";
+import { Button, Checkbox, IconButton } from "@carbon/react";
 import { ArrowDown, ArrowUp, Column } from "@carbon/icons-react";
-import { useRef, useState } from "react";
+import { MenuPopover } from "@/components/menu-popover";
 import { texts } from "@/texts";
 import type { ColumnChoice } from "./columns";
 
 /** A button that opens the list of columns: which are shown, and in which order. */
 export function ColumnMenu<T>({ choice }: { choice: ColumnChoice<T> }) {
-  const t = texts.grid;
-  const [open, setOpen] = useState(false);
-  const button = useRef<HTMLButtonElement>(null);
   return (
-    <Popover
-      open={open}
-      align="bottom-end"
-      caret={false}
-      dropShadow
-      onRequestClose={() => setOpen(false)}
-      onKeyDown={(event) => {
-        if (event.key !== "Escape" || !open) return;
-        setOpen(false);
-        button.current?.focus();
-      }}
-    >
-      <Button
-        ref={button}
-        kind="ghost"
-        size="sm"
-        renderIcon={Column}
-        aria-expanded={open}
-        aria-haspopup="dialog"
-        onClick={() => setOpen(!open)}
-      >
-        {t.columns}
-      </Button>
-      <PopoverContent>{open ? <ColumnList choice={choice} /> : null}</PopoverContent>
-    </Popover>
+    <MenuPopover label={texts.grid.columns} icon={Column} align="bottom-end">
+      <ColumnList choice={choice} />
+    </MenuPopover>
   );
 }
 

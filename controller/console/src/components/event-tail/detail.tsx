@@ -1,7 +1,8 @@
-import { Button, CopyButton, IconButton } from "@carbon/react";
+import { Button, IconButton } from "@carbon/react";
 import { Close, FilterEdit, FilterRemove } from "@carbon/icons-react";
 import { useEffect, useRef } from "react";
 import { Link } from "wouter";
+import { CopyButton } from "@/components/copy";
 import { ErrorState, LoadingState } from "@/components/states";
 import { texts } from "@/texts";
 import { Forms } from "./forms";
@@ -70,7 +71,7 @@ function Facts({ event, agent, name }: { event: EventView; agent: string; name: 
     <dl className="event-facts">
       <dt>{f.time}</dt>
       <dd>
-        <EventTime at={event.time} full />
+        <EventTime event={event} full />
       </dd>
       <dt>{f.system}</dt>
       <dd>
@@ -103,12 +104,7 @@ function Fields({ event, narrow }: { event: EventView; narrow: (term: string) =>
     <>
       <div className="event-section">
         <h3>{t.fields}</h3>
-        <CopyButton
-          align="left"
-          iconDescription={t.copyJson}
-          feedback={texts.common.copied}
-          onClick={() => void navigator.clipboard.writeText(JSON.stringify(event, null, 2))}
-        />
+        <CopyButton align="left" label={t.copyJson} text={JSON.stringify(event, null, 2)} />
       </div>
       <table className="event-fields">
         <thead>

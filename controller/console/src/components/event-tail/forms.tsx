@@ -1,4 +1,4 @@
-import { CopyButton } from "@carbon/react";
+import { CopyButton } from "@/components/copy";
 import { texts } from "@/texts";
 import type { EventInFull } from "./one";
 
@@ -34,12 +34,7 @@ function Form(props: { title?: string; note?: string | undefined; text: string; 
           {props.title ? <strong>{props.title}</strong> : null}
           {props.note ? <span className="muted"> {props.note}</span> : null}
         </span>
-        <CopyButton
-          align="left"
-          iconDescription={props.copy}
-          feedback={texts.common.copied}
-          onClick={() => void navigator.clipboard.writeText(props.text)}
-        />
+        <CopyButton align="left" label={props.copy} text={props.text} />
       </div>
       <pre className="pre">{props.text}</pre>
     </div>

@@ -172,7 +172,7 @@ function Row(props: {
       onClick={props.choose}
     >
       <div role="gridcell" className="mono">
-        <EventTime at={event.time} />
+        <EventTime event={event} />
       </div>
       {props.fleet ? <div role="gridcell">{agentName || event.system}</div> : null}
       <div role="gridcell">

@@ -1,4 +1,5 @@
 import { inZone } from "@/hooks/format";
+import { hover } from "../time";
 import type { EventView } from "./store";
 
 /** What a column of its own shows, or nobody reads in a line. */
@@ -29,12 +30,13 @@ export function summary({ fields = {} }: EventView): string {
     .join("  ");
 }
 
-/** The time of an event to the millisecond, in the viewer's zone; in full and in UTC on hover. */
-export function EventTime({ at, full = false }: { at: string; full?: boolean }) {
+/** The time of an event to the millisecond, in the viewer's zone; in full, in UTC and on the partition's clock on hover. */
+export function EventTime({ event, full = false }: { event: EventView; full?: boolean }) {
+  const at = event.time;
   const date = new Date(at);
   const text = `${inZone(date)}.${String(date.getMilliseconds()).padStart(3, "0")}`;
   return (
-    <time dateTime={at} title={`${inZone(date)}\n${inZone(date, "UTC")} UTC`}>
+    <time dateTime={at} title={hover(date, event.utc_offset_seconds)}>
       {full ? text : text.slice(11)}
     </time>
   );

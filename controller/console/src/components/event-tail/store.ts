@@ -36,8 +36,10 @@ export interface TailSnapshot {
   notes: readonly TailNote[];
 }
 
-/** At most so many events are in memory. */
+/** At most so many events are shown, and while paused as many again of each kind are kept aside. */
 export const MOST_ROWS = 2_000;
+/** So many events are known to have come: all that are in memory, and room for others before they are cut to these. */
+const MOST_KNOWN = 4 * MOST_ROWS;
 /** Shown at most so often: two hundred events a second are no two hundred drawings. */
 const FLUSH_MS = 250;
 
@@ -46,12 +48,19 @@ export function keyOf({ agent, event }: TailEvent): string {
   return `${agent} ${event.id}`;
 }
 
+/** The newest first. */
+function byTime(rows: TailEvent[]): TailEvent[] {
+  return rows.sort((a, b) => (a.event.time < b.event.time ? 1 : a.event.time > b.event.time ? -1 : 0));
+}
+
 /** The events of one tail, bounded in memory, told to the page a few times a second. */
 export class TailStore {
   /** The stream whose events these are. */
   readonly url: string;
   #now: TailSnapshot = { rows: [], paused: false, waiting: 0, unkept: 0, skipped: 0, came: 0, notes: [] };
   #pending: TailEvent[] = [];
+  /** Told while paused of the time before; newest first. */
+  #earlier: TailEvent[] = [];
   #unkept = 0;
   #skipped = 0;
   #came = 0;
@@ -100,9 +109,15 @@ export class TailStore {
   merge(earlier: readonly TailEvent[]): void {
     const fresh = earlier.filter((row) => !this.#seen.has(keyOf(row)));
     fresh.forEach((row) => this.#seen.add(keyOf(row)));
-    const rows = [...this.#now.rows, ...fresh];
-    rows.sort((a, b) => (a.event.time < b.event.time ? 1 : a.event.time > b.event.time ? -1 : 0));
-    this.#show({ rows: rows.slice(0, MOST_ROWS) });
+    if (!fresh.length) return;
+    if (!this.#now.paused) {
+      this.#show({ rows: byTime([...this.#now.rows, ...fresh]).slice(0, MOST_ROWS) });
+      return;
+    }
+    const aside = byTime([...this.#earlier, ...fresh]);
+    this.#earlier = aside.slice(0, MOST_ROWS);
+    this.#unkept += aside.length - this.#earlier.length;
+    this.#soon();
   }
 
   /** Nothing moves any more; what comes is kept aside. */
@@ -116,11 +131,16 @@ export class TailStore {
     this.#now = { ...this.#now, paused: false };
     this.#unkept = 0;
     this.#flush();
+    if (!this.#earlier.length) return;
+    const rows = byTime([...this.#now.rows, ...this.#earlier]).slice(0, MOST_ROWS);
+    this.#earlier = [];
+    this.#show({ rows });
   }
 
   /** Forgets what is shown. */
   clear(): void {
     this.#pending = [];
+    this.#earlier = [];
     this.#unkept = 0;
     this.#show({ rows: [], waiting: 0, unkept: 0 });
   }
@@ -134,14 +154,21 @@ export class TailStore {
 
   #flush(): void {
     if (this.#now.paused) {
-      this.#show({ waiting: this.#pending.length, unkept: this.#unkept });
+      this.#forget(this.#now.rows);
+      this.#show({ waiting: this.#pending.length + this.#earlier.length, unkept: this.#unkept });
       return;
     }
     const came = this.#pending.reverse();
     this.#pending = [];
     const rows = came.length ? [...came, ...this.#now.rows].slice(0, MOST_ROWS) : this.#now.rows;
-    if (this.#seen.size > 3 * MOST_ROWS) this.#seen = new Set(rows.map(keyOf));
+    this.#forget(rows);
     this.#show({ rows, waiting: 0, unkept: 0 });
+  }
+
+  /** What is nowhere in memory any more need not be known. */
+  #forget(rows: readonly TailEvent[]): void {
+    if (this.#seen.size <= MOST_KNOWN) return;
+    this.#seen = new Set([...rows, ...this.#pending, ...this.#earlier].map(keyOf));
   }
 
   #show(change: Partial<TailSnapshot>): void {

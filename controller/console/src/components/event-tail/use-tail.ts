@@ -13,6 +13,8 @@ export interface TailOf {
   agent?: string | undefined;
   filter: string;
   selector?: string | undefined;
+  /** Its partition is not connected: nothing is asked until it is, and what came before stays. */
+  away?: boolean;
 }
 
 function urlOf({ agent, filter, selector }: TailOf): string {
@@ -33,11 +35,15 @@ async function recent(agent: string, filter: string): Promise<TailEvent[]> {
   return told.events.map((event) => ({ agent: told.agent, agentName: event.system ?? "", event }));
 }
 
+/** The controller looks into so many partitions at a time, and more are selected. */
+const TOO_MANY = "too-many-agents";
+
 /** A tail that goes on while the component is there. Of one partition it begins with what happened before. */
 export function useTail(of: TailOf) {
   const url = urlOf(of);
   const store = useMemo(() => new TailStore(url), [url]);
-  const { state, error } = useEventStream<TailItem>(url, KINDS, (item) => store.take(item));
+  const follows = of.away ? undefined : url;
+  const { state, refusal } = useEventStream<TailItem>(follows, KINDS, (item) => store.take(item));
   const [unread, setUnread] = useState<{ store: TailStore; words: string }>();
   const { agent, filter } = of;
   useEffect(() => {
@@ -53,5 +59,7 @@ export function useTail(of: TailOf) {
     };
   }, [state, agent, filter, store]);
   const seen = useSyncExternalStore(store.subscribe, store.snapshot);
-  return { store, seen, state, error: error ?? (unread?.store === store ? unread.words : undefined) };
+  const tooMany = refusal?.code === TOO_MANY ? refusal.message : undefined;
+  const failed = refusal?.message ?? (unread?.store === store ? unread.words : undefined);
+  return { store, seen, state, tooMany, error: tooMany || of.away ? undefined : failed };
 }

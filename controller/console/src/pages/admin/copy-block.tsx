@@ -1,24 +1,12 @@
 import { Button } from "@carbon/react";
 import { Checkmark, Copy } from "@carbon/icons-react";
-import { useEffect, useState } from "react";
-import { useToasts } from "@/components/toasts";
+import { CopiedNote, useCopy } from "@/components/copy";
 import { texts } from "@/texts";
 import "./admin.scss";
 
-const SHOWN_MS = 2_000;
-
 /** A text to be taken along as it is: a command, a configuration, a token. `testId` names the text for the stories. */
 export function CopyBlock({ label, text, testId }: { label: string; text: string; testId?: string }) {
-  const toasts = useToasts();
-  const [copied, setCopied] = useState(false);
-  useEffect(() => {
-    if (!copied) return undefined;
-    const timer = setTimeout(() => setCopied(false), SHOWN_MS);
-    return () => clearTimeout(timer);
-  }, [copied]);
-  const copy = () => {
-    navigator.clipboard.writeText(text).then(() => setCopied(true), toasts.failed);
-  };
+  const { copied, copy } = useCopy(text);
   return (
     <figure className="copy-block">
       <figcaption>
@@ -37,9 +25,7 @@ export function CopyBlock({ label, text, testId }: { label: string; text: string
       <pre tabIndex={0} aria-label={label} data-testid={testId}>
         {text}
       </pre>
-      <span className="cds--visually-hidden" role="status">
-        {copied ? texts.common.copied : ""}
-      </span>
+      <CopiedNote copied={copied} />
     </figure>
   );
 }

@@ -1,21 +1,11 @@
-import { Button, InlineNotification, Modal, Stack } from "@carbon/react";
-import { useEffect, useState, type FormEvent, type ReactNode } from "react";
+import { Button, InlineNotification, Stack } from "@carbon/react";
+import { useState, type FormEvent, type ReactNode } from "react";
 import { ApiError, wordsOf } from "@/api/problem";
+import { Dialog } from "@/components/dialog";
 import { texts } from "@/texts";
 
 /** The status that tells that somebody else changed it meanwhile. */
 const CHANGED = 412;
-
-/** Gives the focus back to where it was before something opened, once that is gone. */
-export function useFocusBack(): void {
-  useEffect(() => {
-    const before = document.activeElement;
-    return () => {
-      // After Carbon has let go of the focus.
-      setTimeout(() => before instanceof HTMLElement && before.isConnected && before.focus());
-    };
-  }, []);
-}
 
 /**
  * A form over the page. Enter sends it; what is refused is told in it, and nothing that was typed is lost. `reload`: how to
@@ -31,7 +21,6 @@ export function FormModal(props: {
   close: () => void;
   children: ReactNode;
 }) {
-  useFocusBack();
   const [busy, setBusy] = useState(false);
   const [error, setError] = useState<unknown>();
   const submit = async () => {
@@ -51,14 +40,14 @@ export function FormModal(props: {
     void submit();
   };
   return (
-    <Modal
-      open
+    <Dialog
       size="sm"
+      busy={busy}
       danger={props.danger ?? false}
       modalHeading={props.title}
       primaryButtonText={props.action}
       secondaryButtonText={texts.common.cancel}
-      primaryButtonDisabled={busy || !props.valid}
+      primaryButtonDisabled={!props.valid}
       onRequestSubmit={() => void submit()}
       onRequestClose={props.close}
     >
@@ -90,6 +79,6 @@ export function FormModal(props: {
         {/* Without a button of its own, a form of several fields is not sent by Enter. */}
         <button type="submit" hidden tabIndex={-1} />
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,22 +1,6 @@
 import { Tag, TextInput } from "@carbon/react";
+import { readLabels, type Labels } from "@/hooks/labels";
 import { texts } from "@/texts";
-
-/** Labels as the controller has them. */
-export type Labels = Record<string, string>;
-
-/** What a key or a value may be: as a policy's selector can name it. */
-const PART = /^[A-Za-z0-9\-_./]{1,63}$/;
-
-/** Reads `env=prod, site=zurich`; absent where something is no label. */
-export function parseLabels(text: string): Labels | undefined {
-  const labels: Labels = {};
-  for (const part of text.split(/[\s,;]+/).filter(Boolean)) {
-    const [key = "", value = "", ...rest] = part.split("=");
-    if (rest.length || !PART.test(key) || !PART.test(value)) return undefined;
-    labels[key] = value;
-  }
-  return labels;
-}
 
 /** Asks for labels. */
 export function LabelsInput(props: {
@@ -35,7 +19,7 @@ export function LabelsInput(props: {
       autoComplete="off"
       spellCheck={false}
       value={props.value}
-      invalid={parseLabels(props.value) === undefined}
+      invalid={readLabels(props.value) === undefined}
       invalidText={t.labelsInvalid}
       onChange={(event) => props.change(event.target.value)}
     />

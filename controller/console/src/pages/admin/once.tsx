@@ -1,10 +1,10 @@
-import { InlineNotification, Modal, Stack } from "@carbon/react";
+import { InlineNotification, Stack } from "@carbon/react";
 import type { ReactNode } from "react";
+import { Dialog } from "@/components/dialog";
 import { texts } from "@/texts";
 import { CopyBlock } from "./copy-block";
-import { useFocusBack } from "./form-modal";
 
-/** A secret that is told once: it is gone when this closes, and nothing closes it by mistake. */
+/** A secret that is told once: it is gone when this closes, and nothing but its button closes it. */
 export function ShownOnce(props: {
   title: string;
   warning: string;
@@ -13,16 +13,17 @@ export function ShownOnce(props: {
   close: () => void;
   children?: ReactNode;
 }) {
-  useFocusBack();
   return (
-    <Modal
-      open
+    <Dialog
       passiveModal
       size="sm"
       preventCloseOnClickOutside
       modalHeading={props.title}
       closeButtonLabel={texts.common.close}
-      onRequestClose={props.close}
+      onRequestClose={({ type }) => {
+        // Escape closes all others, and is pressed without a look.
+        if (type === "click") props.close();
+      }}
     >
       <Stack gap={5}>
         <InlineNotification
@@ -35,6 +36,6 @@ export function ShownOnce(props: {
         <CopyBlock label={props.label} text={props.secret} testId="secret" />
         {props.children}
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,17 +1,20 @@
 import { Button, InlineLoading } from "@carbon/react";
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState } from "react";
 import { EmptyState, Loaded } from "@/components/states";
 import { Time } from "@/components/time";
+import { inZone } from "@/hooks/format";
+import { useRows } from "@/hooks/rows";
 import { texts } from "@/texts";
 import { FIELDS, type Filters } from "./filters";
-import { NEWER, useEntries, useMerge, useNewer, type AuditEntry } from "./queries";
+import { NEWER, useEntries, useMerge, useNewer, useReached, type AuditEntry } from "./queries";
 
 const ROW = 32;
 /** So close to the end, older entries are loaded. */
 const AHEAD = 20;
 /** So close to the top, nobody is reading further down. */
 const TOP = 8;
+/** The controller looks through a part of the log for a page, and may find nothing there: so many of them are asked for at once. */
+const LOOKS = 10;
 
 interface Props {
   filters: Filters;
@@ -35,9 +38,10 @@ export function Entries({ filters, open, show }: Props) {
   });
   const entries = pages?.flatMap((page) => page.items) ?? [];
   const searched = FIELDS.some((field) => filters[field]);
-  const next = pages?.at(-1)?.next;
+  const next = pages?.at(-1)?.next ?? undefined;
+  const { looking, given, further } = useFurther(query);
   const more = () => {
-    if (query.hasNextPage && !query.isFetchingNextPage) void query.fetchNextPage();
+    if (query.hasNextPage && !query.isFetchingNextPage && !given) void query.fetchNextPage();
   };
   const showNewer = () => {
     scroller.current?.scrollTo({ top: 0 });
@@ -52,7 +56,9 @@ export function Entries({ filters, open, show }: Props) {
       ) : null}
       <Loaded query={{ ...query, data: pages }}>
         {() =>
-          entries.length === 0 && !next ? (
+          entries.length === 0 && next ? (
+            <NothingYet looking={looking} next={next} further={further} />
+          ) : entries.length === 0 ? (
             <EmptyState title={searched ? t.nothingFound : t.emptyTitle}>
               {searched ? t.nothingFoundHelp : t.emptyHelp}
             </EmptyState>
@@ -68,8 +74,15 @@ export function Entries({ filters, open, show }: Props) {
               />
               <div className="audit-foot sub" role="status">
                 <span>{t.shown(entries.length)}</span>
-                {query.isFetchingNextPage ? (
+                {query.isFetchingNextPage || looking ? (
                   <InlineLoading description={t.loadingOlder} />
+                ) : next && given ? (
+                  <>
+                    <Reached next={next} />
+                    <Button size="sm" kind="ghost" onClick={further}>
+                      {t.further}
+                    </Button>
+                  </>
                 ) : next ? (
                   <Button size="sm" kind="ghost" onClick={more}>
                     {t.older}
@@ -86,6 +99,57 @@ export function Entries({ filters, open, show }: Props) {
   );
 }
 
+/**
+ * Looks on by itself while what was looked through last holds nothing that is looked for; after some parts of the log it
+ * leaves that to whoever searches. `given`: it has come to that.
+ */
+function useFurther(query: ReturnType<typeof useEntries>["query"]) {
+  const { data, hasNextPage, isFetchingNextPage, isFetchNextPageError, fetchNextPage } = query;
+  const [most, setMost] = useState(LOOKS);
+  const pages = data?.pages ?? [];
+  const empty = pages.length - 1 - pages.findLastIndex((page) => page.items.length > 0);
+  const stuck = hasNextPage && empty > 0;
+  const looking = stuck && empty < most && !isFetchNextPageError;
+  useEffect(() => {
+    if (looking && !isFetchingNextPage) void fetchNextPage();
+  }, [looking, empty, isFetchingNextPage, fetchNextPage]);
+  const further = () => {
+    setMost(empty + LOOKS);
+    if (!isFetchingNextPage) void fetchNextPage();
+  };
+  return { looking, given: stuck && !looking, further };
+}
+
+/** Nothing is found as far as the log was looked through, and there is more of it. */
+function NothingYet(props: { looking: boolean; next: string; further: () => void }) {
+  const t = texts.audit;
+  if (props.looking) {
+    return (
+      <div className="empty" role="status">
+        <InlineLoading description={t.lookingBack} />
+      </div>
+    );
+  }
+  return (
+    <EmptyState
+      title={t.nothingFound}
+      action={
+        <Button size="sm" kind="tertiary" onClick={props.further}>
+          {t.further}
+        </Button>
+      }
+    >
+      <Reached next={props.next} />
+    </EmptyState>
+  );
+}
+
+/** Back to when nothing more was found. */
+function Reached({ next }: { next: string }) {
+  const at = useReached(next).data;
+  return <span>{at ? texts.audit.lookingOn(inZone(new Date(at))) : texts.audit.lookingOnUnknown}</span>;
+}
+
 interface RowsProps {
   entries: AuditEntry[];
   open: number | undefined;
@@ -98,16 +162,14 @@ interface RowsProps {
 /** The rows that are in sight. */
 function Rows({ entries, open, show, scroller, more, scrolled }: RowsProps) {
   const t = texts.audit;
-  // eslint-disable-next-line react-hooks/incompatible-library -- the list is drawn anew on every scroll, as it must be
-  const rows = useVirtualizer({
+  const rows = useRows({
+    frame: scroller,
     count: entries.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => ROW,
-    overscan: 12,
-    getItemKey: (index) => entries[index]?.sequence ?? index,
+    size: ROW,
+    keyOf: (index) => entries[index]?.sequence ?? index,
   });
-  const drawn = rows.getVirtualItems();
-  const last = drawn.at(-1)?.index ?? 0;
+  const drawn = rows.lines.getVirtualItems();
+  const last = rows.lines.range?.endIndex ?? 0;
   useEffect(() => {
     if (entries.length > 0 && last >= entries.length - AHEAD) more();
     // Only what is in sight asks for more: `more` itself is another one each time.
@@ -130,7 +192,7 @@ function Rows({ entries, open, show, scroller, more, scrolled }: RowsProps) {
       aria-label={t.title}
       aria-rowcount={-1}
       onScroll={(event) => scrolled(event.currentTarget.scrollTop)}
-      onKeyDown={step}
+      {...rows.keys}
     >
       <div role="rowgroup" className="audit-head">
         <div role="row" aria-rowindex={1}>
@@ -141,11 +203,19 @@ function Rows({ entries, open, show, scroller, more, scrolled }: RowsProps) {
           ))}
         </div>
       </div>
-      <div role="rowgroup" className="audit-rows" style={{ blockSize: rows.getTotalSize() }}>
+      <div role="rowgroup" className="audit-rows" style={{ blockSize: rows.lines.getTotalSize() }}>
         {drawn.map(({ index, key, start }) => {
           const entry = entries[index];
           return entry ? (
-            <Row key={key} entry={entry} index={index} start={start} open={open} show={show} />
+            <Row
+              key={key}
+              entry={entry}
+              index={index}
+              start={start}
+              stop={rows.stop(index)}
+              open={open}
+              show={show}
+            />
           ) : null;
         })}
       </div>
@@ -153,27 +223,17 @@ function Rows({ entries, open, show, scroller, more, scrolled }: RowsProps) {
   );
 }
 
-/** Arrows lead from row to row, as in a list of the system. */
-function step(event: KeyboardEvent<HTMLDivElement>) {
-  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  const here = document.activeElement?.closest("[data-index]");
-  if (!here) return;
-  const to = Number(here.getAttribute("data-index")) + (event.key === "ArrowDown" ? 1 : -1);
-  const button = event.currentTarget.querySelector<HTMLElement>(`[data-index="${String(to)}"] button`);
-  if (!button) return;
-  event.preventDefault();
-  button.focus();
-}
-
 interface RowProps {
   entry: AuditEntry;
   index: number;
   start: number;
+  /** Whether the Tab key stops here. */
+  stop: 0 | -1;
   open: number | undefined;
   show: (sequence: number | undefined) => void;
 }
 
-function Row({ entry, index, start, open, show }: RowProps) {
+function Row({ entry, index, start, stop, open, show }: RowProps) {
   const t = texts.audit;
   return (
     <div
@@ -189,6 +249,7 @@ function Row({ entry, index, start, open, show }: RowProps) {
         <button
           type="button"
           className="audit-open"
+          tabIndex={stop}
           aria-label={t.open(entry.sequence)}
           aria-expanded={entry.sequence === open}
         >

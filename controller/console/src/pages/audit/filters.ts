@@ -1,5 +1,6 @@
 import { useMemo } from "react";
-import { useSearchParams } from "wouter";
+import { useAddress } from "@/hooks/address";
+import { inZone } from "@/hooks/format";
 
 /** What is looked for, as it stands in the address. */
 export interface Filters {
@@ -7,7 +8,7 @@ export interface Filters {
   actor: string;
   action: string;
   object: string;
-  /** Local times, as a field for date and time writes them: `2026-11-25T18:00`. */
+  /** Moments in UTC, so that a link means the same to whoever opens it: `2026-11-25T17:00:00.000Z`. */
   since: string;
   until: string;
 }
@@ -15,9 +16,28 @@ export interface Filters {
 /** The words of the address. */
 export const FIELDS = ["search", "actor", "action", "object", "since", "until"] as const;
 
-function timestamp(local: string): string | undefined {
-  const at = new Date(local);
+function timestamp(text: string): string | undefined {
+  const at = new Date(text);
   return Number.isNaN(at.getTime()) ? undefined : at.toISOString();
+}
+
+/** Whether a field is one of date and time, which writes a local time: `2026-11-25T18:00`. */
+export function isTime(field: keyof Filters): boolean {
+  return field === "since" || field === "until";
+}
+
+/** The search as its fields show it. */
+export function typedOf(filters: Filters): Filters {
+  const local = (text: string) => {
+    const at = timestamp(text);
+    return at ? inZone(new Date(at)).slice(0, 16).replace(" ", "T") : "";
+  };
+  return { ...filters, since: local(filters.since), until: local(filters.until) };
+}
+
+/** What was typed into a field, as it stands in the address. */
+export function meant(field: keyof Filters, typed: string): string {
+  return isTime(field) ? (timestamp(typed) ?? "") : typed.trim();
 }
 
 /** What the controller is asked. */
@@ -33,9 +53,9 @@ export function asked(filters: Filters) {
   };
 }
 
-/** The search of the address, and how to change it: a step of Back for a search, not for every letter. */
+/** The search of the address, and how to change it. */
 export function useFilters() {
-  const [params, setParams] = useSearchParams();
+  const [params, change] = useAddress();
   const filters = useMemo(() => {
     const get = (field: keyof Filters) => params.get(field) ?? "";
     return {
@@ -47,24 +67,8 @@ export function useFilters() {
       until: get("until"),
     };
   }, [params]);
-  const set = (next: Partial<Filters>) =>
-    setParams((before) => {
-      const after = new URLSearchParams(before);
-      for (const field of FIELDS) {
-        const value = next[field];
-        if (value === undefined) continue;
-        if (value.trim()) after.set(field, value);
-        else after.delete(field);
-      }
-      return after;
-    });
+  const set = (next: Partial<Filters>, replace: boolean) => change({ ...next }, replace);
   const open = params.get("entry");
-  const show = (sequence: number | undefined) =>
-    setParams((before) => {
-      const after = new URLSearchParams(before);
-      if (sequence) after.set("entry", String(sequence));
-      else after.delete("entry");
-      return after;
-    });
+  const show = (sequence: number | undefined) => change({ entry: sequence ? String(sequence) : undefined });
   return { filters, set, entry: open ? Number(open) : undefined, show };
 }

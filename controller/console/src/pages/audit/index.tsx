@@ -39,8 +39,7 @@ export default function Index() {
       }
     >
       {verifying ? <Verification close={() => setVerifying(false)} /> : null}
-      {/* Back and links change what is looked for; what is typed follows them. */}
-      <SearchForm key={JSON.stringify(filters)} filters={filters} set={set} />
+      <SearchForm filters={filters} set={set} />
       <div className={entry ? "audit-split" : ""}>
         <Entries key={JSON.stringify(filters)} filters={filters} open={entry} show={show} />
         {entry ? <EntryPanel sequence={entry} close={() => show(undefined)} /> : null}

@@ -57,6 +57,21 @@ export function useEntries(filters: Filters) {
   return { query, queryKey };
 }
 
+/** How far back the log was looked through without a find: when the entry behind `next` was written. */
+export function useReached(next: string | undefined) {
+  return useQuery({
+    queryKey: ["audit-reached", next],
+    enabled: next !== undefined,
+    staleTime: Infinity,
+    queryFn: async () => {
+      const { items } = await body(
+        api.GET("/api/v1/audit", { params: { query: { cursor: next, limit: 1 } } }),
+      );
+      return items[0]?.at ?? null;
+    },
+  });
+}
+
 /** Entries that came since the list was read. */
 export function useNewer(filters: Filters, head: number | undefined) {
   return useQuery({

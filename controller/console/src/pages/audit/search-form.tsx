@@ -1,15 +1,32 @@
 import { Button, TextInput } from "@carbon/react";
 import { useState, type FormEvent } from "react";
 import { texts } from "@/texts";
-import { FIELDS, type Filters } from "./filters";
+import { FIELDS, isTime, meant, typedOf, type Filters } from "./filters";
 
-/** What is looked for. A search is made by Enter or by leaving a field. */
-export function SearchForm({ filters, set }: { filters: Filters; set: (next: Partial<Filters>) => void }) {
+const NOTHING: Filters = { search: "", actor: "", action: "", object: "", since: "", until: "" };
+
+interface Props {
+  filters: Filters;
+  set: (next: Partial<Filters>, replace: boolean) => void;
+}
+
+/** What is looked for. A search is made by Enter or by leaving a field; while one is put together, Back leads to before it. */
+export function SearchForm({ filters, set }: Props) {
   const t = texts.audit;
-  const [typed, setTyped] = useState(filters);
+  const [typed, setTyped] = useState(() => typedOf(filters));
+  // Back and links change what is looked for; what is typed follows them.
+  const asked = JSON.stringify(filters);
+  const [before, setBefore] = useState(asked);
+  if (asked !== before) {
+    setBefore(asked);
+    setTyped(typedOf(filters));
+  }
   const apply = (event?: FormEvent) => {
     event?.preventDefault();
-    if (FIELDS.some((field) => typed[field].trim() !== filters[field])) set(typed);
+    const shown = typedOf(filters);
+    const changed = FIELDS.filter((field) => typed[field].trim() !== shown[field]);
+    const next = Object.fromEntries(changed.map((field) => [field, meant(field, typed[field])]));
+    if (changed.length > 0) set(next, true);
   };
   const help: Partial<Record<keyof Filters, string>> = {
     search: t.searchHelp,
@@ -26,7 +43,7 @@ export function SearchForm({ filters, set }: { filters: Filters; set: (next: Par
             key={field}
             id={`audit-${field}`}
             size="sm"
-            type={field === "since" || field === "until" ? "datetime-local" : "text"}
+            type={isTime(field) ? "datetime-local" : "text"}
             labelText={t[field]}
             title={help[field]}
             placeholder={help[field]}
@@ -41,12 +58,7 @@ export function SearchForm({ filters, set }: { filters: Filters; set: (next: Par
           <Button type="submit" size="sm" kind="secondary">
             {texts.common.search}
           </Button>
-          <Button
-            size="sm"
-            kind="ghost"
-            disabled={!active}
-            onClick={() => set({ search: "", actor: "", action: "", object: "", since: "", until: "" })}
-          >
+          <Button size="sm" kind="ghost" disabled={!active} onClick={() => set(NOTHING, false)}>
             {t.clear}
           </Button>
         </div>

@@ -1,7 +1,7 @@
 import { Button, ProgressIndicator, ProgressStep } from "@carbon/react";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { useMay } from "@/api/session";
+import { OnlyFor } from "@/components/only-for";
 import { useToasts } from "@/components/toasts";
 import { useMakeToken } from "@/pages/tokens/make-token";
 import { useArrivals, type TokenCreated, type TokenView } from "@/pages/tokens/queries";
@@ -38,7 +38,11 @@ function Steps({ at, make }: { at: 1 | 2 | 3; make?: (created: TokenCreated) => 
         </ProgressIndicator>
         <p role="status">{help}</p>
         <div className="row">
-          {make ? <Enrol make={make} /> : null}
+          {make ? (
+            <OnlyFor least="operator">
+              <Enrol make={make} />
+            </OnlyFor>
+          ) : null}
           {at === 3 ? <Button onClick={() => navigate("/policies")}>{t.toPolicies}</Button> : null}
           <Button kind={at === 3 ? "tertiary" : "ghost"} onClick={() => navigate("/fleet")}>
             {at === 3 ? t.toFleet : t.skip}
@@ -53,7 +57,6 @@ function Steps({ at, make }: { at: 1 | 2 | 3; make?: (created: TokenCreated) => 
 function Enrol({ make }: { make: (created: TokenCreated) => void }) {
   const toasts = useToasts();
   const makeToken = useMakeToken();
-  const may = useMay("operator");
   const [busy, setBusy] = useState(false);
   const run = async () => {
     setBusy(true);
@@ -65,7 +68,7 @@ function Enrol({ make }: { make: (created: TokenCreated) => void }) {
     }
   };
   return (
-    <Button disabled={busy || !may} onClick={() => void run()}>
+    <Button disabled={busy} onClick={() => void run()}>
       {texts.firstRun.enrol}
     </Button>
   );

@@ -1,6 +1,7 @@
-import { Modal, ProgressBar, Select, SelectItem, Stack, TextInput } from "@carbon/react";
+import { ProgressBar, Select, SelectItem, Stack, TextInput } from "@carbon/react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
+import { Dialog } from "@/components/dialog";
 import { count } from "@/hooks/format";
 import { texts } from "@/texts";
 import { runBulk, workOf, type BulkInput, type BulkKind, type BulkState } from "./bulk";
@@ -30,9 +31,9 @@ export default function BulkDialog(props: {
   const again = run?.phase === "ended" && run.state.failures.length > 0;
   const number = count((run?.rows ?? props.rows).length);
   return (
-    <Modal
-      open
+    <Dialog
       size="sm"
+      held={running}
       danger={kind === "quarantine" && !run}
       modalHeading={t.title[kind](number)}
       primaryButtonText={run ? (again ? t.again : t.close) : t[kind]}
@@ -45,12 +46,10 @@ export default function BulkDialog(props: {
         else props.close();
       }}
       onSecondarySubmit={running ? stop : props.close}
-      onRequestClose={() => {
-        if (!running) props.close();
-      }}
+      onRequestClose={props.close}
     >
       {run ? <Progress run={run} /> : <Ask kind={kind} rows={props.rows} input={input} change={setInput} />}
-    </Modal>
+    </Dialog>
   );
 }
 
@@ -132,7 +131,7 @@ function Ask(props: {
           value={String(input.seconds)}
           onChange={(event) => set({ seconds: Number(event.target.value) })}
         >
-          {t.durations.map(([seconds, text]) => (
+          {texts.common.durations.map(([seconds, text]) => (
             <SelectItem key={seconds} value={String(seconds)} text={text} />
           ))}
         </Select>

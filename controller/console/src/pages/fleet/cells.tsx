@@ -2,7 +2,7 @@ import { Tag } from "@carbon/react";
 import { Link } from "wouter";
 import { Health, PolicyStanding } from "@/components/health";
 import { Sparkline } from "@/components/sparkline";
-import { Time } from "@/components/time";
+import { PartitionOffset, Time } from "@/components/time";
 import { inZone, rate, span } from "@/hooks/format";
 import { texts } from "@/texts";
 import type { PartitionRow } from "./query";
@@ -108,9 +108,17 @@ export function PolicyCell({ row }: { row: PartitionRow }) {
 }
 
 export function LastSeenCell({ row }: { row: PartitionRow }) {
-  return <Time at={row.last_seen} relative none={texts.common.never} />;
+  return (
+    <PartitionOffset value={row.utc_offset_seconds ?? undefined}>
+      <Time at={row.last_seen} relative none={texts.common.never} />
+    </PartitionOffset>
+  );
 }
 
 export function SinceCell({ row }: { row: PartitionRow }) {
-  return <Time at={row.since} relative />;
+  return (
+    <PartitionOffset value={row.utc_offset_seconds ?? undefined}>
+      <Time at={row.since} relative />
+    </PartitionOffset>
+  );
 }

@@ -1,14 +1,8 @@
-import {
-  Button,
-  Checkbox,
-  Popover,
-  PopoverContent,
-  Select,
-  SelectItem,
-  SelectItemGroup,
-} from "@carbon/react";
+import { Checkbox, Select, SelectItem, SelectItemGroup } from "@carbon/react";
 import { Filter } from "@carbon/icons-react";
-import { useRef, useState, type ReactNode } from "react";
+import type { ReactNode } from "react";
+import { LabelSelects } from "@/components/label-selects";
+import { MenuPopover } from "@/components/menu-popover";
 import { count } from "@/hooks/format";
 import { texts } from "@/texts";
 import {
@@ -32,35 +26,11 @@ interface Filtering {
 /** A button that opens all filters. */
 export function FilterMenu(props: Filtering) {
   const t = texts.fleet.filter;
-  const [open, setOpen] = useState(false);
-  const button = useRef<HTMLButtonElement>(null);
   const active = activeOf(props.filter).filter(({ key }) => key !== "search").length;
   return (
-    <Popover
-      open={open}
-      align="bottom-start"
-      caret={false}
-      dropShadow
-      onRequestClose={() => setOpen(false)}
-      onKeyDown={(event) => {
-        if (event.key !== "Escape" || !open) return;
-        setOpen(false);
-        button.current?.focus();
-      }}
-    >
-      <Button
-        ref={button}
-        kind="ghost"
-        size="sm"
-        renderIcon={Filter}
-        aria-expanded={open}
-        aria-haspopup="dialog"
-        onClick={() => setOpen(!open)}
-      >
-        {active > 0 ? t.count(active) : t.button}
-      </Button>
-      <PopoverContent>{open ? <Filters {...props} /> : null}</PopoverContent>
-    </Popover>
+    <MenuPopover label={active > 0 ? t.count(active) : t.button} icon={Filter} align="bottom-start">
+      <Filters {...props} />
+    </MenuPopover>
   );
 }
 
@@ -121,46 +91,18 @@ function States({ filter, facets, change }: Filtering) {
   );
 }
 
-/** A label in two steps: there may be many keys, and many values of each. */
 function Labels({ filter, facets, change }: Filtering) {
-  const t = texts.fleet.filter;
-  const [key, setKey] = useState("");
-  const values = facets?.labels[key];
-  const now = members(filter.label)
-    .find((label) => label.startsWith(`${key}=`))
-    ?.slice(key.length + 1);
-  return (
-    <>
-      <Select
-        size="sm"
-        id="filter-label-key"
-        labelText={t.labelKey}
-        value={key}
-        onChange={(event) => setKey(event.target.value)}
-      >
-        <SelectItem value="" text={t.pickKey} />
-        {Object.keys(facets?.labels ?? {}).map((name) => (
-          <SelectItem key={name} value={name} text={name} />
-        ))}
-      </Select>
-      <Select
-        size="sm"
-        id="filter-label-value"
-        labelText={t.labelValue}
-        disabled={!key}
-        value={now ?? ""}
-        onChange={({ target: { value } }) => {
-          const label = value
-            ? withLabel(filter.label, key, value)
-            : toggled(filter.label, `${key}=${now ?? ""}`);
-          change({ label });
-        }}
-      >
-        <SelectItem value="" text={now === undefined ? t.pickValue : t.any} />
-        {options(values)}
-      </Select>
-    </>
-  );
+  const valueOf = (key: string) =>
+    members(filter.label)
+      .find((label) => label.startsWith(`${key}=`))
+      ?.slice(key.length + 1);
+  const choose = (key: string, value: string | undefined) => {
+    const label = value
+      ? withLabel(filter.label, key, value)
+      : toggled(filter.label, `${key}=${valueOf(key) ?? ""}`);
+    change({ label });
+  };
+  return <LabelSelects id="filter-label" labels={facets?.labels} valueOf={valueOf} choose={choose} />;
 }
 
 function Version(props: Filtering) {

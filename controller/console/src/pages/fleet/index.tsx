@@ -5,6 +5,7 @@ import { useMay } from "@/api/session";
 import { ColumnMenu } from "@/components/data-grid/column-menu";
 import { useColumns } from "@/components/data-grid/columns";
 import { DataGrid } from "@/components/data-grid";
+import { OnlyFor } from "@/components/only-for";
 import { Page } from "@/components/page";
 import { EmptyState, ErrorState, LoadingState } from "@/components/states";
 import { count } from "@/hooks/format";
@@ -120,9 +121,11 @@ function NobodyYet() {
     <EmptyState
       title={t.title}
       action={
-        <Button size="sm" onClick={() => navigate("/enrolment")}>
-          {t.action}
-        </Button>
+        <OnlyFor least="operator" told>
+          <Button size="sm" onClick={() => navigate("/enrolment")}>
+            {t.action}
+          </Button>
+        </OnlyFor>
       }
     >
       {t.help}

@@ -1,5 +1,5 @@
-import { Modal } from "@carbon/react";
 import { useEffect, useRef, useState, type RefObject } from "react";
+import { Dialog } from "@/components/dialog";
 import { texts } from "@/texts";
 
 /** Keys that work anywhere on the page, unless somebody types: `/` searches, `?` shows the keys. */
@@ -34,7 +34,7 @@ function isTyping(target: EventTarget | null): boolean {
 export function Keys({ close }: { close: () => void }) {
   const t = texts.fleet.keys;
   return (
-    <Modal open passiveModal size="sm" modalHeading={t.title} onRequestClose={close}>
+    <Dialog passiveModal size="sm" modalHeading={t.title} onRequestClose={close}>
       <dl className="fleet-keys">
         {t.list.map(([key, what]) => (
           <div key={key}>
@@ -45,6 +45,6 @@ export function Keys({ close }: { close: () => void }) {
           </div>
         ))}
       </dl>
-    </Modal>
+    </Dialog>
   );
 }

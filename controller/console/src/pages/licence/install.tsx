@@ -11,10 +11,22 @@ import { texts } from "@/texts";
 /** Real ones have a few hundred bytes. */
 const LARGEST = 64 * 1024;
 
-/** Installs a licence, from a file or from a mail's text. */
+/** How a licence is installed, and by whom. */
 export function Install() {
   const t = texts.licence;
   const may = useMay("admin");
+  return (
+    <section className="panel stack">
+      <h2>{t.install}</h2>
+      <p>{t.installHelp}</p>
+      {may ? <Form /> : <p className="muted">{t.installNeeds}</p>}
+    </section>
+  );
+}
+
+/** Takes a licence from a file, or from a mail's text. */
+function Form() {
+  const t = texts.licence;
   const client = useQueryClient();
   const toasts = useToasts();
   const [text, setText] = useState("");
@@ -35,11 +47,8 @@ export function Install() {
     },
   });
   return (
-    <section className="panel stack">
-      <h2>{t.install}</h2>
-      <p>{t.installHelp}</p>
-      {may ? null : <p className="muted">{t.installNeeds}</p>}
-      <FileChoice disabled={!may} take={setText} />
+    <>
+      <FileChoice take={setText} />
       <TextArea
         id="licence-text"
         labelText={t.paste}
@@ -47,7 +56,6 @@ export function Install() {
         rows={8}
         className="mono"
         spellCheck={false}
-        disabled={!may}
         value={text}
         onChange={(event) => {
           setText(event.target.value);
@@ -64,16 +72,16 @@ export function Install() {
         />
       ) : null}
       <div>
-        <Button disabled={!may || !text.trim() || install.isPending} onClick={() => install.mutate(text)}>
+        <Button disabled={!text.trim() || install.isPending} onClick={() => install.mutate(text)}>
           {install.isPending ? t.installing : t.installAction}
         </Button>
       </div>
-    </section>
+    </>
   );
 }
 
 /** Reads a file into the text field, where it can be looked at before it is installed. */
-function FileChoice({ disabled, take }: { disabled: boolean; take: (text: string) => void }) {
+function FileChoice({ take }: { take: (text: string) => void }) {
   const t = texts.licence;
   const input = useRef<HTMLInputElement>(null);
   const toasts = useToasts();
@@ -100,13 +108,7 @@ function FileChoice({ disabled, take }: { disabled: boolean; take: (text: string
           event.target.value = "";
         }}
       />
-      <Button
-        kind="tertiary"
-        size="md"
-        renderIcon={DocumentAdd}
-        disabled={disabled}
-        onClick={() => input.current?.click()}
-      >
+      <Button kind="tertiary" size="md" renderIcon={DocumentAdd} onClick={() => input.current?.click()}>
         {t.file}
       </Button>
       <span className="sub">{t.fileHelp}</span>

@@ -5,6 +5,7 @@ import { api, body } from "@/api/client";
 import type { components } from "@/api/schema";
 import { useMay } from "@/api/session";
 import { Confirm } from "@/components/confirm";
+import { OnlyFor } from "@/components/only-for";
 import { useToasts } from "@/components/toasts";
 import { FormModal } from "@/pages/admin/form-modal";
 import { Listing, type Column } from "@/pages/admin/listing";
@@ -48,10 +49,11 @@ export function Pairs({ view }: { view: LicenceView }) {
         <p className="muted">{t.pairsEmpty}</p>
       )}
       <div className="row">
-        <Button kind="tertiary" size="md" disabled={!may} onClick={() => setDeclaring(true)}>
-          {t.pair}
-        </Button>
-        {may ? null : <span className="muted">{texts.common.needs("admin")}</span>}
+        <OnlyFor least="admin" told>
+          <Button kind="tertiary" size="md" onClick={() => setDeclaring(true)}>
+            {t.pair}
+          </Button>
+        </OnlyFor>
       </div>
       {declaring ? <Declare close={() => setDeclaring(false)} /> : null}
       {ending ? (

@@ -4,9 +4,6 @@ import type { PackageView } from "@/api/schema";
 import { useToasts } from "@/components/toasts";
 import { texts } from "@/texts";
 
-/** So many agents are counted; more are "more than". */
-export const COUNTED = 1_000;
-
 /** Packages, the newest version first. */
 export function usePackages() {
   return useQuery({
@@ -80,8 +77,8 @@ export function useRunning(version: string) {
   return useQuery({
     queryKey: ["package-agents", version],
     queryFn: () =>
-      body(api.GET("/api/v1/agents", { params: { query: { version: `=${version}`, limit: COUNTED } } })),
-    select: ({ items, next }) => ({ agents: items.length, more: Boolean(next) }),
+      body(api.GET("/api/v1/fleet/partitions", { params: { query: { version: `=${version}`, limit: 0 } } })),
+    select: ({ matching }) => matching,
     staleTime: 30_000,
   });
 }

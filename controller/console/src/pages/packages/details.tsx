@@ -2,15 +2,15 @@ import { Button, CodeSnippet } from "@carbon/react";
 import { Close } from "@carbon/icons-react";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
-import { useMay } from "@/api/session";
 import type { PackageView } from "@/api/schema";
 import { Confirm } from "@/components/confirm";
+import { OnlyFor } from "@/components/only-for";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
 import { bytes, count } from "@/hooks/format";
 import { RolloutStanding } from "@/pages/rollouts/state";
 import { texts } from "@/texts";
-import { COUNTED, isOffered, titleOf, useRetire, useRolloutsOf, useRunning } from "./data";
+import { isOffered, titleOf, useRetire, useRolloutsOf, useRunning } from "./data";
 import { PackageStanding } from "./standing";
 
 const t = texts.packages.details;
@@ -79,11 +79,7 @@ function Fact({ name, children }: { name: string; children: ReactNode }) {
 
 function Running({ version }: { version: string }) {
   const query = useRunning(version);
-  return (
-    <Loaded query={query}>
-      {({ agents, more }) => <>{more ? t.moreThan(count(COUNTED)) : t.agents(agents)}</>}
-    </Loaded>
-  );
+  return <Loaded query={query}>{(agents) => <>{count(agents)}</>}</Loaded>;
 }
 
 function Rollouts({ one }: { one: PackageView }) {
@@ -115,32 +111,28 @@ function Rollouts({ one }: { one: PackageView }) {
 }
 
 function Actions({ one }: { one: PackageView }) {
-  const operator = useMay("operator");
-  const admin = useMay("admin");
   const retire = useRetire(one);
   const [, navigate] = useLocation();
   const [asking, setAsking] = useState(false);
-  const why = !operator ? texts.common.needs("operator") : isOffered(one) ? undefined : t.notOffered;
+  const why = isOffered(one) ? undefined : t.notOffered;
   return (
     <div className="row">
-      <Button
-        size="sm"
-        disabled={Boolean(why)}
-        title={why}
-        onClick={() => navigate(`/rollouts/new?package=${encodeURIComponent(titleOf(one))}`)}
-      >
-        {t.rollOut}
-      </Button>
-      {one.retired ? null : (
+      <OnlyFor least="operator">
         <Button
           size="sm"
-          kind="danger--ghost"
-          disabled={!admin || retire.isPending}
-          title={admin ? undefined : texts.common.needs("admin")}
-          onClick={() => setAsking(true)}
+          disabled={Boolean(why)}
+          title={why}
+          onClick={() => navigate(`/rollouts/new?package=${encodeURIComponent(titleOf(one))}`)}
         >
-          {t.retire}
+          {t.rollOut}
         </Button>
+      </OnlyFor>
+      {one.retired ? null : (
+        <OnlyFor least="admin">
+          <Button size="sm" kind="danger--ghost" disabled={retire.isPending} onClick={() => setAsking(true)}>
+            {t.retire}
+          </Button>
+        </OnlyFor>
       )}
       {asking ? (
         <Confirm

@@ -9,12 +9,12 @@ import {
   TableHeader,
   TableRow,
 } from "@carbon/react";
-import { useSearchParams } from "wouter";
-import { useMay } from "@/api/session";
 import type { PackageView } from "@/api/schema";
+import { OnlyFor } from "@/components/only-for";
 import { Page } from "@/components/page";
 import { EmptyState, Loaded } from "@/components/states";
 import { Time } from "@/components/time";
+import { useAddress } from "@/hooks/address";
 import { bytes } from "@/hooks/format";
 import { texts } from "@/texts";
 import { keyOf, usePackages } from "./data";
@@ -28,15 +28,12 @@ const t = texts.packages;
 /** Release packages that agents can be upgraded with. */
 export default function Index() {
   const query = usePackages();
-  const admin = useMay("admin");
   const [, choose] = useChosen();
   const upload = useUpload((one) => choose(keyOf(one)));
   const button = (
-    <UploadButton
-      disabled={!admin || (upload.sending !== undefined && !upload.sending.error)}
-      title={admin ? undefined : texts.common.needs("admin")}
-      start={upload.start}
-    />
+    <OnlyFor least="admin">
+      <UploadButton disabled={upload.sending !== undefined && !upload.sending.error} start={upload.start} />
+    </OnlyFor>
   );
   return (
     <Page title={t.title} lead={t.lead} actions={button}>
@@ -60,15 +57,8 @@ function Empty() {
 
 /** The package whose details are shown, and the version that is asked for, in the address. */
 function useChosen() {
-  const [params, setParams] = useSearchParams();
-  const choose = (key: string | undefined) =>
-    setParams((old) => {
-      const next = new URLSearchParams(old);
-      next.delete("version");
-      if (key) next.set("package", key);
-      else next.delete("package");
-      return next;
-    });
+  const [params, set] = useAddress();
+  const choose = (key: string | undefined) => set({ version: undefined, package: key });
   return [{ key: params.get("package"), version: params.get("version") }, choose] as const;
 }
 

@@ -54,11 +54,7 @@ export function useUpload(done: (one: PackageView) => void) {
 }
 
 /** The button that asks for a file. */
-export function UploadButton(props: {
-  disabled: boolean;
-  title?: string | undefined;
-  start: (file: File) => void;
-}) {
+export function UploadButton(props: { disabled: boolean; start: (file: File) => void }) {
   const input = useRef<HTMLInputElement>(null);
   return (
     <>
@@ -80,7 +76,6 @@ export function UploadButton(props: {
         kind="tertiary"
         renderIcon={UploadIcon}
         disabled={props.disabled}
-        title={props.title}
         onClick={() => input.current?.click()}
       >
         {t.action}

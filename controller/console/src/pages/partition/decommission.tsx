@@ -1,9 +1,10 @@
-import { InlineNotification, Modal, Stack, TextInput } from "@carbon/react";
+import { InlineNotification, Stack, TextInput } from "@carbon/react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import { wordsOf } from "@/api/problem";
+import { Dialog } from "@/components/dialog";
 import { useToasts } from "@/components/toasts";
 import { texts } from "@/texts";
 import type { Agent } from "./queries";
@@ -31,14 +32,14 @@ export function Decommission({ agent, close }: { agent: Agent; close: () => void
     },
   });
   return (
-    <Modal
-      open
+    <Dialog
+      busy={doing.isPending}
       danger
       size="sm"
       modalHeading={t.title(name)}
       primaryButtonText={texts.partition.actions.decommission}
       secondaryButtonText={texts.common.cancel}
-      primaryButtonDisabled={doing.isPending || typed !== name}
+      primaryButtonDisabled={typed !== name}
       onRequestSubmit={() => doing.mutate()}
       onRequestClose={close}
     >
@@ -70,6 +71,6 @@ export function Decommission({ agent, close }: { agent: Agent; close: () => void
           />
         ) : null}
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

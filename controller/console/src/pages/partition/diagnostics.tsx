@@ -1,8 +1,9 @@
-import { Checkbox, InlineNotification, Modal, Stack } from "@carbon/react";
+import { Checkbox, InlineNotification, Stack } from "@carbon/react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "@/api/client";
 import { wordsOf } from "@/api/problem";
+import { Dialog } from "@/components/dialog";
 import { saveText } from "@/components/event-tail/save";
 import { useToasts } from "@/components/toasts";
 import { texts } from "@/texts";
@@ -30,13 +31,12 @@ export function Diagnostics({ agent, close }: { agent: Agent; close: () => void 
     },
   });
   return (
-    <Modal
-      open
+    <Dialog
+      busy={fetching.isPending}
       size="sm"
       modalHeading={t.title(name)}
       primaryButtonText={t.download}
       secondaryButtonText={texts.common.cancel}
-      primaryButtonDisabled={fetching.isPending}
       onRequestSubmit={() => fetching.mutate()}
       onRequestClose={close}
     >
@@ -59,6 +59,6 @@ export function Diagnostics({ agent, close }: { agent: Agent; close: () => void 
           />
         ) : null}
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

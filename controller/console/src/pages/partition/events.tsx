@@ -1,3 +1,5 @@
+import { InlineNotification } from "@carbon/react";
+import { useState } from "react";
 import { useMay } from "@/api/session";
 import { EventTail } from "@/components/event-tail";
 import { EmptyState } from "@/components/states";
@@ -9,7 +11,18 @@ export function Events({ agent }: { agent: Agent }) {
   const t = texts.partition.events;
   const may = useMay("operator");
   const { id, connection } = agent.summary;
+  const away = connection !== "connected";
+  // What was read before it went away is not thrown away.
+  const [began, setBegan] = useState(!away);
+  if (!away && !began) setBegan(true);
   if (!may) return <EmptyState title={t.needs}>{texts.common.needs("operator")}</EmptyState>;
-  if (connection !== "connected") return <EmptyState title={t.away}>{t.awayHelp}</EmptyState>;
-  return <EventTail agent={id} />;
+  if (!began) return <EmptyState title={t.away}>{t.awayHelp}</EmptyState>;
+  return (
+    <>
+      {away ? (
+        <InlineNotification kind="warning" lowContrast hideCloseButton title={t.away} subtitle={t.awayNow} />
+      ) : null}
+      <EventTail agent={id} away={away} />
+    </>
+  );
 }

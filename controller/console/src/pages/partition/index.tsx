@@ -1,7 +1,9 @@
 import { Tab, TabList, TabPanel, TabPanels, Tabs } from "@carbon/react";
-import { useParams, useSearchParams } from "wouter";
-import { Loaded } from "@/components/states";
+import { Link, useParams, useSearchParams } from "wouter";
+import { ApiError } from "@/api/problem";
+import { EmptyState, Loaded } from "@/components/states";
 import { Page } from "@/components/page";
+import { PartitionOffset } from "@/components/time";
 import { texts } from "@/texts";
 import { Changes } from "./changes";
 import { Components } from "./components";
@@ -28,13 +30,15 @@ const CONTENT: Record<TabName, (use: TabUse) => React.ReactNode> = {
   policy: ({ agent }) => <PolicyTab agent={agent} />,
   trust: ({ agent }) => <Trust agent={agent} />,
   changes: ({ agent }) => <Changes agent={agent} />,
-  events: ({ agent }) => <Events agent={agent} />,
+  events: ({ agent }) => <Events key={agent.summary.id} agent={agent} />,
 };
 
 /** Everything of one partition. */
 export default function Partition() {
   const { agent: name = "" } = useParams();
   const query = useAgent(decodeURIComponent(name));
+  // Though it is still known here: it was decommissioned elsewhere meanwhile.
+  if (query.error instanceof ApiError && query.error.status === 404) return <Gone />;
   if (query.data === undefined) {
     return (
       <Page title={texts.partition.title}>
@@ -44,9 +48,22 @@ export default function Partition() {
   }
   const { data: agent, etag } = query.data;
   return (
-    <Head agent={agent}>
-      <PartitionTabs agent={agent} etag={etag} />
-    </Head>
+    <PartitionOffset value={agent.summary.utc_offset_seconds ?? undefined}>
+      <Head agent={agent}>
+        <PartitionTabs agent={agent} etag={etag} />
+      </Head>
+    </PartitionOffset>
+  );
+}
+
+function Gone() {
+  const t = texts.partition;
+  return (
+    <Page title={t.title}>
+      <EmptyState title={t.gone} action={<Link href="/fleet">{texts.common.toFleet}</Link>}>
+        {t.goneHelp}
+      </EmptyState>
+    </Page>
   );
 }
 

@@ -1,9 +1,10 @@
-import { Button, IconButton, InlineNotification, Modal, Stack, TextInput } from "@carbon/react";
+import { Button, IconButton, InlineNotification, Stack, TextInput } from "@carbon/react";
 import { Add, TrashCan } from "@carbon/icons-react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, tagged } from "@/api/client";
 import { ApiError, wordsOf } from "@/api/problem";
+import { Dialog } from "@/components/dialog";
 import { useToasts } from "@/components/toasts";
 import { texts } from "@/texts";
 import type { TabUse } from "./index";
@@ -48,13 +49,13 @@ export function LabelEditor({ agent, etag, close }: TabUse & { close: () => void
   const keys = rows.map(({ key }) => key.trim());
   const double = keys.find((key, index) => key && keys.indexOf(key) !== index);
   return (
-    <Modal
-      open
+    <Dialog
       size="sm"
+      busy={saving.isPending}
       modalHeading={t.title(name)}
       primaryButtonText={texts.common.save}
       secondaryButtonText={texts.common.cancel}
-      primaryButtonDisabled={saving.isPending || double !== undefined || keys.includes("")}
+      primaryButtonDisabled={double !== undefined || keys.includes("")}
       onRequestSubmit={() => saving.mutate()}
       onRequestClose={close}
     >
@@ -63,7 +64,7 @@ export function LabelEditor({ agent, etag, close }: TabUse & { close: () => void
         <Rows rows={rows} set={setRows} double={double} />
         <Refusal error={saving.error} reload={() => void reload().catch(toasts.failed)} />
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }
 

@@ -72,7 +72,7 @@ function Announce({ agent, close }: { agent: Agent; close: () => void }) {
         value={seconds}
         onChange={(event) => setSeconds(Number(event.target.value))}
       >
-        {t.durations.map(([value, text]) => (
+        {texts.common.durations.map(([value, text]) => (
           <SelectItem key={value} value={value} text={text} />
         ))}
       </Select>

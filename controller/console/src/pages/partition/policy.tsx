@@ -1,5 +1,5 @@
-import { CopyButton } from "@carbon/react";
 import { Link } from "wouter";
+import { CopyButton } from "@/components/copy";
 import { PolicyStanding } from "@/components/health";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
@@ -83,12 +83,7 @@ function Effective({ text }: { text: string | null | undefined }) {
       <summary>{t.effective}</summary>
       {shown ? (
         <>
-          <CopyButton
-            align="right"
-            iconDescription={t.copyEffective}
-            feedback={texts.common.copied}
-            onClick={() => void navigator.clipboard.writeText(shown)}
-          />
+          <CopyButton align="right" label={t.copyEffective} text={shown} />
           <pre className="pre">{shown}</pre>
         </>
       ) : (

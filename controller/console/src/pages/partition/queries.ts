@@ -68,12 +68,12 @@ export function useAgentPolicy(agent: string) {
 export function useLeases(partition: string) {
   return useQuery({
     queryKey: ["partitions", partition, "leases"],
-    queryFn: async () => {
-      const leases = await all((cursor) =>
-        api.GET("/api/v1/leases", { params: { query: { limit: 1_000, ...(cursor ? { cursor } : {}) } } }),
-      );
-      return leases.filter((lease) => lease.partition === partition);
-    },
+    queryFn: () =>
+      all((cursor) =>
+        api.GET("/api/v1/leases", {
+          params: { query: { partition, limit: 1_000, ...(cursor ? { cursor } : {}) } },
+        }),
+      ),
     refetchInterval: 5_000,
   });
 }

@@ -1,4 +1,4 @@
-import { CopyButton } from "@carbon/react";
+import { CopyButton } from "@/components/copy";
 import { Time } from "@/components/time";
 import { texts } from "@/texts";
 import { Leases } from "./leases";
@@ -46,11 +46,7 @@ function Copied({ name, value, copy, note }: { name: string; value: string; copy
       <dt>{name}</dt>
       <dd className="copied">
         <span className="mono">{value}</span>
-        <CopyButton
-          iconDescription={copy}
-          feedback={texts.common.copied}
-          onClick={() => void navigator.clipboard.writeText(value)}
-        />
+        <CopyButton label={copy} text={value} />
       </dd>
       {note ? <dd className="muted">{note}</dd> : null}
     </div>

@@ -124,32 +124,6 @@ export function useStatus(name: string) {
   });
 }
 
-/** What waits for a second person about policies. */
-export function useProposals() {
-  return useQuery({
-    queryKey: ["proposals", "list"],
-    queryFn: () =>
-      all(
-        (cursor) =>
-          api.GET("/api/v1/proposals", {
-            params: { query: { limit: LIMIT, ...(cursor ? { cursor } : {}) } },
-          }),
-        MOST,
-      ),
-    select: (proposals) =>
-      proposals.filter(({ kind, state }) => kind === "policy_publish" && state === "pending"),
-  });
-}
-
-/** Whether what is published needs a second person. */
-export function useFourEyes(): boolean {
-  const { data } = useQuery({
-    queryKey: ["proposals", "settings"],
-    queryFn: () => body(api.GET("/api/v1/settings")),
-  });
-  return data?.four_eyes ?? false;
-}
-
 /** Rollouts that bring policies and are not over, by name of the policy. */
 export function useCarrying() {
   return useQuery({
@@ -177,9 +151,45 @@ export function useSchema() {
 export type Document = Schemas["PolicyText"];
 
 /** The text of a policy in force as it would be sent again. */
-export async function documentOf(name: string): Promise<Document> {
+async function documentOf(name: string): Promise<Document> {
   const { text, signature } = await body(api.GET("/api/v1/policies/{name}", { params: { path: { name } } }));
   return signature ? { text, signature } : { text };
+}
+
+/** Requests at the same time. */
+const AT_ONCE = 8;
+
+/** The texts of many policies, some at a time. */
+async function documentsOf(names: readonly string[]): Promise<Document[]> {
+  const found: Document[] = [];
+  for (let at = 0; at < names.length; at += AT_ONCE) {
+    found.push(...(await Promise.all(names.slice(at, at + AT_ONCE).map(documentOf))));
+  }
+  return found;
+}
+
+/** What makes an effect on partitions another one: which policies are in force, and which revision of each. */
+export function inForce(policies: readonly RevisionView[]): string[] {
+  return policies
+    .filter(({ removed }) => !removed)
+    .map(({ name, revision }) => `${name}@${String(revision)}`);
+}
+
+/** How long effects on partitions are taken to be so, unless another policy is in force. */
+export const EFFECTS_MS = 60_000;
+
+/** What would be without some policies: the set of all others, and nothing else. */
+export function useWithout(removals: readonly string[]) {
+  const { data } = usePolicies();
+  const others = data?.filter(({ name, removed }) => !removed && !removals.includes(name));
+  return useQuery({
+    // Not below `policies`, which each draft that is saved makes old: this asks for the text of every policy.
+    queryKey: ["policies-without", removals, others && inForce(others)],
+    enabled: removals.length > 0 && others !== undefined,
+    staleTime: EFFECTS_MS,
+    queryFn: async () =>
+      preview({ documents: await documentsOf((others ?? []).map(({ name }) => name)), prune: true }),
+  });
 }
 
 /** What publishing a set would mean. `events`: partitions are asked about their recent events. */

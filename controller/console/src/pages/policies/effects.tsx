@@ -42,7 +42,7 @@ export function Effects({ of }: { of: Preview }) {
         </p>
       ) : null}
       {of.groups.map((group) => (
-        <GroupEffects key={group.agents.join()} group={group} />
+        <GroupEffects key={(group.ids ?? group.agents).join()} group={group} />
       ))}
     </div>
   );
@@ -58,7 +58,7 @@ function GroupEffects({ group }: { group: Group }) {
   return (
     <section className="effect">
       <h3>{title}</h3>
-      <Names agents={group.agents} more={group.count - group.agents.length} />
+      <Names agents={group.agents} ids={group.ids ?? []} more={group.count - group.agents.length} />
       <p className="muted">
         {t.documents(group.documents.join(", ") || texts.common.none)} {t.bytes(count(group.bytes))}
       </p>
@@ -91,12 +91,17 @@ function GroupEffects({ group }: { group: Group }) {
   );
 }
 
-/** Names that lead to their partitions. */
-function Names({ agents, more }: { agents: readonly string[]; more: number }) {
+/** Names that lead to their partitions; by id where it is told, since the agents of one partition share a name. */
+function Names(props: { agents: readonly string[]; ids?: readonly string[]; more: number }) {
+  const { agents, ids = [], more } = props;
   return (
     <p className="names">
-      {agents.map((agent) => (
-        <Link key={agent} href={`/partitions/${encodeURIComponent(agent)}`} className="cds--link">
+      {agents.map((agent, at) => (
+        <Link
+          key={ids[at] ?? agent}
+          href={`/partitions/${encodeURIComponent(ids[at] ?? agent)}`}
+          className="cds--link"
+        >
           {agent}
         </Link>
       ))}

@@ -125,7 +125,7 @@ function Content({
     case "history":
       return <History name={name} current={revision} />;
     case "status":
-      return <Status name={name} />;
+      return <Status name={name} revision={revision} />;
   }
 }
 

@@ -1,8 +1,8 @@
 import { Button, InlineNotification } from "@carbon/react";
-import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
-import { api, tagged } from "@/api/client";
+import { api } from "@/api/client";
+import { useProposal } from "@/api/proposals";
 import { useMay, useSession } from "@/api/session";
 import { Confirm } from "@/components/confirm";
 import { Page } from "@/components/page";
@@ -18,10 +18,7 @@ const t = texts.policies.proposals;
 
 /** What somebody wants to publish or remove, what that would do, and the decision. */
 export function ProposalPage({ id }: { id: string }) {
-  const proposal = useQuery({
-    queryKey: ["proposals", id],
-    queryFn: () => tagged(api.GET("/api/v1/proposals/{id}", { params: { path: { id } } })),
-  });
+  const proposal = useProposal(id);
   return <Loaded query={proposal}>{({ data, etag }) => <Known proposal={data} etag={etag} />}</Loaded>;
 }
 

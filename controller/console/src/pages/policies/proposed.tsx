@@ -2,7 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense } from "react";
 import { Loaded, LoadingState } from "@/components/states";
 import { texts } from "@/texts";
-import { currentQuery, documentOf, preview, usePolicies, type Document } from "./data";
+import { currentQuery, EFFECTS_MS, inForce, preview, usePolicies, useWithout, type Document } from "./data";
 import { Effects } from "./effects";
 
 const SideBySide = lazy(() => import("./code/merge-view"));
@@ -36,19 +36,17 @@ export function orderOf(payload: unknown): Order {
 
 /** What an order would do. One that removes policies is previewed as the set of all that would be left. */
 function useEffects(order: Order) {
-  const { data } = usePolicies();
-  const { removals } = order;
-  const rest = data
-    ?.filter((policy) => !policy.removed && !removals.includes(policy.name))
-    .map(({ name }) => name);
-  return useQuery({
-    queryKey: ["policies", "proposed", order, removals.length > 0 ? rest : []],
-    enabled: removals.length === 0 || rest !== undefined,
-    queryFn: async () => {
-      if (removals.length === 0) return preview({ documents: order.documents, prune: order.prune });
-      return preview({ documents: await Promise.all((rest ?? []).map(documentOf)), prune: true });
-    },
+  const { data, isPending } = usePolicies();
+  const { documents, removals, prune } = order;
+  const without = useWithout(removals);
+  const published = useQuery({
+    // Drafts, which make all below `policies` old, change nothing of it.
+    queryKey: ["policies-proposed", order, data && inForce(data)],
+    enabled: removals.length === 0 && !isPending,
+    staleTime: EFFECTS_MS,
+    queryFn: () => preview({ documents, prune }),
   });
+  return removals.length > 0 ? without : published;
 }
 
 /** What a proposal would do: its texts beside those in force, and what changes for the partitions. */

@@ -1,33 +1,19 @@
-import { useQuery } from "@tanstack/react-query";
 import { useLocation } from "wouter";
+import { useFourEyes } from "@/api/proposals";
 import { Confirm } from "@/components/confirm";
 import { Loaded } from "@/components/states";
 import { texts } from "@/texts";
-import { documentOf, preview, useFourEyes, usePolicies, type RevisionView } from "./data";
+import { useWithout, type RevisionView } from "./data";
 import { Effects } from "./effects";
 import { remove } from "./publish";
 import { useTold } from "./told";
 
 const t = texts.policies.remove;
 
-/** What would be without a policy: the set of all others, and nothing else. */
-function useRemovalPreview(name: string) {
-  const { data } = usePolicies();
-  const others = data
-    ?.filter((policy) => policy.name !== name && !policy.removed)
-    .map((policy) => policy.name);
-  return useQuery({
-    queryKey: ["policies", name, "removal", others],
-    enabled: others !== undefined,
-    queryFn: async () =>
-      preview({ documents: await Promise.all((others ?? []).map(documentOf)), prune: true }),
-  });
-}
-
 /** Removes a policy, after it was said which partitions lose what. */
 export function RemovePolicy({ revision, close }: { revision: RevisionView; close: () => void }) {
   const { name } = revision;
-  const effects = useRemovalPreview(name);
+  const effects = useWithout([name]);
   const fourEyes = useFourEyes();
   const told = useTold();
   const [, navigate] = useLocation();

@@ -15,16 +15,17 @@ import { PolicyStanding } from "@/components/health";
 import { EmptyState, Loaded } from "@/components/states";
 import { count } from "@/hooks/format";
 import { texts } from "@/texts";
-import { useStatus } from "./data";
+import { useStatus, type RevisionView } from "./data";
 
 const t = texts.policies.status;
 type PolicyStatus = components["schemas"]["PolicyStatus"];
+type State = (typeof STATES)[number];
 const STATES = ["applied", "applying", "waiting", "failed"] as const;
 /** Rows that are shown at first. */
 const FIRST = 100;
 
 /** Which partitions run a policy, wait for it or refused it, and why. Live. */
-export function Status({ name }: { name: string }) {
+export function Status({ name, revision }: { name: string; revision: RevisionView | undefined }) {
   const status = useStatus(name);
   const [params, setParams] = useSearchParams();
   const state = STATES.find((each) => each === params.get("state"));
@@ -49,24 +50,62 @@ export function Status({ name }: { name: string }) {
               </button>
             ))}
           </div>
-          <Agents of={data} state={state} all={() => choose(undefined)} />
+          <Agents
+            of={data}
+            state={state}
+            fleet={fleetOf(revision?.selector ?? {}, state)}
+            all={() => choose(undefined)}
+          />
         </>
       )}
     </Loaded>
   );
 }
 
-function Agents({ of, state, all }: { of: PolicyStatus; state: string | undefined; all: () => void }) {
+/** Where all of them are listed: the fleet, by the labels of the policy and where its partitions stand. */
+function fleetOf(selector: Readonly<Record<string, string>>, state: State | undefined): string {
+  const label = Object.entries(selector).map(([key, value]) => `${key}=${value}`);
+  const params = new URLSearchParams();
+  if (label.length) params.set("label", label.join(","));
+  if (state) params.set("policy", state);
+  const text = params.toString();
+  return text ? `/fleet?${text}` : "/fleet";
+}
+
+function Agents(props: {
+  of: PolicyStatus;
+  state: State | undefined;
+  /** Address of the list of all that are asked for. */
+  fleet: string;
+  all: () => void;
+}) {
+  const { of, state, fleet } = props;
   const [most, setMost] = useState(FIRST);
   const total = of.applied + of.applying + of.waiting + of.failed;
   if (total === 0) return <EmptyState title={t.nobody}>{t.nobodyHelp}</EmptyState>;
   const agents = of.agents.filter((agent) => state === undefined || agent.state === state);
+  const wanted = state ? of[state] : total;
+  if (agents.length === 0 && wanted > 0) {
+    // The controller lists some of them only, and these come last.
+    return (
+      <EmptyState
+        title={t.unlisted(count(wanted))}
+        action={
+          <Link href={fleet} className="cds--link">
+            {t.inFleet}
+          </Link>
+        }
+      >
+        {t.cut(count(of.agents.length), count(total))}
+      </EmptyState>
+    );
+  }
   if (agents.length === 0) {
     return (
       <EmptyState
         title={t.none}
         action={
-          <Button kind="tertiary" size="sm" onClick={all}>
+          <Button kind="tertiary" size="sm" onClick={props.all}>
             {t.all}
           </Button>
         }
@@ -106,8 +145,13 @@ function Agents({ of, state, all }: { of: PolicyStatus; state: string | undefine
           {texts.policies.list.more(agents.length - most)}
         </Button>
       ) : null}
-      {of.agents.length < total ? (
-        <p className="muted">{t.cut(count(of.agents.length), count(total))}</p>
+      {agents.length < wanted ? (
+        <p className="muted">
+          {t.cut(count(of.agents.length), count(total))}{" "}
+          <Link href={fleet} className="cds--link">
+            {t.inFleet}
+          </Link>
+        </p>
       ) : null}
     </>
   );

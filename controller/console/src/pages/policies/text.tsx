@@ -1,6 +1,6 @@
-import { CopyButton } from "@carbon/react";
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense } from "react";
+import { CopyButton } from "@/components/copy";
 import { Loaded, LoadingState } from "@/components/states";
 import { texts } from "@/texts";
 import { currentQuery } from "./data";
@@ -17,11 +17,7 @@ export function TextTab({ name }: { name: string }) {
         <>
           <div className="policy-copy">
             <span className="muted">{data.signature ? t.signed : t.unsigned}</span>
-            <CopyButton
-              iconDescription={texts.common.copy}
-              feedback={texts.common.copied}
-              onClick={() => void navigator.clipboard.writeText(data.text)}
-            />
+            <CopyButton label={texts.common.copy} text={data.text} />
           </div>
           <Suspense fallback={<LoadingState />}>
             <CodeView text={data.text} label={t.textOf(name, Number(data.revision.revision))} />

@@ -1,7 +1,6 @@
 import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { all, api, body } from "@/api/client";
 import type {
-  ProposalView,
   RolloutChange,
   RolloutPackage,
   RolloutRequest,
@@ -99,25 +98,6 @@ export function whatOf(changes: readonly RolloutChange[], pack: RolloutPackage |
   const word = (change: RolloutChange) =>
     change.removed ? texts.rollouts.removalOf(change.name) : `${change.name}@${String(change.to)}`;
   return changes.map(word).join(", ");
-}
-
-/** Proposals of rollouts that wait for a second person. */
-export function useProposals() {
-  return useQuery({
-    queryKey: ["proposals", "rollouts"],
-    queryFn: () =>
-      all((cursor) => api.GET("/api/v1/proposals", { params: { query: { cursor, limit: 1_000 } } })),
-    select: (proposals): ProposalView[] =>
-      proposals.filter(({ kind, state }) => kind === "rollout_start" && state === "pending"),
-  });
-}
-
-/** One proposal with what it would do. */
-export function useProposal(id: string) {
-  return useQuery({
-    queryKey: ["proposals", "one", id],
-    queryFn: () => body(api.GET("/api/v1/proposals/{id}", { params: { path: { id } } })),
-  });
 }
 
 /** Approves or rejects. */

@@ -2,10 +2,10 @@ import { Breadcrumb, BreadcrumbItem, Button } from "@carbon/react";
 import { useState } from "react";
 import { Link, useLocation } from "wouter";
 import { ApiError } from "@/api/problem";
-import { useMay } from "@/api/session";
 import type { RolloutChange, RolloutView } from "@/api/schema";
 import { Confirm } from "@/components/confirm";
 import { NotFound } from "@/components/not-found";
+import { OnlyFor } from "@/components/only-for";
 import { Page } from "@/components/page";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
@@ -41,7 +41,13 @@ export function RolloutPage({ id }: { id: number }) {
         </Breadcrumb>
       }
       lead={query.data ? <Lead view={query.data} /> : null}
-      actions={query.data ? <Actions view={query.data} /> : null}
+      actions={
+        query.data ? (
+          <OnlyFor least="operator">
+            <Actions view={query.data} />
+          </OnlyFor>
+        ) : null
+      }
     >
       <Loaded query={query}>{(view) => <Content view={view} />}</Loaded>
     </Page>
@@ -139,7 +145,6 @@ const ORDERS: Record<RolloutView["state"], Order[]> = {
 };
 
 function Actions({ view }: { view: RolloutView }) {
-  const may = useMay("operator");
   const order = useOrder(view.id);
   const [asked, setAsked] = useState<Order>();
   const orders = ORDERS[view.state];
@@ -150,8 +155,7 @@ function Actions({ view }: { view: RolloutView }) {
           key={name}
           size="md"
           kind={name === "abort" ? "danger--tertiary" : "tertiary"}
-          disabled={!may || order.isPending}
-          {...(may ? {} : { title: texts.common.needs("operator") })}
+          disabled={order.isPending}
           onClick={() => setAsked(name)}
         >
           {t.order[name]}

@@ -12,12 +12,13 @@ import {
   TableRow,
 } from "@carbon/react";
 import { Add } from "@carbon/icons-react";
-import { Link, useLocation, useSearchParams } from "wouter";
-import { useMay } from "@/api/session";
+import { Link, useLocation } from "wouter";
 import type { RolloutSummary } from "@/api/schema";
+import { OnlyFor } from "@/components/only-for";
 import { Page } from "@/components/page";
 import { EmptyState, Loaded } from "@/components/states";
 import { Time } from "@/components/time";
+import { useAddress } from "@/hooks/address";
 import { count } from "@/hooks/format";
 import { texts } from "@/texts";
 import { isOver, partitionsOf, useRollout, useRollouts, whatOf } from "./data";
@@ -53,35 +54,20 @@ export function RolloutList() {
 
 function StartButton() {
   const [, navigate] = useLocation();
-  const may = useMay("operator");
   return (
-    <Button
-      size="md"
-      renderIcon={Add}
-      disabled={!may}
-      {...(may ? {} : { title: texts.common.needs("operator") })}
-      onClick={() => navigate("/rollouts/new")}
-    >
-      {t.start}
-    </Button>
+    <OnlyFor least="operator">
+      <Button size="md" renderIcon={Add} onClick={() => navigate("/rollouts/new")}>
+        {t.start}
+      </Button>
+    </OnlyFor>
   );
 }
 
 function Filtered({ rollouts }: { rollouts: RolloutSummary[] }) {
-  const [params, setParams] = useSearchParams();
+  const [params, set] = useAddress();
   const words = params.get("q") ?? "";
   const which = params.get("show") ?? "all";
   const rows = Math.max(ROWS, Number(params.get("rows")) || 0);
-  const set = (name: string, value: string, replace: boolean) =>
-    setParams(
-      (old) => {
-        const next = new URLSearchParams(old);
-        if (value) next.set(name, value);
-        else next.delete(name);
-        return next;
-      },
-      { replace },
-    );
   const found = rollouts.filter((rollout) => fits(rollout, which, words.toLowerCase()));
   return (
     <>
@@ -91,7 +77,7 @@ function Filtered({ rollouts }: { rollouts: RolloutSummary[] }) {
           labelText={t.search}
           placeholder={t.search}
           value={words}
-          onChange={({ target }) => set("q", target.value, true)}
+          onChange={({ target }) => set({ q: target.value }, true)}
         />
         <Select
           id="rollouts-show"
@@ -99,7 +85,7 @@ function Filtered({ rollouts }: { rollouts: RolloutSummary[] }) {
           inline
           labelText={t.show}
           value={which}
-          onChange={({ target }) => set("show", target.value === "all" ? "" : target.value, false)}
+          onChange={({ target }) => set({ show: target.value === "all" ? "" : target.value })}
         >
           {(["all", "open", "done", "rolled_back"] as const).map((name) => (
             <SelectItem key={name} value={name} text={t.shown[name]} />
@@ -108,7 +94,7 @@ function Filtered({ rollouts }: { rollouts: RolloutSummary[] }) {
       </div>
       {found.length ? <Rows rollouts={found.slice(0, rows)} /> : <p>{t.noneFound}</p>}
       {found.length > rows ? (
-        <Button kind="ghost" size="sm" onClick={() => set("rows", String(rows + ROWS), true)}>
+        <Button kind="ghost" size="sm" onClick={() => set({ rows: String(rows + ROWS) }, true)}>
           {t.older(found.length - rows)}
         </Button>
       ) : null}

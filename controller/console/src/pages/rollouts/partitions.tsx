@@ -1,11 +1,12 @@
 import { Search, Select, SelectItem } from "@carbon/react";
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { useMemo, useRef } from "react";
-import { Link, useSearchParams } from "wouter";
+import { Link } from "wouter";
 import type { RolloutPartition, RolloutPartitionState, RolloutView } from "@/api/schema";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
+import { useAddress } from "@/hooks/address";
 import { count } from "@/hooks/format";
+import { useRows } from "@/hooks/rows";
 import { texts } from "@/texts";
 import { MOST_PARTITIONS, partitionsOf, type useRolloutPartitions } from "./data";
 import { PartitionStanding } from "./state";
@@ -49,20 +50,10 @@ export function Partitions(props: { view: RolloutView; query: ReturnType<typeof 
 }
 
 function Chosen({ view, partitions }: { view: RolloutView; partitions: RolloutPartition[] }) {
-  const [params, setParams] = useSearchParams();
+  const [params, set] = useAddress();
   const wave = params.get("wave") ?? "";
   const state = params.get("state") ?? "";
   const words = params.get("q") ?? "";
-  const set = (name: string, value: string, replace = false) =>
-    setParams(
-      (old) => {
-        const next = new URLSearchParams(old);
-        if (value) next.set(name, value);
-        else next.delete(name);
-        return next;
-      },
-      { replace },
-    );
   const rows = useMemo(() => {
     const wanted = words.toLowerCase();
     return partitions
@@ -82,14 +73,14 @@ function Chosen({ view, partitions }: { view: RolloutView; partitions: RolloutPa
           labelText={t.search}
           placeholder={t.search}
           value={words}
-          onChange={({ target }) => set("q", target.value, true)}
+          onChange={({ target }) => set({ q: target.value }, true)}
         />
         <Select
           id="rollout-wave"
           inline
           labelText={t.wave}
           value={wave}
-          onChange={({ target }) => set("wave", target.value)}
+          onChange={({ target }) => set({ wave: target.value })}
         >
           <SelectItem value="" text={t.allWaves} />
           {view.waves.map(({ name }, position) => (
@@ -101,7 +92,7 @@ function Chosen({ view, partitions }: { view: RolloutView; partitions: RolloutPa
           inline
           labelText={t.state}
           value={state}
-          onChange={({ target }) => set("state", target.value)}
+          onChange={({ target }) => set({ state: target.value })}
         >
           <SelectItem value="" text={t.allStates} />
           {ORDER.map((name) => (
@@ -128,13 +119,11 @@ function byNeed(a: RolloutPartition, b: RolloutPartition): number {
 /** Ten thousand rows scroll as well as ten: only those in sight are there. */
 function Grid({ view, rows }: { view: RolloutView; rows: RolloutPartition[] }) {
   const frame = useRef<HTMLDivElement>(null);
-  // eslint-disable-next-line react-hooks/incompatible-library -- the React compiler is not used
-  const virtual = useVirtualizer({
+  const drawn = useRows({
+    frame,
     count: rows.length,
-    getScrollElement: () => frame.current,
-    estimateSize: () => ROW,
-    overscan: 10,
-    getItemKey: (position) => rows[position]?.id ?? position,
+    size: ROW,
+    keyOf: (position) => rows[position]?.id ?? position,
   });
   const columns = [t.partition, t.wave, t.state, t.since, t.until, t.reason];
   return (
@@ -144,7 +133,7 @@ function Grid({ view, rows }: { view: RolloutView; rows: RolloutPartition[] }) {
       role="table"
       aria-labelledby="rollout-partitions"
       aria-rowcount={rows.length + 1}
-      tabIndex={0}
+      {...drawn.keys}
       style={{ maxBlockSize: `${String(TALL * ROW + 54)}px` }}
     >
       <div role="rowgroup" className="rollout-grid-head">
@@ -159,12 +148,19 @@ function Grid({ view, rows }: { view: RolloutView; rows: RolloutPartition[] }) {
       <div
         role="rowgroup"
         className="rollout-grid-body"
-        style={{ blockSize: `${String(virtual.getTotalSize())}px` }}
+        style={{ blockSize: `${String(drawn.lines.getTotalSize())}px` }}
       >
-        {virtual.getVirtualItems().map(({ index, start, key }) => {
+        {drawn.lines.getVirtualItems().map(({ index, start, key }) => {
           const partition = rows[index];
           return partition ? (
-            <Row key={key} view={view} partition={partition} index={index} start={start} />
+            <Row
+              key={key}
+              view={view}
+              partition={partition}
+              index={index}
+              start={start}
+              stop={drawn.stop(index)}
+            />
           ) : null;
         })}
       </div>
@@ -172,17 +168,25 @@ function Grid({ view, rows }: { view: RolloutView; rows: RolloutPartition[] }) {
   );
 }
 
-function Row(props: { view: RolloutView; partition: RolloutPartition; index: number; start: number }) {
+function Row(props: {
+  view: RolloutView;
+  partition: RolloutPartition;
+  index: number;
+  start: number;
+  /** Whether the Tab key stops here. */
+  stop: 0 | -1;
+}) {
   const { view, partition } = props;
   const { id, name, wave, state, since, reason } = partition;
   return (
     <div
       role="row"
       aria-rowindex={props.index + 2}
+      data-index={props.index}
       style={{ blockSize: `${String(ROW)}px`, transform: `translateY(${String(props.start)}px)` }}
     >
       <span role="cell">
-        <Link className="cds--link" href={`/partitions/${encodeURIComponent(id)}`}>
+        <Link className="cds--link" href={`/partitions/${encodeURIComponent(id)}`} tabIndex={props.stop}>
           {name}
         </Link>
       </span>

@@ -1,12 +1,13 @@
 import { Button } from "@carbon/react";
 import { useState } from "react";
+import { usePending, useProposal } from "@/api/proposals";
 import { useMay, useSession } from "@/api/session";
 import type { ProposalView, RolloutRequest } from "@/api/schema";
 import { Confirm } from "@/components/confirm";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
 import { texts } from "@/texts";
-import { useDecision, usePlan, useProposal, useProposals } from "./data";
+import { useDecision, usePlan } from "./data";
 import { PlanView } from "./plan-view";
 import { Settings } from "./settings";
 
@@ -14,7 +15,7 @@ const t = texts.rollouts.proposals;
 
 /** Rollouts that somebody proposed and a second person must approve; nothing where there are none. */
 export function Proposals() {
-  const { data } = useProposals();
+  const { data } = usePending("rollout_start");
   if (!data?.length) return null;
   return (
     <section aria-labelledby="proposals" className="rollout-proposals">
@@ -61,12 +62,18 @@ function Decide({ proposal }: { proposal: ProposalView }) {
   const why = own ? t.own : approver ? undefined : texts.common.needs("approver");
   return (
     <>
-      <Button kind="tertiary" size="sm" onClick={() => setAsking("reject")}>
-        {own ? t.takeBack : t.reject}
-      </Button>
-      <Button size="sm" disabled={Boolean(why)} title={why} onClick={() => setAsking("approve")}>
-        {t.approve}
-      </Button>
+      {approver || own ? (
+        <Button kind="tertiary" size="sm" onClick={() => setAsking("reject")}>
+          {own ? t.takeBack : t.reject}
+        </Button>
+      ) : null}
+      {why ? (
+        <span className="muted">{why}</span>
+      ) : (
+        <Button size="sm" onClick={() => setAsking("approve")}>
+          {t.approve}
+        </Button>
+      )}
       {asking ? (
         <Confirm
           title={asking === "approve" ? t.approveTitle : t.rejectTitle}
@@ -87,7 +94,7 @@ function Decide({ proposal }: { proposal: ProposalView }) {
 /** What it would do as things stand now, and how. */
 function Content({ id }: { id: string }) {
   const query = useProposal(id);
-  return <Loaded query={query}>{({ payload }) => <Planned request={requestOf(payload)} />}</Loaded>;
+  return <Loaded query={query}>{({ data }) => <Planned request={requestOf(data.payload)} />}</Loaded>;
 }
 
 function Planned({ request }: { request: RolloutRequest | undefined }) {

@@ -1,4 +1,5 @@
 import type { MaintenanceWindow, RolloutStrategy } from "@/api/schema";
+import { labelWords } from "@/hooks/labels";
 import { texts } from "@/texts";
 import { spanWords } from "./span";
 
@@ -39,13 +40,6 @@ export function Settings({
       ))}
     </dl>
   );
-}
-
-/** `env=test, site=berlin`. */
-export function labelWords(labels: Record<string, string>): string {
-  return Object.entries(labels)
-    .map(([name, value]) => `${name}=${value}`)
-    .join(", ");
 }
 
 function canaryWords(strategy: RolloutStrategy): string {

@@ -6,9 +6,9 @@ import {
   WarningFilled,
   type CarbonIconType,
 } from "@carbon/icons-react";
-import { useSearchParams } from "wouter";
 import type { RolloutPartition, RolloutView, WaveView } from "@/api/schema";
 import { Time } from "@/components/time";
+import { useAddress } from "@/hooks/address";
 import { count } from "@/hooks/format";
 import { texts } from "@/texts";
 import { isOver } from "./data";
@@ -46,15 +46,10 @@ export function Waves({
   view: RolloutView;
   partitions: RolloutPartition[] | undefined;
 }) {
-  const [params, setParams] = useSearchParams();
+  const [params, set] = useAddress();
   const chosen = params.get("wave");
   const choose = (position: number) =>
-    setParams((old) => {
-      const next = new URLSearchParams(old);
-      if (chosen === String(position)) next.delete("wave");
-      else next.set("wave", String(position));
-      return next;
-    });
+    set({ wave: chosen === String(position) ? undefined : String(position) });
   return (
     <section aria-labelledby="rollout-waves">
       <h2 id="rollout-waves">{t.title}</h2>

@@ -8,6 +8,9 @@ import { texts } from "@/texts";
 import { Decide, type Verdict } from "./decide";
 import { useAgent, useArrivals, useEnrolments, type EnrolmentView, type TokenView } from "./queries";
 
+/** So many are told one by one: each is asked about anew whenever something happens to agents. */
+const TOLD = 10;
+
 interface Ask {
   enrolment: EnrolmentView;
   verdict: Verdict;
@@ -26,9 +29,10 @@ export function Arrival({ token }: { token: TokenView }) {
     <>
       <div className="arrival" role="status" data-testid="arrival">
         <h3>{t.arrival}</h3>
-        {arrived.map((id) => (
+        {arrived.slice(0, TOLD).map((id) => (
           <Arrived key={id} id={id} />
         ))}
+        {arrived.length > TOLD ? <p className="muted">{t.arrivedMore(arrived.length - TOLD)}</p> : null}
         {asked.map((one) => (
           <Asks key={one.key_sha256} enrolment={one} ask={setDeciding} />
         ))}

@@ -3,8 +3,8 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "@/api/client";
 import type { components } from "@/api/schema";
-import { useMay } from "@/api/session";
 import { Confirm } from "@/components/confirm";
+import { OnlyFor } from "@/components/only-for";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
 import { useToasts } from "@/components/toasts";
@@ -73,7 +73,6 @@ function Facts({ one }: { one: One }) {
 
 function RollOver({ ca }: { ca: Ca }) {
   const t = texts.tokens;
-  const may = useMay("admin");
   const [asking, setAsking] = useState(false);
   const under = Boolean(ca.previous);
   const names = ca.remaining_names ?? [];
@@ -96,14 +95,11 @@ function RollOver({ ca }: { ca: Ca }) {
         <p>{t.rollOverNone(ca.agents)}</p>
       )}
       <div className="row">
-        <Button
-          kind={under ? "danger--tertiary" : "tertiary"}
-          disabled={!may}
-          onClick={() => setAsking(true)}
-        >
-          {under ? t.finish : t.begin}
-        </Button>
-        {may ? null : <span className="muted">{texts.common.needs("admin")}</span>}
+        <OnlyFor least="admin" told>
+          <Button kind={under ? "danger--tertiary" : "tertiary"} onClick={() => setAsking(true)}>
+            {under ? t.finish : t.begin}
+          </Button>
+        </OnlyFor>
       </div>
       {asking && !under ? <Begin close={() => setAsking(false)} /> : null}
       {asking && under ? <Finish ca={ca} close={() => setAsking(false)} /> : null}

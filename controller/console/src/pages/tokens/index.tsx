@@ -1,9 +1,9 @@
 import { Button } from "@carbon/react";
 import { Add, Pending } from "@carbon/icons-react";
 import { useState } from "react";
-import { useSearchParams } from "wouter";
-import { useMay } from "@/api/session";
+import { OnlyFor } from "@/components/only-for";
 import { Page } from "@/components/page";
+import { useAddress } from "@/hooks/address";
 import { UrlTabs } from "@/pages/admin/url-tabs";
 import { FirstSteps } from "@/pages/first-run/first-steps";
 import { texts } from "@/texts";
@@ -20,8 +20,7 @@ import "@/pages/admin/admin.scss";
 /** Who may join: tokens, approvals, tokens of other agents, and the authority behind the certificates. */
 export default function Index() {
   const t = texts.tokens;
-  const may = useMay("operator");
-  const [params] = useSearchParams();
+  const [params] = useAddress();
   const first = params.has("first");
   const [making, setMaking] = useState(false);
   // The token's text is nowhere but here; it goes when the page does.
@@ -35,14 +34,11 @@ export default function Index() {
       actions={
         // The first steps offer the same, and lead on.
         first ? null : (
-          <Button
-            renderIcon={Add}
-            disabled={!may}
-            title={may ? "" : texts.common.needs("operator")}
-            onClick={make}
-          >
-            {t.make}
-          </Button>
+          <OnlyFor least="operator">
+            <Button renderIcon={Add} onClick={make}>
+              {t.make}
+            </Button>
+          </OnlyFor>
         )
       }
     >
@@ -66,13 +62,7 @@ export default function Index() {
 /** Somebody waits: that must be seen whatever tab is open. */
 function WaitingNotice({ count }: { count: number }) {
   const t = texts.tokens;
-  const [, setParams] = useSearchParams();
-  const show = () =>
-    setParams((before) => {
-      const after = new URLSearchParams(before);
-      after.set("tab", "waiting");
-      return after;
-    });
+  const [, set] = useAddress();
   // Carbon's notification with a button keeps the focus to itself, which is not for something that comes by itself.
   return (
     <div className="panel notice" role="status">
@@ -80,7 +70,7 @@ function WaitingNotice({ count }: { count: number }) {
         <Pending aria-hidden="true" />
         {t.waitingNotice(count)}
       </span>
-      <Button kind="tertiary" size="sm" onClick={show}>
+      <Button kind="tertiary" size="sm" onClick={() => set({ tab: "waiting" })}>
         {t.waitingShow}
       </Button>
     </div>

@@ -2,8 +2,9 @@ import { Checkbox, NumberInput, TextInput } from "@carbon/react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "@/api/client";
+import { readLabels } from "@/hooks/labels";
 import { FormModal } from "@/pages/admin/form-modal";
-import { LabelsInput, parseLabels } from "@/pages/admin/labels";
+import { LabelsInput } from "@/pages/admin/labels";
 import { LIVES, LifeSelect } from "@/pages/admin/life";
 import { texts } from "@/texts";
 import type { TokenCreated, TokenRequest } from "./queries";
@@ -43,7 +44,7 @@ export function MakeToken(props: { made: (created: TokenCreated) => void; close:
   const [uses, setUses] = useState(1);
   const [approve, setApprove] = useState(false);
   const [partition, setPartition] = useState("");
-  const labels = parseLabels(labelText);
+  const labels = readLabels(labelText);
   const usesValid = Number.isInteger(uses) && uses >= 1 && uses <= MOST_USES;
   const run = async () => {
     const request = {

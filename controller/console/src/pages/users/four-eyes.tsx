@@ -3,18 +3,17 @@ import { CheckmarkFilled, CircleDash } from "@carbon/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "@/api/client";
-import { useMay } from "@/api/session";
+import { useSettings } from "@/api/proposals";
+import { OnlyFor } from "@/components/only-for";
 import { Loaded } from "@/components/states";
 import { useToasts } from "@/components/toasts";
 import { FormModal } from "@/pages/admin/form-modal";
 import { texts } from "@/texts";
 import { Proposals } from "./proposals";
-import { useSettings } from "./queries";
 
 /** Whether a second person is needed, and what waits for one. */
 export function FourEyesTab() {
   const t = texts.users;
-  const may = useMay("admin");
   const query = useSettings();
   const [asking, setAsking] = useState(false);
   return (
@@ -32,10 +31,11 @@ export function FourEyesTab() {
                   {on ? t.fourEyesOn : t.fourEyesOff}
                 </span>
                 <div className="row">
-                  <Button kind="tertiary" size="md" disabled={!may} onClick={() => setAsking(true)}>
-                    {on ? t.switchOff : t.switchOn}
-                  </Button>
-                  {may ? null : <span className="muted">{texts.common.needs("admin")}</span>}
+                  <OnlyFor least="admin" told>
+                    <Button kind="tertiary" size="md" onClick={() => setAsking(true)}>
+                      {on ? t.switchOff : t.switchOn}
+                    </Button>
+                  </OnlyFor>
                 </div>
               </div>
               {asking ? (

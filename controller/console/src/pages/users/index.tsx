@@ -1,3 +1,4 @@
+import { useProposals } from "@/api/proposals";
 import { useMay } from "@/api/session";
 import { Page } from "@/components/page";
 import { UrlTabs, type UrlTab } from "@/pages/admin/url-tabs";
@@ -5,7 +6,6 @@ import { texts } from "@/texts";
 import { ApiTokensTab } from "./api-tokens";
 import { BackupsTab } from "./backups";
 import { FourEyesTab } from "./four-eyes";
-import { useProposals } from "./queries";
 import { RolesTab } from "./roles";
 import { SessionsTab } from "./sessions";
 import { UsersTab } from "./users-tab";

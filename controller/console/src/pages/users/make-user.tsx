@@ -18,6 +18,7 @@ export function RoleSelect({ value, change }: { value: Role; change: (role: Role
     <Select
       id="user-role"
       labelText={t.roleLabel}
+      data-modal-primary-focus
       value={value}
       onChange={(event) => change(ROLES.find((role) => role === event.target.value) ?? "viewer")}
     >

@@ -1,18 +1,19 @@
-import { Button, InlineNotification, Modal, Stack, TextInput } from "@carbon/react";
+import { Button, InlineNotification, Stack, TextInput } from "@carbon/react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useSearchParams } from "wouter";
 import { api } from "@/api/client";
 import { wordsOf } from "@/api/problem";
+import { useProposal, useProposals } from "@/api/proposals";
+import type { ProposalView } from "@/api/schema";
 import { useMay, useSession } from "@/api/session";
+import { Dialog } from "@/components/dialog";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
 import { useToasts } from "@/components/toasts";
-import { useFocusBack } from "@/pages/admin/form-modal";
 import { Listing, type Column } from "@/pages/admin/listing";
 import { plain } from "@/pages/admin/plain";
 import { texts } from "@/texts";
-import { useProposal, useProposals, type ProposalView } from "./queries";
 
 function columns(look: (id: string) => void): Column<ProposalView>[] {
   const t = texts.users;
@@ -123,7 +124,6 @@ function useDecide(id: string, etag: string | undefined, close: () => void) {
 /** One proposal in full, and the decision about it. */
 function Decision({ id, close }: { id: string; close: () => void }) {
   const t = texts.users;
-  useFocusBack();
   const { who } = useSession();
   const approver = useMay("approver");
   const query = useProposal(id);
@@ -133,15 +133,17 @@ function Decision({ id, close }: { id: string; close: () => void }) {
   const pending = one?.state === "pending";
   const own = one?.proposed_by === who?.user;
   const mayReject = pending && (approver || own);
+  const no = own ? t.takeBack : t.reject;
   return (
-    <Modal
-      open
+    <Dialog
       size="md"
+      busy={decide.isPending}
       passiveModal={!mayReject}
       modalHeading={one?.summary ?? t.proposalTitle}
       primaryButtonText={t.approve}
-      primaryButtonDisabled={decide.isPending || own || !approver}
-      secondaryButtonText={own ? t.takeBack : t.reject}
+      primaryButtonDisabled={own || !approver}
+      secondaryButtonText={no}
+      loadingDescription={decide.variables?.approve ? t.approve : no}
       onRequestSubmit={() => decide.mutate({ approve: true, note })}
       onSecondarySubmit={() => decide.mutate({ approve: false, note })}
       onRequestClose={close}
@@ -183,6 +185,6 @@ function Decision({ id, close }: { id: string; close: () => void }) {
           </Stack>
         )}
       </Loaded>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,12 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
-import { all, api, body, tagged } from "@/api/client";
+import { all, api, tagged } from "@/api/client";
 import type { components } from "@/api/schema";
 
 export type UserView = components["schemas"]["UserView"];
 export type SessionView = components["schemas"]["SessionView"];
 export type ApiTokenView = components["schemas"]["ApiTokenView"];
 export type ApiTokenCreated = components["schemas"]["ApiTokenCreated"];
-export type ProposalView = components["schemas"]["ProposalView"];
 export type Scope = components["schemas"]["Scope"];
 
 const PAGE = 1_000;
@@ -52,33 +51,5 @@ export function useApiTokens() {
       const tokens = await all((cursor) => api.GET("/api/v1/api-tokens", page(cursor)));
       return tokens.sort((a, b) => b.created_at.localeCompare(a.created_at));
     },
-  });
-}
-
-/** The settings with their tag. */
-export function useSettings() {
-  return useQuery({
-    queryKey: ["proposals", "settings"],
-    queryFn: () => tagged(api.GET("/api/v1/settings")),
-  });
-}
-
-/** Proposals, newest first; those that wait before all others. */
-export function useProposals() {
-  return useQuery({
-    queryKey: ["proposals", "list"],
-    queryFn: async () => {
-      const { items } = await body(api.GET("/api/v1/proposals", page(undefined)));
-      const waits = (one: ProposalView) => Number(one.state !== "pending");
-      return items.sort((a, b) => waits(a) - waits(b) || b.proposed_at.localeCompare(a.proposed_at));
-    },
-  });
-}
-
-/** One proposal in full, with the tag that a decision has to name. */
-export function useProposal(id: string) {
-  return useQuery({
-    queryKey: ["proposals", "one", id],
-    queryFn: () => tagged(api.GET("/api/v1/proposals/{id}", { params: { path: { id } } })),
   });
 }

@@ -2,6 +2,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { api, body } from "@/api/client";
 import type { Role } from "@/api/session";
+import { ErrorState } from "@/components/states";
 import { useToasts } from "@/components/toasts";
 import { FormModal } from "@/pages/admin/form-modal";
 import { texts } from "@/texts";
@@ -56,6 +57,9 @@ export function UserDialog({ user: { name, role: shownRole }, act, secret, close
     >
       <p>{words.help}</p>
       {act === "role" ? <RoleSelect value={role} change={setRole} /> : null}
+      {tagged.data === undefined && tagged.error ? (
+        <ErrorState error={tagged.error} retry={() => void tagged.refetch()} />
+      ) : null}
     </FormModal>
   );
 }

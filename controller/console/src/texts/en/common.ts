@@ -13,13 +13,21 @@ export const common = {
   more: "More actions",
   none: "None",
   never: "Never",
-  unknown: "Not told",
+  unknown: "Unknown",
+  /** Behind a moment on a partition's clock. */
+  onPartition: "(partition)",
   yes: "Yes",
   no: "No",
   reason: "Reason",
   reasonHelp: "One line; it is written to the audit log.",
-  unreachable:
-    "The controller does not answer. Check that it runs and that this machine reaches it; this page tries again by itself.",
+  unreachable: "The controller does not answer. Check that it runs and that this machine reaches it.",
+  triesAgain: "This page tries again by itself.",
+  fault: {
+    title: "This page has failed",
+    help: "Something in the console went wrong, or a part of it could not be loaded. What was saved is not touched. Reload the page to go on.",
+    words: (words: string) => `What went wrong: ${words}`,
+    reload: "Reload the page",
+  },
   failedTitle: "This could not be loaded",
   notDone: "This was not done",
   needs: (role: string) => `This needs the role ${role}; ask an admin.`,
@@ -32,6 +40,17 @@ export const common = {
   perSecond: "events/s",
   sortBy: (column: string) => `Sort by ${column}`,
   rows: (from: number, to: number, of: number) => `${String(from)}–${String(to)} of ${String(of)}`,
+  /** How long maintenance may be announced for, in seconds. */
+  durations: [
+    [1_800, "30 minutes"],
+    [3_600, "1 hour"],
+    [7_200, "2 hours"],
+    [14_400, "4 hours"],
+    [28_800, "8 hours"],
+    [86_400, "1 day"],
+    [259_200, "3 days"],
+    [604_800, "7 days"],
+  ] as const,
   state: {
     healthy: "Healthy",
     degraded: "Degraded",

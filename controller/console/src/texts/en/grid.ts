@@ -7,5 +7,5 @@ export const grid = {
   columnsHelp: "Kept in this browser.",
   earlier: (column: string) => `Move ${column} to the left`,
   later: (column: string) => `Move ${column} to the right`,
-  reset: "As it was",
+  reset: "Reset columns",
 };

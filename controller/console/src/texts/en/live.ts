@@ -53,7 +53,6 @@ export const live = {
       `${count.toLocaleString()} more matched and are not shown: they were too many. Narrow the filter to see all.`,
     watched: (count: number) =>
       count === 1 ? "1 partition is looked into" : `${String(count)} partitions are looked into`,
-    watchedList: "Partitions that are looked into",
     ended: (name: string, reason: string) => `${name} is not looked into: ${reason}`,
     waitingTitle: "No event so far",
     waitingHelp:
@@ -74,6 +73,11 @@ export const live = {
     },
     dropped: (rule: string) => `Dropped by ${rule}`,
     kept: "Kept",
+  },
+  tooMany: {
+    title: "Whose events?",
+    help: "So many partitions cannot be looked into at a time. Choose a label, and another one if they still are too many; the numbers are those of the whole fleet.",
+    noLabels: "No partition has a label. Open the live events of one of them on its own page.",
   },
   event: {
     close: "Close the event",
@@ -110,10 +114,8 @@ export const live = {
       json: "JSON",
     } as Record<string, string>,
     forDestination: (destination: string) => `sent so to ${destination}`,
-    inFullError: "The raw entry and the formats could not be fetched",
     copyJson: "Copy the event as JSON",
     copyRaw: "Copy the raw entry",
     copyFormat: (format: string) => `Copy as ${format}`,
-    copyId: "Copy the event id",
   },
 };

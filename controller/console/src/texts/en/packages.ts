@@ -37,8 +37,6 @@ export const packages = {
     uploaded: "Uploaded",
     uploadedBy: (by: string) => `by ${by}`,
     running: "Agents that run this version",
-    agents: (number: number) => String(number),
-    moreThan: (number: string) => `more than ${number}`,
     lost: "Its file is lost, as after a restore, for backups hold no packages. Upload it again.",
     rollouts: "Rollouts of this version",
     noRollouts: "None yet.",

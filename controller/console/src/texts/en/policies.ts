@@ -96,6 +96,8 @@ export const policies = {
     nobodyHelp: "No partition has all the labels of its selector. It takes effect as soon as one has.",
     none: "No partition is in this state",
     all: "Show all",
+    unlisted: (number: string) => `${number} partitions are in this state, and are not listed here`,
+    inFleet: "All of them in the fleet",
     cut: (shown: string, total: string) =>
       `${shown} of ${total} partitions are listed; first those that refused it, wait or are changing over.`,
   },

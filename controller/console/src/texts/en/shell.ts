@@ -13,6 +13,12 @@ export const shell = {
   password: "Change password",
   signedInAs: (user: string, role: string) => `${user} (${role})`,
   version: (version: string) => `Controller ${version}`,
+  notice: {
+    controller: "This controller",
+    licence: "Licence",
+    warning: "Warning",
+    close: "Close the notice",
+  },
   live: { live: "Live", connecting: "Connecting", broken: "Not live: trying again" },
   nav: {
     fleet: "Fleet",

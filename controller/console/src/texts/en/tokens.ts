@@ -107,6 +107,8 @@ export const tokens = {
   arrivalAsked: "An agent asked with this token and waits for approval.",
   arrivalNeeds: "An approver has to let it in; the agent goes on asking.",
   arrived: (name: string) => `${name} is enrolled.`,
+  arrivedMore: (count: number) =>
+    count === 1 ? "Another one was enrolled before." : `${String(count)} others were enrolled before.`,
   open: (name: string) => `Open ${name}`,
 
   // Enrolments that wait.
@@ -149,13 +151,7 @@ export const tokens = {
   foreignLabelsHelp: "Its agent gets these.",
   foreignEmptyTitle: "No tokens of other OpAMP agents",
   foreignEmptyHelp: "Make one for an OpenTelemetry collector or any other agent that speaks OpAMP.",
-  foreignColumns: {
-    token: "Token",
-    labels: "Labels granted",
-    agent: "Agent",
-    made: "Made by",
-    actions: "Actions",
-  },
+  foreignAgent: "Agent",
   foreignUnused: "Not used yet; to be used",
   foreignBound: "Bound to",
   foreignSecret: "Token",

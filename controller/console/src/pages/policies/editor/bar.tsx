@@ -4,12 +4,13 @@ import { useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import { wordsOf } from "@/api/problem";
+import { useFourEyes } from "@/api/proposals";
 import { useSession } from "@/api/session";
 import { Confirm } from "@/components/confirm";
 import { Time } from "@/components/time";
 import { texts } from "@/texts";
 import { useQueryClient } from "@tanstack/react-query";
-import { useFourEyes, type Check, type RevisionView } from "../data";
+import type { Check, RevisionView } from "../data";
 import type { About } from "./editor";
 import { PublishDialog } from "./publish-dialog";
 

@@ -102,10 +102,10 @@ export class Keeper {
 
   /** Saves at once what is not saved. */
   async save(): Promise<void> {
+    // Several may have waited: the first of them saves, the others wait for that, too.
+    while (this.running) await this.running;
     clearTimeout(this.timer);
-    if (this.standing.phase === "conflict") return;
-    if (this.running) await this.running;
-    if (this.text === this.saved) return;
+    if (this.standing.phase === "conflict" || this.text === this.saved) return;
     this.running = this.send().finally(() => {
       this.running = undefined;
     });
@@ -152,7 +152,7 @@ export class Keeper {
   }
 
   private async force(): Promise<void> {
-    if (this.running) await this.running;
+    while (this.running) await this.running;
     clearTimeout(this.timer);
     this.running = this.send().finally(() => {
       this.running = undefined;

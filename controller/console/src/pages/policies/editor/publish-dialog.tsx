@@ -1,12 +1,14 @@
-import { InlineNotification, Modal, RadioButton, RadioButtonGroup, Stack, TextInput } from "@carbon/react";
+import { InlineNotification, RadioButton, RadioButtonGroup, Stack, TextInput } from "@carbon/react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { wordsOf } from "@/api/problem";
+import { useFourEyes } from "@/api/proposals";
+import { Dialog } from "@/components/dialog";
 import { count } from "@/hooks/format";
 import { texts } from "@/texts";
 import { Changes } from "../changes";
-import { useFourEyes, type Check, type RevisionView } from "../data";
+import type { Check, RevisionView } from "../data";
 import { publishDraft, type Outcome } from "../publish";
 import { useTold } from "../told";
 import type { About } from "./editor";
@@ -39,11 +41,10 @@ export function PublishDialog({ name, keeper, standing, found, published, close 
   const go = () => (way === "now" ? publishing.mutate() : navigate(`/rollouts/new?draft=${name}`));
   const agents = found.agents ?? 0;
   return (
-    <Modal
-      open
+    <Dialog
+      busy={publishing.isPending}
       modalHeading={published ? t.title(published.name) : t.titleNew(found.name ?? name)}
       primaryButtonText={way === "rollout" ? t.toRollout : fourEyes ? t.propose : t.action}
-      primaryButtonDisabled={publishing.isPending}
       secondaryButtonText={texts.common.cancel}
       onRequestSubmit={go}
       onRequestClose={close}
@@ -91,7 +92,7 @@ export function PublishDialog({ name, keeper, standing, found, published, close 
           />
         ) : null}
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }
 

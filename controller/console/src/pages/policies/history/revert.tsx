@@ -1,8 +1,9 @@
 import { useQuery } from "@tanstack/react-query";
+import { useFourEyes } from "@/api/proposals";
 import { Confirm } from "@/components/confirm";
 import { Loaded } from "@/components/states";
 import { texts } from "@/texts";
-import { preview, useFourEyes, usePolicies, useRevision, type RevisionView } from "../data";
+import { preview, usePolicies, useRevision, type RevisionView } from "../data";
 import { Effects } from "../effects";
 import { revert } from "../publish";
 import { useTold } from "../told";

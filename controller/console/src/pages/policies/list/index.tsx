@@ -1,10 +1,10 @@
 import { Button, Search, Toggle } from "@carbon/react";
 import { Add } from "@carbon/icons-react";
 import { useState } from "react";
-import { useSearchParams } from "wouter";
 import { useMay } from "@/api/session";
 import { Page } from "@/components/page";
 import { EmptyState, Loaded } from "@/components/states";
+import { useAddress } from "@/hooks/address";
 import { texts } from "@/texts";
 import { useCarrying, useDrafts, usePolicies } from "../data";
 import { NewPolicy } from "./new-policy";
@@ -40,17 +40,8 @@ export function List() {
 
 /** Words and switches of the list, kept in the address. */
 function useFilter() {
-  const [params, setParams] = useSearchParams();
-  const set = (name: string, value: string) =>
-    setParams(
-      (before) => {
-        const after = new URLSearchParams(before);
-        if (value) after.set(name, value);
-        else after.delete(name);
-        return after;
-      },
-      { replace: true },
-    );
+  const [params, change] = useAddress();
+  const set = (name: "q" | "removed", value: string) => change({ [name]: value }, true);
   return { words: params.get("q") ?? "", removed: params.get("removed") === "1", set };
 }
 

@@ -1,9 +1,10 @@
-import { InlineNotification, Modal, Select, SelectItem, Stack, TextInput } from "@carbon/react";
+import { InlineNotification, Select, SelectItem, Stack, TextInput } from "@carbon/react";
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import { ApiError, wordsOf } from "@/api/problem";
+import { Dialog } from "@/components/dialog";
 import { texts } from "@/texts";
 import { asYaml, useDrafts, usePolicies } from "../data";
 
@@ -42,13 +43,13 @@ export function NewPolicy({ close }: { close: () => void }) {
   });
   const taken = making.error instanceof ApiError && making.error.status === 412;
   return (
-    <Modal
-      open
+    <Dialog
       size="sm"
+      busy={making.isPending}
       modalHeading={t.title}
       primaryButtonText={t.begin}
       secondaryButtonText={texts.common.cancel}
-      primaryButtonDisabled={name === "" || objection !== undefined || making.isPending}
+      primaryButtonDisabled={name === "" || objection !== undefined}
       onRequestSubmit={() => making.mutate()}
       onRequestClose={close}
       shouldSubmitOnEnter
@@ -90,6 +91,6 @@ export function NewPolicy({ close }: { close: () => void }) {
           />
         ) : null}
       </Stack>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,15 +1,16 @@
 import { Button } from "@carbon/react";
 import { useLocation } from "wouter";
+import { usePending } from "@/api/proposals";
 import { Time } from "@/components/time";
 import { texts } from "@/texts";
-import { useProposals, type Proposal } from "../data";
+import type { Proposal } from "../data";
 import { Notice } from "../notice";
 
 const t = texts.policies.proposals;
 
 /** What waits for a second person, above the list: it must not be overlooked. */
 export function Pending() {
-  const { data } = useProposals();
+  const { data } = usePending("policy_publish");
   if (!data || data.length === 0) return null;
   return (
     <section aria-labelledby="pending" className="pending">

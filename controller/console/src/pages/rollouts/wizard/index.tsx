@@ -1,11 +1,13 @@
 import { Breadcrumb, BreadcrumbItem, Button, ProgressIndicator, ProgressStep } from "@carbon/react";
 import { useEffect, useRef, useState } from "react";
-import { useLocation, useSearchParams } from "wouter";
+import { useLocation } from "wouter";
 import { useSession } from "@/api/session";
 import { Page } from "@/components/page";
+import { useAddress } from "@/hooks/address";
+import { readLabels } from "@/hooks/labels";
 import { texts } from "@/texts";
 import { How } from "./how";
-import { begin, keep, keptOf, readForm, readLabels, type Choice } from "./model";
+import { begin, keep, keptOf, readForm, type Choice } from "./model";
 import { Plan } from "./plan";
 import { isChosen, useRequest } from "./request";
 import { What } from "./what";
@@ -22,19 +24,11 @@ export type Change = (change: Partial<Choice>) => void;
 function useWizard() {
   const { who } = useSession();
   const user = who?.user ?? "";
-  const [params, setParams] = useSearchParams();
+  const [params, set] = useAddress();
   const named = STEPS.find((step) => step === params.get("step"));
   const [choice, setChoice] = useState(() => (named ? keptOf(user) : undefined) ?? begin(params));
   useEffect(() => keep(user, choice), [user, choice]);
-  const go = (step: Step, replace = false) =>
-    setParams(
-      (old) => {
-        const next = new URLSearchParams(old);
-        next.set("step", step);
-        return next;
-      },
-      { replace },
-    );
+  const go = (step: Step, replace = false) => set({ step }, replace);
   useEffect(() => {
     // Whoever comes back here by Back finds what was chosen; whoever comes anew begins anew.
     if (!named) go("what", true);

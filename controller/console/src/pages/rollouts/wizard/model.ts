@@ -1,6 +1,6 @@
 import type { OnFailure, RolloutRequest, RolloutStrategy } from "@/api/schema";
+import { labelWords, readLabels } from "@/hooks/labels";
 import { texts } from "@/texts";
-import { labelWords } from "../settings";
 import { readSpan, spanWords } from "../span";
 
 const t = texts.rollouts.wizard.faults;
@@ -138,20 +138,6 @@ export function formOf(s: RolloutStrategy): Form {
 
 /** What is wrong with which field. */
 export type Faults = Partial<Record<keyof Form, string>>;
-
-/** Labels such as `env=test, site=berlin`; `undefined` if they cannot be read. */
-export function readLabels(text: string): Record<string, string> | undefined {
-  const labels: Record<string, string> = {};
-  for (const part of text.split(",").map((each) => each.trim())) {
-    if (!part) continue;
-    const at = part.indexOf("=");
-    const name = part.slice(0, at).trim();
-    const value = part.slice(at + 1).trim();
-    if (at < 1 || !name || !value) return undefined;
-    labels[name] = value;
-  }
-  return labels;
-}
 
 /** A reader that collects what is wrong. */
 function reader(form: Form) {

@@ -4,8 +4,9 @@ import { useRef } from "react";
 import { useLocation } from "wouter";
 import { api } from "@/api/client";
 import { ApiError, wordsOf } from "@/api/problem";
-import { useMay } from "@/api/session";
+import { useFourEyes } from "@/api/proposals";
 import type { DraftText, RolloutPlan, RolloutRequest } from "@/api/schema";
+import { OnlyFor } from "@/components/only-for";
 import { ErrorState, Loaded } from "@/components/states";
 import { useToasts } from "@/components/toasts";
 import { texts } from "@/texts";
@@ -14,7 +15,7 @@ import { usePlan } from "../data";
 import { PlanView } from "../plan-view";
 import { Settings } from "../settings";
 import type { Choice } from "./model";
-import { useFourEyes, type Asked } from "./request";
+import type { Asked } from "./request";
 
 const t = texts.rollouts.wizard.plan;
 
@@ -69,11 +70,10 @@ interface Ready {
 
 function Start(props: Ready) {
   const { choice, change, plan, request } = props;
-  const may = useMay("operator");
   const fourEyes = useFourEyes();
   const start = useStart(props);
   const nothing = plan.partitions === 0 && !changesSomething(plan);
-  const why = !may ? texts.common.needs("operator") : nothing ? t.nothing : undefined;
+  const why = nothing ? t.nothing : undefined;
   const outdated = start.error instanceof ApiError && start.error.status === 412;
   return (
     <Stack gap={5}>
@@ -103,13 +103,15 @@ function Start(props: Ready) {
       ) : null}
       {fourEyes ? <p>{t.fourEyes}</p> : null}
       <div className="row">
-        <Button
-          disabled={Boolean(why) || !plan.policies.valid || props.stale || start.isPending || !request}
-          title={why}
-          onClick={() => request && start.mutate(request)}
-        >
-          {fourEyes ? t.propose : t.start}
-        </Button>
+        <OnlyFor least="operator" told>
+          <Button
+            disabled={Boolean(why) || !plan.policies.valid || props.stale || start.isPending || !request}
+            title={why}
+            onClick={() => request && start.mutate(request)}
+          >
+            {fourEyes ? t.propose : t.start}
+          </Button>
+        </OnlyFor>
         <Button
           kind={outdated ? "primary" : "ghost"}
           disabled={props.stale}

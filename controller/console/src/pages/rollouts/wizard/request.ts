@@ -2,7 +2,8 @@ import { useQueries, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { all, api, body } from "@/api/client";
 import type { DraftText, PolicyText, RolloutRequest, RolloutStrategy } from "@/api/schema";
-import { packOf, readLabels, type Choice } from "./model";
+import { readLabels } from "@/hooks/labels";
+import { packOf, type Choice } from "./model";
 
 /** Drafts that could be brought. */
 export function useDrafts() {
@@ -34,15 +35,6 @@ export function useRevisions(name: string) {
       ),
     select: (revisions) => revisions.toSorted((a, b) => b.revision - a.revision),
   });
-}
-
-/** Whether a second person has to approve. */
-export function useFourEyes(): boolean {
-  const { data } = useQuery({
-    queryKey: ["settings", "rollouts"],
-    queryFn: () => body(api.GET("/api/v1/settings")),
-  });
-  return data?.four_eyes ?? false;
 }
 
 /** What is asked of the controller, once all texts that it needs are there. */

@@ -1,21 +1,18 @@
 import { InlineNotification, Stack, Tag, TextInput } from "@carbon/react";
-import { useQuery } from "@tanstack/react-query";
-import { useEffect, useState } from "react";
-import { api, body } from "@/api/client";
+import { useEffect, useMemo, useState } from "react";
 import type { RolloutPlan, RolloutRequest } from "@/api/schema";
 import { ErrorState, Loaded } from "@/components/states";
 import { count } from "@/hooks/format";
+import { labelWords, readLabels, useLabelCounts } from "@/hooks/labels";
 import { texts } from "@/texts";
 import type { Change } from ".";
 import { usePlan } from "../data";
 import { LeftOut } from "../plan-view";
-import { labelWords } from "../settings";
-import { readLabels, type Choice } from "./model";
+import type { Choice } from "./model";
 import type { Asked } from "./request";
 
 const t = texts.rollouts.wizard.whom;
-/** Labels are suggested from so many agents. */
-const LOOKED_AT = 1_000;
+/** So many labels are suggested: those that most have. */
 const SUGGESTED = 40;
 const TYPING_MS = 300;
 
@@ -81,33 +78,31 @@ function Matches({ plan }: { plan: RolloutPlan }) {
   );
 }
 
+interface Suggested {
+  name: string;
+  value: string;
+  agents: number;
+}
+
 /** Labels of agents that are there, with how many have each. */
-function useLabels() {
-  return useQuery({
-    queryKey: ["rollout-labels"],
-    queryFn: () => body(api.GET("/api/v1/agents", { params: { query: { limit: LOOKED_AT } } })),
-    staleTime: 60_000,
-    select: ({ items }) => {
-      const found = new Map<string, number>();
-      for (const agent of items) {
-        const labels = agent.labels ?? {};
-        for (const [name, value] of Object.entries(labels)) {
-          const label = `${name}=${value}`;
-          found.set(label, (found.get(label) ?? 0) + 1);
-        }
-      }
-      return [...found]
-        .sort(([a], [b]) => a.localeCompare(b, undefined, { numeric: true }))
-        .slice(0, SUGGESTED);
-    },
-  });
+function useSuggested(): Suggested[] {
+  const { data } = useLabelCounts();
+  return useMemo(() => {
+    const all = Object.entries(data ?? {}).flatMap(([name, values]) =>
+      Object.entries(values).map(([value, agents]) => ({ name, value, agents })),
+    );
+    const word = ({ name, value }: Suggested) => `${name}=${value}`;
+    return all
+      .sort((a, b) => b.agents - a.agents)
+      .slice(0, SUGGESTED)
+      .sort((a, b) => word(a).localeCompare(word(b), undefined, { numeric: true }));
+  }, [data]);
 }
 
 function Labels({ choice, change }: { choice: Choice; change: Change }) {
-  const { data } = useLabels();
+  const suggested = useSuggested();
   const labels = readLabels(choice.labels);
-  const toggle = (label: string) => {
-    const [name = "", value = ""] = split(label);
+  const toggle = (name: string, value: string) => {
     const { [name]: old, ...rest } = labels ?? {};
     change({ labels: labelWords(old === value ? rest : { ...rest, [name]: value }) });
   };
@@ -125,10 +120,10 @@ function Labels({ choice, change }: { choice: Choice; change: Change }) {
           onChange={({ target }) => change({ labels: target.value })}
         />
       </div>
-      {data?.length ? (
+      {suggested.length ? (
         <div role="group" aria-label={t.known} className="row">
-          {data.map(([label, agents]) => {
-            const [name = "", value = ""] = split(label);
+          {suggested.map(({ name, value, agents }) => {
+            const label = `${name}=${value}`;
             const on = labels?.[name] === value;
             return (
               <button
@@ -136,7 +131,7 @@ function Labels({ choice, change }: { choice: Choice; change: Change }) {
                 type="button"
                 className="rollout-label"
                 aria-pressed={on}
-                onClick={() => toggle(label)}
+                onClick={() => toggle(name, value)}
               >
                 <Tag as="span" type={on ? "blue" : "gray"} size="md">
                   {`${label} · ${count(agents)}`}
@@ -148,9 +143,4 @@ function Labels({ choice, change }: { choice: Choice; change: Change }) {
       ) : null}
     </Stack>
   );
-}
-
-function split(label: string): string[] {
-  const at = label.indexOf("=");
-  return [label.slice(0, at), label.slice(at + 1)];
 }
