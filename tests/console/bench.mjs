@@ -5,7 +5,7 @@
 import { readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { launch, open, signIn } from "./browser.mjs";
-import { given, step } from "./story.mjs";
+import { given, picture, step } from "./story.mjs";
 
 const ROUNDS = 5;
 
@@ -119,6 +119,7 @@ try {
       .join(" ")} MB`,
   );
   result("console_heap_mb", Math.round(Math.max(...heaps)));
+  await picture(page, "fleet-large");
   await client.send("HeapProfiler.collectGarbage");
   step(`after a collection: ${Math.round(await used())} MB`);
   if (faults.length > 0) throw new Error(faults.join("\n"));

@@ -52,7 +52,9 @@ fn an_entry_that_was_taken_and_whose_answer_is_lost_is_there() {
     let rig = Rig::new("dtaq-answer", QueuePlan::new(QUEUE), PAYROLL, &receiver);
     let mut agent = rig.home.run();
     rig.home.await_health(SOURCE, "healthy", "", LIMIT);
-    for round in 0..3 {
+    // After each kill a few entries stay in the queue for half a minute.
+    let rounds = if full_size() { 3 } else { 1 };
+    for round in 0..rounds {
         // when entries leave the queue and the agent never hears of it, because it is killed
         rig.partition.lose_next_answer(QUEUE).expect("the queue is there");
         rig.send(round * 30..round * 30 + 30);

@@ -75,6 +75,10 @@ function reasonOf(row: PartitionRow): string {
     const until = texts.fleet.cell.until(inZone(new Date(outage.until)));
     return outage.reason ? `${outage.reason}, ${until}` : until;
   }
+  if (row.state === "offline" || row.state === "reconnecting" || row.state === "never_connected") {
+    const { short } = texts.common.away[row.state];
+    return row.reason ? `${short}; ${texts.common.lastWords(row.reason)}` : short;
+  }
   return row.reason || (row.flags?.map((flag) => `${flag.source}: ${flag.reason}`).join("; ") ?? "");
 }
 

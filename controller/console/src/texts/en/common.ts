@@ -61,6 +61,23 @@ export const common = {
     quarantined: "Quarantined",
     never_connected: "Never connected",
   },
+  /** Why a partition that says nothing is in its state: in a word, and with what to do. */
+  away: {
+    reconnecting: {
+      short: "lost a moment ago",
+      long: "Its connection ended a moment ago, and it has not come back yet: a restart, a switch to another version, or a break in the network. It counts as offline when it stays away.",
+    },
+    offline: {
+      short: "nothing is heard of it",
+      long: "Nothing is heard of it: the agent was stopped, its host is down, or the network between is broken. On its host, systemctl status muster-agent tells whether it runs, and its log why it does not get through. What happens on the partition meanwhile is read when it is back.",
+    },
+    never_connected: {
+      short: "enrolled, and not heard of since",
+      long: "It was enrolled and has not connected since. Start it on its host (systemctl start muster-agent); its log tells why it does not get through.",
+    },
+  },
+  /** What it said of itself before it went away. */
+  lastWords: (reason: string) => `Before that: ${reason}`,
   policyState: {
     waiting: "Waiting",
     applying: "Applying",
