@@ -8,7 +8,8 @@ const DAY = 24 * HOUR;
 
 const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 });
-const compact = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
+// Not the viewer's: in some English "m" is a million, which engineers read as a thousandth.
+const compact = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
 /** `12,345`; large ones short: `1.2M`. */
 export function count(value: number): string {
