@@ -116,7 +116,7 @@ fn harmless(cell: &str) -> Cow<'_, str> {
         }
         begins = matches!(c, ';' | '\t' | '\r' | '\n') || (begins && matches!(c, ' ' | '"'));
     }
-    if taken == 0 && safe.is_empty() {
+    if safe.is_empty() {
         return cell.into();
     }
     safe.push_str(&cell[taken..]);

@@ -257,7 +257,7 @@ impl Task {
 
     async fn work(&mut self) {
         if let Err(error) = self.under_way.load().await {
-            warn!(source = self.drain.source, %error, "what may still leave the queue cannot be noted");
+            self.warn_unnoted(&error);
         }
         if self.under_way.count() > 0 {
             let count = self.under_way.count();
@@ -285,6 +285,10 @@ impl Task {
                 warn!(source = self.drain.source, %error, "entries that came out of the queue cannot be kept");
             }
         }
+    }
+
+    fn warn_unnoted(&self, error: &SourceError) {
+        warn!(source = self.drain.source, %error, "what may still leave the queue cannot be noted");
     }
 
     fn fail(&self, reason: &str, wait: Duration) {
@@ -695,11 +699,10 @@ impl Task {
                     link.host.query(&sql, &[], count as u32 + 1, WAIT).await
                 }
             };
-            if rows.as_ref().is_err_and(|error| error.sql().is_none()) {
-                self.under_way.lost_sight_of(now);
-                if let Err(error) = self.under_way.note(&[]).await {
-                    warn!(source = self.drain.source, %error, "what may still leave the queue cannot be noted");
-                }
+            if rows.as_ref().is_err_and(|error| error.sql().is_none())
+                && let Err(error) = self.under_way.lost_sight_of(now).await
+            {
+                self.warn_unnoted(&error);
             }
             let rows = rows.map_err(|error| self.explain(error, link.host.user()))?;
             let now_us = jiff::Timestamp::now().as_microsecond();

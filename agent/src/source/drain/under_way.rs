@@ -66,8 +66,12 @@ impl UnderWay {
     }
 
     /// Nobody knows whether the statement that takes these out has run, or will.
-    pub fn lost_sight_of(&mut self, entries: &[Entry]) {
+    ///
+    /// # Errors
+    /// When the note cannot be written anew; it is known in memory all the same.
+    pub async fn lost_sight_of(&mut self, entries: &[Entry]) -> Result<(), SourceError> {
         self.shadows.cast(entries, now());
+        self.note(&[]).await
     }
 
     /// An orderly end: the note goes, unless a statement may still run.

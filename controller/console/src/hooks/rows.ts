@@ -1,5 +1,6 @@
 import { defaultRangeExtractor, useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState, type FocusEvent, type KeyboardEvent, type RefObject } from "react";
+import { goal } from "./list-keys";
 
 /** Where the number of a row stands. */
 const ROW = "[data-index]";
@@ -67,24 +68,4 @@ export function useRows(list: {
     stop: (index: number) => (index === stop ? 0 : -1),
     keys: { onKeyDown, onFocus },
   } as const;
-}
-
-/** Where a key leads to from a row. */
-function goal(key: string, at: number, page: number, count: number): number | undefined {
-  switch (key) {
-    case "ArrowDown":
-      return at + 1;
-    case "ArrowUp":
-      return at - 1;
-    case "PageDown":
-      return at + page;
-    case "PageUp":
-      return at - page;
-    case "Home":
-      return 0;
-    case "End":
-      return count - 1;
-    default:
-      return undefined;
-  }
 }

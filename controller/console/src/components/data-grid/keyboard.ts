@@ -1,4 +1,5 @@
 import type { KeyboardEvent } from "react";
+import { goal } from "@/hooks/list-keys";
 import type { GridLine, GridSelection } from "./types";
 
 /** What the keys of a grid act on. */
@@ -28,22 +29,7 @@ export function pressed<T>(event: KeyboardEvent, board: Board<T>): boolean {
 
 function target<T>(event: KeyboardEvent, { active, page, count }: Board<T>): number | undefined {
   if (event.altKey || event.metaKey) return undefined;
-  switch (event.key) {
-    case "ArrowDown":
-      return active + 1;
-    case "ArrowUp":
-      return active - 1;
-    case "PageDown":
-      return active + page;
-    case "PageUp":
-      return active - page;
-    case "Home":
-      return 0;
-    case "End":
-      return count - 1;
-    default:
-      return undefined;
-  }
+  return goal(event.key, active, page, count);
 }
 
 function acted<T>(event: KeyboardEvent, board: Board<T>): boolean {

@@ -1,6 +1,7 @@
 import { Filter } from "@carbon/icons-react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useId, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import { goal } from "@/hooks/list-keys";
 import { texts } from "@/texts";
 import { EventTime, summary } from "./line";
 import { Severity } from "./severity";
@@ -43,7 +44,7 @@ export function EventGrid({ rows, fleet, opened, open }: GridUse) {
     virtual.scrollToIndex(rows.indexOf(row));
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    const to = goal(event.key, at, rows.length);
+    const to = goal(event.key, at, PAGE, rows.length);
     const row = rows[at];
     if (to !== undefined) go(to);
     else if (event.key === "Enter" && row) open(row);
@@ -87,26 +88,6 @@ export function EventGrid({ rows, fleet, opened, open }: GridUse) {
       </div>
     </div>
   );
-}
-
-/** Where a key leads to. */
-function goal(key: string, at: number, count: number): number | undefined {
-  switch (key) {
-    case "ArrowDown":
-      return at + 1;
-    case "ArrowUp":
-      return at - 1;
-    case "PageDown":
-      return at + PAGE;
-    case "PageUp":
-      return at - PAGE;
-    case "Home":
-      return 0;
-    case "End":
-      return count - 1;
-    default:
-      return undefined;
-  }
 }
 
 /** Keeps what is in view where it is while rows are added above, unless the newest are looked at. */

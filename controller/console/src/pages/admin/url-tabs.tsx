@@ -1,6 +1,6 @@
 import { Tab, TabList, TabPanel, TabPanels, Tabs } from "@carbon/react";
 import type { ReactNode } from "react";
-import { useSearchParams } from "wouter";
+import { useAddress } from "@/hooks/address";
 
 /** One tab: its word in the address, its name, and what it shows. */
 export interface UrlTab {
@@ -11,7 +11,7 @@ export interface UrlTab {
 
 /** Tabs whose choice stands in the address. What is not chosen is neither shown nor asked for. */
 export function UrlTabs({ label, tabs }: { label: string; tabs: readonly UrlTab[] }) {
-  const [params, setParams] = useSearchParams();
+  const [params, set] = useAddress();
   const at = Math.max(
     0,
     tabs.findIndex((tab) => tab.id === params.get("tab")),
@@ -19,12 +19,7 @@ export function UrlTabs({ label, tabs }: { label: string; tabs: readonly UrlTab[
   const choose = (index: number) => {
     const tab = tabs[index];
     if (!tab || index === at) return;
-    setParams((before) => {
-      const after = new URLSearchParams(before);
-      if (index === 0) after.delete("tab");
-      else after.set("tab", tab.id);
-      return after;
-    });
+    set({ tab: index === 0 ? undefined : tab.id });
   };
   return (
     <Tabs selectedIndex={at} onChange={({ selectedIndex }) => choose(selectedIndex)}>

@@ -1,5 +1,6 @@
 import { Tag } from "@carbon/react";
 import { Link } from "wouter";
+import { awayWords } from "@/components/away";
 import { Health, PolicyStanding } from "@/components/health";
 import { Sparkline } from "@/components/sparkline";
 import { PartitionOffset, Time } from "@/components/time";
@@ -75,10 +76,8 @@ function reasonOf(row: PartitionRow): string {
     const until = texts.fleet.cell.until(inZone(new Date(outage.until)));
     return outage.reason ? `${outage.reason}, ${until}` : until;
   }
-  if (row.state === "offline" || row.state === "reconnecting" || row.state === "never_connected") {
-    const { short } = texts.common.away[row.state];
-    return row.reason ? `${short}; ${texts.common.lastWords(row.reason)}` : short;
-  }
+  const away = awayWords(row.state, row.reason ?? "");
+  if (away) return away.short;
   return row.reason || (row.flags?.map((flag) => `${flag.source}: ${flag.reason}`).join("; ") ?? "");
 }
 
@@ -112,17 +111,18 @@ export function PolicyCell({ row }: { row: PartitionRow }) {
 }
 
 export function LastSeenCell({ row }: { row: PartitionRow }) {
-  return (
-    <PartitionOffset value={row.utc_offset_seconds ?? undefined}>
-      <Time at={row.last_seen} relative none={texts.common.never} />
-    </PartitionOffset>
-  );
+  return <RowTime row={row} at={row.last_seen} none={texts.common.never} />;
 }
 
 export function SinceCell({ row }: { row: PartitionRow }) {
+  return <RowTime row={row} at={row.since} />;
+}
+
+/** How long ago something was; on hover also on the partition's clock. */
+function RowTime({ row, ...time }: { row: PartitionRow; at: string | null | undefined; none?: string }) {
   return (
     <PartitionOffset value={row.utc_offset_seconds ?? undefined}>
-      <Time at={row.since} relative />
+      <Time {...time} relative />
     </PartitionOffset>
   );
 }

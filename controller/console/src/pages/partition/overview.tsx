@@ -1,4 +1,5 @@
 import { InlineNotification } from "@carbon/react";
+import { awayWords } from "@/components/away";
 import { Health } from "@/components/health";
 import { Time } from "@/components/time";
 import { rate, span } from "@/hooks/format";
@@ -33,20 +34,12 @@ export function Overview({ agent, etag }: TabUse) {
   );
 }
 
-/** Of one that is away, the agent itself can tell no reason. */
-function wordsOn(state: Agent["summary"]["state"], reason: string): string {
-  if (state === "offline" || state === "reconnecting" || state === "never_connected") {
-    const { long } = texts.common.away[state];
-    return reason ? `${long} ${texts.common.lastWords(reason)}` : long;
-  }
-  return state === "healthy" ? reason : reason || texts.partition.noReason;
-}
-
 /** The state with its reason whole: it says what to do. */
 function Standing({ agent }: { agent: Agent }) {
   const t = texts.partition;
   const { state, since, reason, life, flags } = agent.summary;
-  const words = wordsOn(state, reason ?? "");
+  const told = state === "healthy" ? reason : reason || t.noReason;
+  const words = awayWords(state, reason ?? "")?.long ?? told;
   if (!words && !agent.hold && !flags?.length) return null;
   return (
     <section className="standing" aria-label={t.reasonTitle}>

@@ -1,7 +1,6 @@
 import { Button, InlineNotification, Stack, TextInput } from "@carbon/react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
-import { useSearchParams } from "wouter";
 import { api } from "@/api/client";
 import { wordsOf } from "@/api/problem";
 import { useProposal, useProposals } from "@/api/proposals";
@@ -11,6 +10,7 @@ import { Dialog } from "@/components/dialog";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
 import { useToasts } from "@/components/toasts";
+import { useAddress } from "@/hooks/address";
 import { Listing, type Column } from "@/pages/admin/listing";
 import { plain } from "@/pages/admin/plain";
 import { texts } from "@/texts";
@@ -72,15 +72,9 @@ function columns(look: (id: string) => void): Column<ProposalView>[] {
 export function Proposals() {
   const t = texts.users;
   const query = useProposals();
-  const [params, setParams] = useSearchParams();
+  const [params, set] = useAddress();
   const open = params.get("proposal");
-  const look = (id: string | undefined) =>
-    setParams((before) => {
-      const after = new URLSearchParams(before);
-      if (id) after.set("proposal", id);
-      else after.delete("proposal");
-      return after;
-    });
+  const look = (id: string | undefined) => set({ proposal: id });
   return (
     <>
       <Loaded query={query}>
