@@ -58,6 +58,10 @@ bench-fleet: release ## a controller with 10,000 agents on the same cores, and t
 	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench fleet --agents 10000
 	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench fleet --agents 1000,3000,18000 --weeks 0
 
+.PHONY: bench-downloads
+bench-downloads: release ## 1,000 agents that fetch a package of 20 MB at once: limits, time and the controller's memory; some minutes
+	MUSTER_BIN_DIR=$(CURDIR)/target/release target/release/muster-bench downloads
+
 .PHONY: bench-console
 bench-console: release ## the console in Chromium with 10,000 partitions; a quarter of an hour
 	tests/console/install.sh
@@ -109,7 +113,7 @@ build: console ## the programs, in target/quick
 	$(CARGO) build --locked --profile quick --workspace --bins
 
 .PHONY: release
-release: console ## the programs as they are shipped, in target/release
+release: console ## optimised programs with the development keys, in target/release; never for production (docs/operating/upgrades.md)
 	$(CARGO) build --locked --release --workspace --exclude muster-next-agent --bins
 
 .PHONY: deps

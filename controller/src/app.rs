@@ -1,6 +1,6 @@
 //! What the parts of the controller share.
 
-use crate::audit_log::{AuditLog, Outgoing};
+use crate::audit_log::{AuditLog, Outgoing, Refusal, Refusals};
 use crate::config::Config;
 use crate::event_hub::EventHub;
 use crate::fleet::Fleet;
@@ -8,6 +8,7 @@ use crate::gateway::overload::Gates;
 use crate::http::idempotency::Answers;
 use crate::http::metrics::MetricsCache;
 use crate::identity::authority::Authority;
+use crate::identity::expiry::Kept;
 use crate::identity::pending::Pending;
 use crate::identity::tls::{AgentVerifier, ServerCertificate};
 use crate::policy::PolicyBook;
@@ -16,8 +17,8 @@ use crate::store::{Batch, SharedStore, StoreError};
 use crate::user::Accounts;
 use jiff::Timestamp;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The controller's state.
 pub struct App {
@@ -49,6 +50,8 @@ pub struct App {
     pub history: crate::fleet::history::History,
     /// Audit log.
     pub audit: AuditLog,
+    /// What was refused to nobody in particular, before and beside the entries of it.
+    pub refusals: Mutex<Refusals>,
     /// What waits for a second person, and the settings.
     pub proposals: Proposals,
     /// Which incarnation this is, and whether it still counts.
@@ -88,6 +91,14 @@ pub struct App {
 }
 
 impl App {
+    /// The certificates that a person has to replace, and when they expire.
+    #[must_use]
+    pub fn kept_certificates(&self) -> Vec<(Kept, Timestamp)> {
+        let authority = self.authority.issuing().not_after();
+        let company = self.certificate.company_expires().map(|end| (Kept::Company, end));
+        std::iter::once((Kept::Authority, authority)).chain(company).collect()
+    }
+
     /// Stores a batch together with its audit entry, and moves the entry to the log.
     ///
     /// # Errors
@@ -97,6 +108,44 @@ impl App {
         self.store.apply(batch).await?;
         self.audit.drain().await;
         Ok(())
+    }
+
+    /// Puts a refusal of somebody unknown into the audit log, or counts it if there were many of late.
+    pub async fn refused(&self, refusal: Refusal, now: Timestamp) {
+        let entry = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).note(refusal, now);
+        self.note(entry).await;
+    }
+
+    /// Puts what was counted into the audit log, as far as it is time for that; all of it at the end.
+    pub async fn tell_refusals(&self, now: Timestamp, end: bool) {
+        let entries = {
+            let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+            if end { refusals.rest(now) } else { refusals.due(now) }
+        };
+        self.note(entries).await;
+    }
+
+    /// Entries of what changed nothing: whoever is refused is refused, also if that cannot be written down.
+    async fn note(&self, entries: impl IntoIterator<Item = Outgoing>) {
+        let mut batch = Batch::new();
+        let mut count = 0;
+        for entry in entries {
+            entry.add_to(&mut batch);
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        match self.store.apply(batch).await {
+            Ok(()) => self.audit.drain().await,
+            Err(error) => {
+                tracing::error!(
+                    count,
+                    error = &error as &dyn std::error::Error,
+                    "refusals not in the audit log"
+                );
+            }
+        }
     }
 
     /// It is shutting down.

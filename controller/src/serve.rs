@@ -1,7 +1,7 @@
 //! Starts and stops a controller.
 
 use crate::app::App;
-use crate::audit_log::{AuditError, AuditLog, Outgoing};
+use crate::audit_log::{Actor, AuditError, AuditLog, Outgoing};
 use crate::backup::{self, Backups};
 use crate::config::{Config, FirstStart};
 use crate::event_hub::{self, EventHub};
@@ -41,6 +41,8 @@ use zeroize::Zeroizing;
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// Connections that the system holds until they are accepted; it may allow fewer (`net.core.somaxconn`).
 const BACKLOG: i32 = 4_096;
+/// How often it is looked whether counted refusals are to be told.
+const REFUSALS_EVERY: Duration = Duration::from_secs(5);
 /// How often the files of the company's certificate are looked at.
 const FILES_EVERY: Duration = Duration::from_secs(10);
 
@@ -110,6 +112,7 @@ pub struct Running {
     licence: JoinHandle<()>,
     backups: JoinHandle<()>,
     upgrades: JoinHandle<()>,
+    refusals: JoinHandle<()>,
 }
 
 impl Running {
@@ -133,6 +136,7 @@ impl Running {
         self.licence.abort();
         self.backups.abort();
         self.upgrades.abort();
+        self.refusals.abort();
         self.app.fleet.each(|agent| agent.outbox.end(Farewell::Shutdown));
         // While the threads live: their tasks are the sessions.
         self.app.links.close();
@@ -144,6 +148,7 @@ impl Running {
         }
         self.front.close().await;
         licence::look(&self.app).await;
+        self.app.tell_refusals(Timestamp::now(), true).await;
         self.app.store.close();
         tracing::info!("controller stopped");
     }
@@ -193,6 +198,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
     let upgrades = tokio::spawn(package::driver::run(Arc::clone(&app)));
     let leases = tokio::spawn(lease::driver::run(Arc::clone(&app)));
     let backups = tokio::spawn(backup::run(Arc::clone(&app)));
+    let refusals = tokio::spawn(tell_refusals(Arc::clone(&app)));
     if let Some(path) = &app.config.port_file {
         file::write(path, 0o644, format!("{addr}\n").as_bytes())?;
     }
@@ -216,6 +222,7 @@ pub async fn serve(config: Config) -> Result<Running, ServeError> {
         licence,
         backups,
         upgrades,
+        refusals,
     })
 }
 
@@ -268,6 +275,7 @@ fn assemble(
         inspect: crate::inspect::Inspector::default(),
         history,
         audit,
+        refusals: std::sync::Mutex::default(),
         answers,
         proposals,
         incarnation,
@@ -331,7 +339,7 @@ pub async fn reset_admin(
     let password = user::one_time_password();
     let mut batch = accounts.set_admin(&password, Timestamp::now())?;
     let nowhere = std::net::IpAddr::from([127, 0, 0, 1]);
-    Outgoing::by_user("offline", nowhere, "password.reset", ADMIN).add_to(&mut batch);
+    Outgoing::by_user(Actor::new("offline", nowhere), "password.reset", ADMIN).add_to(&mut batch);
     match password_file {
         Some(path) => file::write(path, 0o600, format!("{}\n", password.as_str()).as_bytes())?,
         None => show(&password),
@@ -340,6 +348,16 @@ pub async fn reset_admin(
     audit.drain().await;
     store.close();
     Ok(())
+}
+
+/// Has the audit log tell how many refusals it left out.
+async fn tell_refusals(app: Arc<App>) {
+    let mut every = tokio::time::interval(REFUSALS_EVERY);
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        app.tell_refusals(Timestamp::now(), false).await;
+    }
 }
 
 /// The host's name, where the system tells it.

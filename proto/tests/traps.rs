@@ -2,7 +2,8 @@
 
 use muster_proto::opamp::config::config_hash;
 use muster_proto::opamp::{
-    AgentConfigFile, AgentConfigMap, ComponentHealth, PackageStatus, PackageStatusEnum, RetryInfo, frame,
+    AgentConfigFile, AgentConfigMap, ComponentHealth, PackageAvailable, PackageDownloadDetails,
+    PackageStatus, PackageStatusEnum, PackagesAvailable, RetryInfo, frame,
 };
 use prost::Message;
 
@@ -30,6 +31,22 @@ fn trap_05_the_hash_does_not_depend_on_the_order_of_files() {
 fn trap_06_a_package_that_is_being_downloaded_is_known() {
     let status = PackageStatus::decode([0x30, 4].as_slice()).unwrap();
     assert_eq!(status.status(), PackageStatusEnum::Downloading);
+    let details = PackageDownloadDetails { download_percent: 50.0, ..Default::default() };
+    let status = PackageStatus { download_details: Some(details), ..status };
+    assert_eq!(status.encode_to_vec(), [0x30, 4, 0x42, 9, 0x09, 0, 0, 0, 0, 0, 0, 0x49, 0x40]);
+}
+
+#[test]
+fn trap_06_a_set_is_written_the_same_in_whatever_order_it_was_made() {
+    let package =
+        |name: &str| (name.to_owned(), PackageAvailable { hash: name.into(), ..Default::default() });
+    let set = |packages| PackagesAvailable { packages, all_packages_hash: vec![7] };
+    let forth = set(["a", "b", "c"].map(package).into()).encode_to_vec();
+    assert_eq!(forth, set(["c", "b", "a"].map(package).into()).encode_to_vec());
+    let read = PackagesAvailable::decode(forth.as_slice()).unwrap();
+    assert_eq!(read.packages.keys().collect::<Vec<_>>(), ["a", "b", "c"], "the complete set");
+    // A set without packages is not the same as no set: the one would remove all, the other says nothing.
+    assert_eq!(set([].into()).encode_to_vec(), [0x12, 1, 7]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // The frame of a story: a browser, a page, what it is told and may ask for. A story that leaves an error on the browser's
 // console, or a page with a serious fault of accessibility, has failed.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { inaccessible, launch, open, signIn } from "./browser.mjs";
 
@@ -50,6 +50,32 @@ export async function picture(page, name) {
 export async function accessible(page, where) {
   const found = await inaccessible(page);
   assert(found.length === 0, `${where}: ${found.join("\n")}`);
+}
+
+/** Shows the page in a theme; the page has heard of it, and colours that change slowly have changed. */
+async function themed(page, theme) {
+  await page.emulateMedia({ colorScheme: theme });
+  await page.waitForFunction(
+    (wanted) =>
+      document.documentElement.dataset.theme === wanted &&
+      !document.getAnimations().some((animation) => animation instanceof CSSTransition),
+    theme,
+  );
+}
+
+/** Fails if the page has a fault of accessibility in either theme; with a name it takes a picture of both. Light is left. */
+export async function both(page, where, name) {
+  for (const theme of ["dark", "light"]) {
+    await themed(page, theme);
+    if (name) await picture(page, `${name}-${theme}-${page.viewportSize().width}`);
+    await accessible(page, `${where}, ${theme}`);
+  }
+}
+
+/** What a click has the browser save: the name of the file, and its text. */
+export async function saved(page, click) {
+  const [download] = await Promise.all([page.waitForEvent("download"), click()]);
+  return { name: download.suggestedFilename(), text: readFileSync(await download.path(), "utf8") };
 }
 
 /** Says what the story does now. */

@@ -3,6 +3,7 @@
 
 use crate::eventually::eventually;
 use crate::process::Process;
+use crate::results::not_run;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -27,26 +28,22 @@ pub struct Namespace {
 
 impl Namespace {
     /// Whether one can be made and used here; says why where not.
+    ///
+    /// # Panics
+    /// Where it cannot and the full size is asked for: a story that does not run proves nothing.
     #[must_use]
     pub fn possible() -> bool {
         let tried = Command::new("unshare")
             .args(["--net", "sh", "-c", "exec nsenter --net --target $$ ip link set lo up"])
             .stdin(Stdio::null())
             .output();
-        match tried {
-            Ok(output) if output.status.success() => true,
-            Ok(output) => {
-                let why = String::from_utf8_lossy(&output.stderr).into_owned();
-                eprintln!(
-                    "not run: a network namespace takes root and the programs unshare, nsenter and ip: {why}"
-                );
-                false
-            }
-            Err(error) => {
-                eprintln!("not run: a network namespace takes the program unshare: {error}");
-                false
-            }
-        }
+        let why = match tried {
+            Ok(output) if output.status.success() => return true,
+            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+            Err(error) => error.to_string(),
+        };
+        not_run(&format!("a network namespace takes root and the programs unshare, nsenter and ip: {why}"));
+        false
     }
 
     /// Makes one in which these ports of 127.0.0.1 lead to those of the host. `folder` takes a log.

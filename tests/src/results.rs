@@ -29,3 +29,12 @@ pub fn result(name: &str, value: impl std::fmt::Display) {
 pub fn full_size() -> bool {
     std::env::var_os("MUSTER_PROVE").is_some_and(|value| value == "1")
 }
+
+/// Says that a story is left out for want of something.
+///
+/// # Panics
+/// Where the full size is asked for: what is left out there would look like what was proven.
+pub fn not_run(why: &str) {
+    assert!(!full_size(), "not run, so not proven: {why}");
+    eprintln!("not run: {why}");
+}

@@ -4,6 +4,7 @@
 use crate::eventually::eventually;
 use crate::namespace::Namespace;
 use crate::process::{Process, program};
+use crate::results::not_run;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -143,12 +144,15 @@ impl AgentHome {
 
     /// The same with the state folder on a disk of its own that has only so many megabytes; it goes with the process.
     /// None where that cannot be made: it takes root and the program `unshare`.
+    ///
+    /// # Panics
+    /// Where it cannot be made and the full size is asked for.
     #[must_use]
     pub fn launch_on_small_disk(&self, megabytes: u32) -> Option<Process> {
         let possible =
             Command::new("unshare").args(["--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]).output();
         if !possible.is_ok_and(|output| output.status.success()) {
-            eprintln!("not run: a disk of its own takes root and the programs unshare and mount");
+            not_run("a disk of its own takes root and the programs unshare and mount");
             return None;
         }
         let script = "cp -a \"$1\" \"$1.copy\" && mount -t tmpfs -o size=\"$2m\" tmpfs \"$1\" && cp -a \"$1.copy/.\" \"$1\" \

@@ -244,6 +244,28 @@ mod tests {
         assert_eq!(PolicyStore::look(dir.path()).load(), Some(policy(1)));
     }
 
+    /// The bytes of format 1, which the version before an upgrade and the one after it both read. Others need a new number
+    /// for `policy` in [`crate::upgrade::formats`].
+    #[test]
+    fn the_bytes_of_a_policy_and_of_a_refusal() {
+        let (dir, store) = store();
+        let body = br#"{"revision":7,"name":"fleet"}"#.to_vec();
+        let policy = StoredPolicy { hash: vec![7; 32], body };
+        let refusal = StoredRefusal { hash: vec![9; 32], reason: "no such destination".to_owned() };
+        let golden = [
+            ("policy/current.json", include_str!("golden/current.v1.json")),
+            ("policy/refused.json", include_str!("golden/refused.v1.json")),
+        ];
+        let staged = store.stage(&policy).unwrap();
+        store.commit(staged).unwrap();
+        store.remember_refusal(&refusal).unwrap();
+        for (name, text) in golden {
+            assert_eq!(fs::read_to_string(dir.path().join(name)).unwrap(), text, "{name} as it is written");
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        assert_eq!((store.load(), store.load_refusal()), (Some(policy), Some(refusal)));
+    }
+
     #[test]
     fn staged_is_not_current() {
         let (dir, store) = store();

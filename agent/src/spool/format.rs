@@ -294,6 +294,29 @@ mod tests {
         }
     }
 
+    /// The bytes of format 1, which the version before an upgrade and the one after it both read. Others need a new number
+    /// for `spool` in [`crate::upgrade::formats`].
+    #[test]
+    fn the_bytes_of_a_segment() {
+        let golden = [
+            &b"MUSTERQ1\xef\xcd\xab\x89\x67\x45\x23\x01\x29\0\0\0\0\0\0\0\xe3\x7f\x34\x3d"[..],
+            b"\x03\0\0\0\x6a\xa8\x18\x93\x29\0\0\0\0\0\0\0\x01one",
+            b"\0\0\0\0\x95\x4e\xef\x0e\x2a\0\0\0\0\0\0\0\x02",
+            b"\0\0\0\0\xb9\x2f\xe1\xe0\x2a\0\0\0\0\0\0\0\x00",
+        ]
+        .concat();
+        let mut written = header(SPOOL, 41).to_vec();
+        for (sequence, kind, body) in [(41, 1, &b"one"[..]), (42, 2, b""), (42, MARK, b"")] {
+            put_record(SPOOL, sequence, kind, body, &mut written);
+        }
+        assert_eq!(written, golden);
+        let mut entries = Vec::new();
+        let found =
+            tail(SPOOL, &golden, 41, |entry| entries.push((entry.sequence, entry.kind, entry.body.to_vec())));
+        assert_eq!(entries, [(41, 1, b"one".to_vec()), (42, 2, Vec::new())]);
+        assert_eq!(found, Tail { next: 43, keep: golden.len(), mark: Some(42), damaged: false });
+    }
+
     #[test]
     fn what_was_written_is_read_and_the_mark_is_known() {
         let bodies = vec![b"one".to_vec(), Vec::new(), vec![0; 70_000]];

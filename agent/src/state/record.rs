@@ -82,7 +82,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_shared::cursor::{JournalCursor, ReceiverId};
+    use muster_shared::cursor::{JournalCursor, LogCursor, ReceiverId, Seen, SpoolCursor, TimedCursor};
 
     #[test]
     fn any_damage_is_noticed() {
@@ -104,5 +104,44 @@ mod tests {
             assert_eq!(Record::decode(&bad), None, "byte {at}");
             assert_eq!(Record::decode(&good[..at]), None, "cut at {at}");
         }
+    }
+
+    /// The bytes of format 1, which the version before an upgrade and the one after it both read. Others need a new number
+    /// for `cursor` in [`crate::upgrade::formats`].
+    #[test]
+    fn the_bytes_of_every_kind_of_cursor() {
+        let key = |source: &str, destination: &str| CursorKey {
+            source: source.into(),
+            destination: destination.into(),
+        };
+        let receiver = ReceiverId { library: "QGPL".into(), name: "AUDRCV0001".into(), attached_us: -1 };
+        let timed = TimedCursor {
+            from_us: 1,
+            through_us: Some(2),
+            doubt_us: Some(3),
+            at_us: 4,
+            looked_us: 5,
+            clock_us: 6,
+            sequence: 8,
+            seen: Seen { rows: [10].into(), first: 1, digest: 11 },
+        };
+        let spool = SpoolCursor { spool: "0123456789abcdef".into(), sequence: 9 };
+        let cursors = [
+            ("audit_journal:QSYS/QAUDJRN", Cursor::Journal(JournalCursor { receiver, sequence: 42 })),
+            ("controller_audit:", Cursor::ControllerAudit(LogCursor { sequence: 7, hash: "ab".into() })),
+            ("data_queue:QGPL/EVENTS", Cursor::Spool(spool)),
+            ("history_log:", Cursor::Timed(timed)),
+        ];
+        let record = Record {
+            counter: 7,
+            lost: Lost::Lanes([key("audit_journal:QSYS/QAUDJRN", "other")].into()),
+            cursors: cursors.map(|(source, cursor)| (key(source, "siem"), cursor)).into(),
+        };
+        let body = include_bytes!("golden/cursors.v1.json");
+        let length = [0xb9, 2, 0, 0];
+        let crc = [0x71, 0x6c, 0xf9, 0x65];
+        let golden = [&b"MUSTERC1\x07\0\0\0\0\0\0\0"[..], &length, body, &crc].concat();
+        assert_eq!(Record::decode(&golden).as_ref(), Some(&record));
+        assert_eq!(record.encode(), golden);
     }
 }

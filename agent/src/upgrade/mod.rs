@@ -87,7 +87,8 @@ impl UpgradeSettings {
     }
 }
 
-/// Formats of what this build keeps on disk. One that changes its form gets a new number here, and reads the old ones.
+/// Formats of what this build keeps on disk. One that changes its form gets a new number here, and reads the old ones:
+/// tests hold the bytes of each number (`the_bytes_of_…`).
 #[must_use]
 pub fn formats() -> Formats {
     let only = |version: u32| FormatVersions { read: [version].into(), write: version };

@@ -365,6 +365,7 @@ impl Made {
             payload: Payload { sha256: sha256_hex(&payload), size: payload.len() as u64 },
             files: files.iter().map(entry).collect(),
             notes: String::new(),
+            security: false,
         };
         change(&mut manifest);
         let text = serde_json::to_vec(&manifest).unwrap();

@@ -125,6 +125,9 @@ pub struct AuditListArgs {
     /// Only by this user
     #[arg(long, value_name = "USER")]
     pub actor: Option<String>,
+    /// Only by the API token with this id
+    #[arg(long, value_name = "ID")]
+    pub token: Option<String>,
     /// Only this action, or all of a kind: `token` finds `token.create`
     #[arg(long, value_name = "ACTION")]
     pub action: Option<String>,
@@ -154,7 +157,7 @@ pub enum LicenceCommand {
     },
     /// Declare two partitions a high-availability pair, which takes one seat
     Pair {
-        /// The one, SERIAL-ID as `muster agents show` tells it
+        /// The one, SERIAL-PARTITION such as 78A1B2C-3, as `muster agents show` tells it
         a: PartitionKey,
         /// The other
         b: PartitionKey,
@@ -173,12 +176,12 @@ pub enum LicenceCommand {
 pub enum LeaseCommand {
     /// Which agent collects what, and who stands by
     List {
-        /// Only this partition, SERIAL-ID as `muster agents show` tells it
+        /// Only this partition, SERIAL-PARTITION such as 78A1B2C-3, as `muster agents show` tells it
         partition: Option<PartitionKey>,
     },
     /// Have another agent of a partition collect; what is under way is delivered first
     Move {
-        /// The partition, SERIAL-ID
+        /// The partition, SERIAL-PARTITION
         partition: PartitionKey,
         /// The agent: its id or how that begins; not needed where only one stands by
         #[arg(long, value_name = "AGENT")]

@@ -209,7 +209,7 @@ pub struct TokenCreateArgs {
     pub no_approve: bool,
     /// Only for the agent of this partition, which may be known already: serial number and partition number,
     /// such as 78A1B2C-3
-    #[arg(long = "for", value_name = "PARTITION")]
+    #[arg(long = "for", value_name = "SERIAL-PARTITION")]
     pub partition: Option<PartitionKey>,
     /// One line for people
     #[arg(long, value_name = "TEXT", default_value = "")]

@@ -34,7 +34,7 @@ pub enum RolloutCommand {
     },
     /// Tell nobody further for a while; those that have the change are followed
     Pause(OrderArgs),
-    /// Let a paused or halted rollout go on; partitions that failed are let be
+    /// Let a paused or halted rollout go on; partitions that failed are left alone
     Resume(OrderArgs),
     /// End a rollout: everybody goes back
     Abort(OrderArgs),

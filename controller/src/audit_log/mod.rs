@@ -6,112 +6,35 @@
 //! already is not written again after a crash. The store remembers how far the log was, so that a tail that was
 //! cut off shows too.
 
+mod outgoing;
+mod refusal;
 mod search;
 mod segment;
 mod verify;
 
+pub(crate) use outgoing::OUTBOX;
+pub use outgoing::{Actor, Outgoing};
+pub use refusal::{Kind, Refusal, Refusals};
 pub use search::Search;
 
 use crate::event_hub::EventHub;
 use crate::identity::file::{FileError, failed};
 use crate::store::{self, Batch, Condition, Pair, SharedStore, StoreError};
-use jiff::Timestamp;
 use muster_proto::api::{AgentAuditPage, AuditEntry};
-use muster_shared::id::AgentId;
 pub(crate) use segment::SEGMENT_BYTES;
 use segment::{Line, Reader, Segments};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Prefix of the keys of entries that are not in the file yet.
-pub(crate) const OUTBOX: &str = "audit/";
 /// Key of how far the log was.
 pub(crate) const HEAD: &str = "audit-head";
 /// Ids remembered for telling entries that are in the file already: more than can be in the outbox when the
 /// program dies, for it is emptied after every action.
 const RECENT: usize = 1_000;
-/// Longest detail, in bytes.
-const MAX_DETAIL: usize = 4_096;
-/// Largest value before or after, as JSON; a larger one is named by its size only.
-const MAX_VALUE: usize = 16 * 1024;
-
 /// About the size of a page for an agent, in bytes.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
-
-/// An entry on its way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Outgoing {
-    /// When.
-    pub at: Timestamp,
-    /// Who.
-    pub actor: String,
-    /// From where.
-    pub from: String,
-    /// What.
-    pub action: String,
-    /// On what.
-    pub object: String,
-    /// Further detail.
-    pub detail: String,
-    /// What it was before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Value>,
-    /// What it is now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Value>,
-}
-
-impl Outgoing {
-    /// By a user.
-    #[must_use]
-    pub fn by_user(user: &str, from: IpAddr, action: &str, object: impl Into<String>) -> Self {
-        Self {
-            at: Timestamp::now(),
-            actor: user.to_owned(),
-            from: from.to_string(),
-            action: action.to_owned(),
-            object: object.into(),
-            detail: String::new(),
-            before: None,
-            after: None,
-        }
-    }
-
-    /// By an agent, on itself.
-    #[must_use]
-    pub fn by_agent(action: &str, agent: AgentId, from: IpAddr) -> Self {
-        Self { actor: format!("agent {agent}"), ..Self::by_user("", from, action, agent.to_string()) }
-    }
-
-    /// With further detail.
-    #[must_use]
-    pub fn detail(self, detail: impl Into<String>) -> Self {
-        Self { detail: crate::fleet::bounded(&detail.into(), MAX_DETAIL), ..self }
-    }
-
-    /// With what it was and what it is; `Null` for what is not there. Never a secret.
-    #[must_use]
-    pub fn change(self, before: impl Serialize, after: impl Serialize) -> Self {
-        Self { before: small(&before), after: small(&after), ..self }
-    }
-
-    /// Adds it to the batch of the action.
-    pub fn add_to(&self, batch: &mut Batch) {
-        batch.put_json(format!("{OUTBOX}{}", uuid::Uuid::now_v7()), Condition::Absent, self);
-    }
-}
-
-fn small(value: &impl Serialize) -> Option<Value> {
-    let text = store::encode(value);
-    if text.len() > MAX_VALUE {
-        return Some(Value::String(format!("{} bytes", text.len())));
-    }
-    serde_json::from_slice(&text).ok().filter(|v: &Value| !v.is_null())
-}
 
 /// How far the log was when the store last knew.
 #[derive(Serialize, Deserialize)]
@@ -346,6 +269,7 @@ impl Writer {
             at: out.at,
             actor: out.actor,
             from: out.from,
+            token: out.token,
             action: out.action,
             object: out.object,
             detail: out.detail,

@@ -14,6 +14,8 @@ const MAX_LOOKED_AT: u64 = 50_000;
 pub struct Search {
     /// Exactly this actor.
     pub actor: Option<String>,
+    /// Exactly this API token, by its id.
+    pub token: Option<String>,
     /// This action, or all that begin with it and a dot: `token` finds `token.create`.
     pub action: Option<String>,
     /// Exactly this object, or all of it that begin with it and an `@`: `base` finds `base@3`.
@@ -30,6 +32,7 @@ impl From<&AuditQuery> for Search {
     fn from(query: &AuditQuery) -> Self {
         Self {
             actor: query.actor.clone(),
+            token: query.token.clone(),
             action: query.action.clone(),
             object: query.object.clone(),
             words: query
@@ -55,6 +58,7 @@ impl Search {
         };
         // What costs most comes last.
         self.actor.as_deref().is_none_or(|actor| actor == entry.actor)
+            && (self.token.is_none() || self.token == entry.token)
             && begins(&entry.action, &self.action, '.')
             && begins(&entry.object, &self.object, '@')
             && self.since.is_none_or(|since| entry.at >= since)
@@ -68,7 +72,8 @@ impl Search {
         }
         let values = [&entry.before, &entry.after].map(|value| value.as_ref().map(ToString::to_string));
         let texts = [&entry.actor, &entry.from, &entry.action, &entry.object, &entry.detail];
-        let all: Vec<&str> = texts.into_iter().chain(values.iter().flatten()).map(String::as_str).collect();
+        let others = entry.token.iter().chain(values.iter().flatten());
+        let all: Vec<&str> = texts.into_iter().chain(others).map(String::as_str).collect();
         let text = all.join("\n").to_lowercase();
         self.words.iter().all(|word| text.contains(word.as_str()))
     }

@@ -1,8 +1,14 @@
 //! The log and its files.
 
+use super::outgoing::MAX_VALUE;
 use super::*;
 use crate::store::MemoryStore;
+use jiff::Timestamp;
 use muster_shared::audit_chain::Verifier;
+
+fn admin() -> Actor<'static> {
+    Actor::new("admin", "127.0.0.1".parse().unwrap())
+}
 
 struct Log {
     dir: tempfile::TempDir,
@@ -25,7 +31,7 @@ impl Log {
 
     async fn act(&self, action: &str, object: &str) {
         let mut batch = Batch::new();
-        Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), action, object).add_to(&mut batch);
+        Outgoing::by_user(admin(), action, object).add_to(&mut batch);
         self.store.apply(batch).await.unwrap();
         self.log.drain().await;
     }
@@ -92,7 +98,7 @@ async fn entries_are_chained_and_survive_a_torn_line() {
 async fn an_entry_that_is_in_the_file_already_is_not_written_again() {
     let log = Log::new(SEGMENT_BYTES);
     let mut batch = Batch::new();
-    Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), "x", "y").add_to(&mut batch);
+    Outgoing::by_user(admin(), "user.change", "y").add_to(&mut batch);
     log.store.apply(batch).await.unwrap();
     // Written, but the program dies before the outbox is emptied.
     let _lost = log.log.drain_blocking().unwrap();
@@ -154,11 +160,11 @@ async fn old_segments_may_be_taken_away() {
 
 #[test]
 fn a_change_tells_before_and_after_and_is_bounded() {
-    let entry = Outgoing::by_user("admin", "127.0.0.1".parse().unwrap(), "x", "y");
+    let entry = Outgoing::by_user(admin(), "user.change", "y");
     let change = entry.clone().change((), serde_json::json!({ "role": "viewer" }));
     assert_eq!((change.before, change.after), (None, Some(serde_json::json!({ "role": "viewer" }))));
     let large = entry.change("x".repeat(MAX_VALUE), ());
-    assert_eq!(large.before, Some(Value::String("16386 bytes".to_owned())));
+    assert_eq!(large.before, Some(serde_json::Value::String("16386 bytes".to_owned())));
 }
 
 #[test]
@@ -170,6 +176,7 @@ fn what_is_looked_for_is_found() {
         at: Timestamp::from_second(at).unwrap(),
         actor: actor.to_owned(),
         from: String::new(),
+        token: None,
         action: action.to_owned(),
         object: object.to_owned(),
         detail: String::new(),
@@ -192,6 +199,7 @@ fn what_is_looked_for_is_found() {
         (Search { object: text("base@"), ..Search::default() }, false),
         (Search { since: at(100), until: at(101), ..Search::default() }, true),
         (Search { until: at(100), ..Search::default() }, false),
+        (Search { token: text("t1"), ..Search::default() }, false),
         (Search { since: at(101), ..Search::default() }, false),
     ] {
         assert_eq!(search.finds(&e), found, "{search:?}");
@@ -205,6 +213,12 @@ fn what_is_looked_for_is_found() {
         assert_eq!(words(search).finds(&change), found, "{search}");
     }
     assert!(!words("zürich").finds(&e));
+    let by_token = AuditEntry { token: text("t1"), ..e };
+    for (token, found) in [("t1", true), ("t", false)] {
+        let search = Search { token: text(token), ..Search::default() };
+        assert_eq!(search.finds(&by_token), found, "{token}");
+    }
+    assert!(words("maria t1").finds(&by_token));
     assert_eq!(log.log.last(), 0);
 }
 
@@ -295,4 +309,36 @@ async fn what_was_done_to_the_files_is_told() {
             assert_eq!(found.first_bad, Some(expected), "{what}, restarted {restarted}: {found:?}");
         }
     }
+}
+
+/// A log that a release before wrote, whose entries name no API token, goes on under this one and is whole.
+#[tokio::test]
+async fn an_api_token_is_named_and_a_chain_from_before_still_verifies() {
+    let log = Log::new(SEGMENT_BYTES);
+    let mut hash = muster_shared::audit_chain::GENESIS.to_owned();
+    let mut text = Vec::new();
+    for sequence in 1..=2 {
+        let entry = format!(
+            r#"{{"sequence":{sequence},"id":"old-{sequence}","at":"2026-11-01T00:00:00Z","actor":"admin","from":"10.0.0.1","action":"login"}}"#
+        );
+        let (next, line) = muster_shared::audit_chain::line(&hash, entry.as_bytes());
+        text.extend_from_slice(&line);
+        text.push(b'\n');
+        hash = next;
+    }
+    std::fs::write(log.dir.path().join("00000000000000000001.jsonl"), &text).unwrap();
+    let log = log.reopen(SEGMENT_BYTES);
+    let mut batch = Batch::new();
+    let actor = Actor { token: Some("t1"), ..admin() };
+    Outgoing::by_user(actor, "token.create", "x").add_to(&mut batch);
+    log.store.apply(batch).await.unwrap();
+    log.log.drain().await;
+    log.act("logout", "y").await;
+    let (found, _) = log.log.oldest(&Search::default(), 0, 10).unwrap();
+    let tokens: Vec<_> = found.iter().map(|e| (e.sequence, e.token.as_deref())).collect();
+    assert_eq!(tokens, [(1, None), (2, None), (3, Some("t1")), (4, None)]);
+    assert_eq!(verify(&log.exported(0)), Ok(4));
+    assert!(log.exported(0).starts_with(&text), "what was written stays as it was");
+    let last = log.exported(3);
+    assert!(!String::from_utf8_lossy(&last).contains("\"token\""), "absent, not null");
 }

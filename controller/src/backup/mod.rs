@@ -11,7 +11,7 @@ pub mod schedule;
 pub use make::MakeError;
 
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::http::error::ApiError;
 use crate::identity::life::CONTROLLER;
 use crate::store::{self, Batch, Condition, Store, StoreError};
@@ -74,7 +74,7 @@ pub enum By<'a> {
     /// It is time for one.
     Schedule,
     /// Somebody asks.
-    User(&'a str, IpAddr),
+    User(Actor<'a>),
 }
 
 impl By<'_> {
@@ -82,9 +82,9 @@ impl By<'_> {
         match self {
             Self::Schedule => {
                 let here = IpAddr::from([127, 0, 0, 1]);
-                Outgoing::by_user(CONTROLLER, here, action, object)
+                Outgoing::by_user(Actor::new(CONTROLLER, here), action, object)
             }
-            Self::User(name, from) => Outgoing::by_user(name, from, action, object),
+            Self::User(actor) => Outgoing::by_user(actor, action, object),
         }
     }
 }

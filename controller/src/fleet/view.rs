@@ -20,8 +20,9 @@ const MAX_SKEW_MS: u64 = 30_000;
 #[must_use]
 pub fn state(agent: &Agent, now: Timestamp) -> (AgentState, Option<Timestamp>) {
     let said = state::level(&agent.observed);
-    // With a clock that is off nothing that it says of times can be relied on.
-    let level = if is_off(agent.skew_ms()).is_some() { said.max(state::Level::Degraded) } else { said };
+    // With a clock that is off nothing that it says of times can be relied on, and one that does not answer what it was
+    // told to do is not well.
+    let level = if is_at_odds(agent, now) { said.max(state::Level::Degraded) } else { said };
     let planned = planned_outage(agent, now);
     let facts = state::Facts {
         connection: agent.connection(now),
@@ -45,7 +46,7 @@ pub fn planned_outage(agent: &Agent, now: Timestamp) -> Option<PlannedOutage> {
 pub fn line(agent: &Agent, now: Timestamp) -> Line {
     let connection = agent.connection(now);
     let there = connection == Connection::Connected;
-    let complaint = agent.hold().is_some() || is_off(agent.skew_ms()).is_some();
+    let complaint = agent.hold().is_some() || is_at_odds(agent, now);
     let has = |kind| there && agent.flags.iter().any(|flag| flag.kind == kind);
     Line {
         connection,
@@ -64,10 +65,15 @@ fn lag_ms(agent: &Agent, there: bool) -> u64 {
     if there { agent.rates.lag_ms() } else { 0 }
 }
 
+/// Something is wrong with it that the controller sees, whatever it says of itself.
+fn is_at_odds(agent: &Agent, now: Timestamp) -> bool {
+    is_off(agent.skew_ms()).is_some() || agent.policy_is_overdue(now)
+}
+
 /// What is wrong with it from the controller's side.
-fn complaint(agent: &Agent) -> Option<String> {
+fn complaint(agent: &Agent, now: Timestamp) -> Option<String> {
     let hold = agent.hold().map(|(word, hold)| format!("{word}: {}", hold.reason));
-    hold.or_else(|| skew_warning(agent.skew_ms()))
+    hold.or_else(|| skew_warning(agent.skew_ms())).or_else(|| agent.policy_overdue(now))
 }
 
 /// What the table of the fleet is made of; the same as in [`summary`], mostly borrowed.
@@ -84,7 +90,7 @@ pub fn facts(agent: &Agent, now: Timestamp) -> Facts<'_> {
         partition: agent.record.partition.as_ref(),
         attributes: &agent.observed.attributes,
         state: state(agent, now).0,
-        reason: complaint(agent).map_or(Cow::Borrowed(agent.observed.reason.as_str()), Cow::Owned),
+        reason: complaint(agent, now).map_or(Cow::Borrowed(agent.observed.reason.as_str()), Cow::Owned),
         version: attribute(attribute::SERVICE_VERSION),
         os_release: attribute(attribute::IBMI_OS_RELEASE),
         policy: agent.policy_state(now),
@@ -116,7 +122,7 @@ fn kind(agent: &Agent) -> AgentKind {
 pub fn summary(agent: &Agent, now: Timestamp) -> AgentSummary {
     let connection = agent.connection(now);
     let attribute = |key: &str| agent.observed.attributes.get(key).cloned().unwrap_or_default();
-    let complaint = complaint(agent);
+    let complaint = complaint(agent, now);
     let (state, since) = state(agent, now);
     AgentSummary {
         id: agent.record.id,
@@ -188,7 +194,12 @@ fn warnings(agent: &Agent, now: Timestamp) -> Vec<String> {
     let settings = &agent.observed.settings_refused;
     let refused = (!settings.is_empty()).then(|| format!("it refused connection settings: {settings}"));
     let wrong = agent.wrong_uid(now).map(str::to_owned);
-    hold.into_iter().chain(skew_warning(agent.skew_ms())).chain(refused).chain(wrong).collect()
+    hold.into_iter()
+        .chain(skew_warning(agent.skew_ms()))
+        .chain(agent.policy_overdue(now))
+        .chain(refused)
+        .chain(wrong)
+        .collect()
 }
 
 /// How far a clock is off, if it is far enough to matter.

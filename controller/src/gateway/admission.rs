@@ -1,6 +1,7 @@
 //! Who may talk OpAMP: an agent with its certificate, or a new one with an enrolment token.
 
 use crate::app::App;
+use crate::audit_log::{Kind, Refusal};
 use crate::fleet::AgentRecord;
 use crate::fleet::link::Link;
 use crate::fleet::record::{Life, Standing};
@@ -12,7 +13,7 @@ use crate::identity::foreign::{self, ForeignRefusal};
 use crate::identity::peer::{ConnectionInfo, Peer};
 use crate::identity::token::{TokenRecord, TokenRefusal};
 use crate::incarnation::lost;
-use crate::store::{self, Batch, Condition};
+use crate::store::{self, Batch, Condition, StoreError};
 use actix_web::{HttpRequest, web};
 use jiff::{SignedDuration, Timestamp};
 use muster_proto::session::token::PREFIX;
@@ -60,8 +61,12 @@ pub async fn admit(
 ) -> Result<Admission, ApiError> {
     match (&connection.peer, authorization.and_then(bearer)) {
         // An agent that enrols anew may still present its old certificate: the token says what it wants.
-        (_, Some(text)) if text.starts_with(PREFIX) => admit_token(app, text, now),
-        (_, Some(text)) if text.starts_with(foreign_token::PREFIX) => admit_foreign(app, text, now),
+        (_, Some(text)) if text.starts_with(PREFIX) => {
+            noted(app, Kind::EnrolmentToken, connection, now, admit_token(app, text, now)).await
+        }
+        (_, Some(text)) if text.starts_with(foreign_token::PREFIX) => {
+            noted(app, Kind::ForeignToken, connection, now, admit_foreign(app, text, now)).await
+        }
         (Some(peer), _) => admit_peer(app, peer, now).await,
         (None, _) => Err(ApiError::unauthorised(
             "no-credential",
@@ -70,6 +75,55 @@ pub async fn admit(
         )),
     }
 }
+
+/// Why a token lets nobody in.
+struct Denied {
+    /// The answer.
+    error: ApiError,
+    /// Id of the token as far as it is known, and what is wrong, for the audit log; none if the store failed.
+    noted: Option<(String, String)>,
+}
+
+impl From<StoreError> for Denied {
+    fn from(error: StoreError) -> Self {
+        Self { error: error.into(), noted: None }
+    }
+}
+
+impl Denied {
+    fn new(id: &str, code: &str, reason: &str) -> Self {
+        let noted = Some((id.to_owned(), reason.to_owned()));
+        Self { error: ApiError::unauthorised(code, reason), noted }
+    }
+
+    /// What the audit log says instead of what whoever asks is told.
+    fn in_truth(self, reason: &str) -> Self {
+        Self { noted: self.noted.map(|(id, _)| (id, reason.to_owned())), ..self }
+    }
+}
+
+/// What a token led to, a refusal noted in the audit log.
+async fn noted(
+    app: &App,
+    kind: Kind,
+    connection: &ConnectionInfo,
+    now: Timestamp,
+    admitted: Result<Admission, Denied>,
+) -> Result<Admission, ApiError> {
+    match admitted {
+        Ok(admission) => Ok(admission),
+        Err(Denied { error, noted }) => {
+            if let Some((object, reason)) = noted {
+                let from = connection.address.ip();
+                app.refused(Refusal { kind, from, user: None, object, reason }, now).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What the audit log says of a token whose id is known and whose secret is another one: it was altered or guessed.
+const WRONG_SECRET: &str = "the secret of the token is wrong: it was altered or guessed";
 
 /// The agent whose valid certificate a request carries that is not OpAMP.
 ///
@@ -96,17 +150,21 @@ pub(crate) async fn by_certificate(app: &web::Data<App>, request: &HttpRequest) 
     }
 }
 
-fn admit_foreign(app: &App, text: &str, now: Timestamp) -> Result<Admission, ApiError> {
-    let token =
-        ForeignToken::parse(text).map_err(|e| ApiError::unauthorised("token-malformed", e.to_string()))?;
+fn admit_foreign(app: &App, text: &str, now: Timestamp) -> Result<Admission, Denied> {
+    let token = ForeignToken::parse(text).map_err(|e| Denied::new("", "token-malformed", &e.to_string()))?;
     let id = token.id.to_string();
-    let refuse = |refusal: ForeignRefusal| ApiError::unauthorised(refusal.code(), refusal.to_string());
+    let refuse = |refusal: ForeignRefusal| Denied::new(&id, refusal.code(), &refusal.to_string());
     let record = foreign::stored(app, &id)?.ok_or_else(|| refuse(ForeignRefusal::Unknown))?;
-    record.check(&token, now).map_err(refuse)?;
+    record.check(&token, now).map_err(|refusal| match refusal {
+        ForeignRefusal::Unknown => refuse(refusal).in_truth(WRONG_SECRET),
+        ForeignRefusal::Expired { .. } => refuse(refusal),
+    })?;
     let life =
         record.agent.and_then(|id| app.fleet.with(id, |a| a.record.life.clone()).map(|life| (id, life)));
-    if let Some((id, life)) = life {
-        not_revoked(id, &life, "delete its token, and give it a new one")?;
+    if let Some((agent, life)) = life
+        && let Some(text) = revocation(agent, &life, "delete its token, and give it a new one")
+    {
+        return Err(Denied::new(&id, "agent-revoked", &text));
     }
     Ok(Admission::Foreign { token: id, agent: record.agent })
 }
@@ -209,20 +267,23 @@ fn end_retired(app: &App, agent: AgentId) {
     });
 }
 
-fn admit_token(app: &App, text: &str, now: Timestamp) -> Result<Admission, ApiError> {
+fn admit_token(app: &App, text: &str, now: Timestamp) -> Result<Admission, Denied> {
     let token =
-        EnrolmentToken::parse(text).map_err(|e| ApiError::unauthorised("token-malformed", e.to_string()))?;
+        EnrolmentToken::parse(text).map_err(|e| Denied::new("", "token-malformed", &e.to_string()))?;
     let id = token.id.to_string();
-    let refuse = |refusal: TokenRefusal| ApiError::unauthorised(refusal.code(), refusal.to_string());
+    let refuse = |refusal: TokenRefusal| Denied::new(&id, refusal.code(), &refusal.to_string());
     let record = store::get_json::<TokenRecord>(&*app.store, &TokenRecord::key(&id))?;
     let record = record.ok_or_else(|| refuse(TokenRefusal::Unknown))?;
-    record.check(&token, now).map_err(refuse)?;
+    record.check(&token, now).map_err(|refusal| match refusal {
+        TokenRefusal::Unknown => refuse(refusal).in_truth(WRONG_SECRET),
+        TokenRefusal::Expired { .. } | TokenRefusal::UsedUp { .. } => refuse(refusal),
+    })?;
     // A used-up token lets in those who enrolled with it and may not have heard so; the request then tells
     // whether it is one of them.
     let unconfirmed =
         || app.fleet.each(|a| a.record.token == id && !a.record.certificate.used).contains(&true);
     if record.is_used_up() && !unconfirmed() {
-        return Err(refuse(TokenRefusal::UsedUp { id, uses: record.uses }));
+        return Err(refuse(TokenRefusal::UsedUp { id: id.clone(), uses: record.uses }));
     }
     Ok(Admission::Enrolling { token: id })
 }

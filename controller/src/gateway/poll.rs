@@ -152,7 +152,9 @@ fn add_pending(
     reply: &mut ServerToAgent,
 ) {
     let mut pending = claim.outbox.take();
-    if let Some(text) = pending.warning {
+    // A warning takes the place of the whole answer; settings are offered once, so the warning waits for the next poll.
+    let waits = reply.connection_settings.is_some();
+    if let Some(text) = pending.warning.take_if(|_| !waits) {
         *reply = warning(&message.instance_uid, text);
     } else if reply.error_response.is_none() {
         // An answer carries one custom message; what is left waits for the next poll.
@@ -169,6 +171,9 @@ fn add_pending(
             reply.connection_settings =
                 Some(pace_offer(&app.authority.trust(), &channel.endpoint, heartbeat));
         }
+    }
+    if let Some(text) = pending.warning {
+        claim.outbox.warn(text);
     }
     if pending.leases {
         claim.outbox.leases_changed();

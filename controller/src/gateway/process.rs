@@ -4,7 +4,7 @@ use super::admission::Admission;
 use super::claim::Claim;
 use super::overload::{Full, Place};
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Kind, Outgoing, Refusal};
 use crate::fleet::agent::{CAPABILITIES, Received};
 use crate::fleet::effective::TextId;
 use crate::fleet::observed::effective_text;
@@ -286,10 +286,11 @@ async fn take(
     if let Some(reason) = suspicion {
         Box::pin(life::suspect(app, id, channel.from, &reason)).await;
     }
-    if message.agent_description.is_some()
-        && let Err(error) = Box::pin(life::look_at_place(app, id, channel.from)).await
-    {
-        tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "partition not stored");
+    if message.agent_description.is_some() {
+        if let Err(error) = Box::pin(life::look_at_place(app, id, channel.from)).await {
+            tracing::error!(agent_id = %id, error = &error as &dyn std::error::Error, "partition not stored");
+        }
+        life::remind(app, id, epoch);
     }
     if let Some(custom) = message.custom_message.take() {
         hear_custom(app, channel, id, epoch, &custom);
@@ -420,6 +421,12 @@ async fn enrolling(
         Err(full) => return overloaded(&message.instance_uid, full),
     };
     let result = enrol::enrol(app, token, &application, channel.from).await;
+    if let Err(EnrolError::Refused(why)) = &result {
+        let reason = format!("agent {sender}: {why}");
+        let (kind, object) = (Kind::EnrolmentToken, token.to_owned());
+        let refusal = Refusal { kind, from: channel.from, user: None, object, reason };
+        app.refused(refusal, Timestamp::now()).await;
+    }
     Verdict::answer(with_certificate(app, channel, sender, result, plain(message)))
 }
 

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::audit_log::Outgoing;
 use crate::fleet::effective;
 use crate::fleet::{AgentRecord, roll_up, view};
-use crate::identity::life::{self, Actor, Change};
+use crate::identity::life::{self, Change};
 use crate::identity::secret::sha256_hex;
 use crate::store::{Batch, Condition};
 use actix_web::{HttpResponse, web};
@@ -173,7 +173,7 @@ async fn set_labels(
     let record = AgentRecord { labels, ..before.clone() };
     let mut batch = Batch::new();
     batch.put_json(AgentRecord::key(id), Condition::Any, &record);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "agent.label", id.to_string())
+    let action = Outgoing::by_user(caller.actor(), "agent.label", id.to_string())
         .change(&before.labels, &record.labels);
     app.commit(batch, action).await?;
     app.fleet.install(record, &app.book);
@@ -250,13 +250,9 @@ async fn change(
         (true, Change::Quarantine) => format!("quarantined by {}", caller.session.user),
         (true, Change::Release | Change::Revoke) => String::new(),
     };
-    life::change(&app, id, what, actor(&caller), &reason).await?;
+    life::change(&app, id, what, caller.actor(), &reason).await?;
     let now = Timestamp::now();
     app.fleet.with(id, |agent| view::view(agent, now)).map(web::Json).ok_or_else(|| gone(id))
-}
-
-fn actor(caller: &Caller) -> Actor<'_> {
-    Actor { name: &caller.session.user, from: caller.from }
 }
 
 /// Removes an agent: its certificate is refused from now on, its connection is closed.
@@ -305,7 +301,7 @@ async fn forget(
     for_good: bool,
     Decision { reason }: Decision,
 ) -> Result<(), ApiError> {
-    Ok(life::remove(&app, id, actor(&caller), for_good, &checked_reason(reason)?).await?)
+    Ok(life::remove(&app, id, caller.actor(), for_good, &checked_reason(reason)?).await?)
 }
 
 #[utoipa::path(

@@ -7,7 +7,9 @@
 use super::error::ApiError;
 use super::routes::Access;
 use crate::app::App;
-use crate::user::{API_TOKEN_PREFIX, SessionRecord, csrf_token, effective};
+use crate::audit_log::{Actor, Kind, Refusal};
+use crate::store::StoreError;
+use crate::user::{API_TOKEN_PREFIX, SessionRecord, UserError, csrf_token, effective};
 use actix_web::dev::Payload;
 use actix_web::http::{Method, header};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, web};
@@ -36,11 +38,35 @@ pub(crate) struct Caller {
     pub(crate) from: IpAddr,
 }
 
+/// Why a request has no caller.
+pub(super) struct Stranger {
+    /// The answer.
+    pub(super) error: ApiError,
+    /// What of it is for the audit log. A session that is over is not: it is what browsers come back with.
+    pub(super) noted: Option<Box<Refusal>>,
+}
+
+impl<E: Into<ApiError>> From<E> for Stranger {
+    fn from(error: E) -> Self {
+        Self { error: error.into(), noted: None }
+    }
+}
+
 impl Caller {
+    /// Who it is in the audit log.
+    pub(crate) fn actor(&self) -> Actor<'_> {
+        Actor { name: &self.session.user, from: self.from, token: self.api_token() }
+    }
+
+    /// Id of the API token, if one let the caller in.
+    pub(crate) fn api_token(&self) -> Option<&str> {
+        self.scope.map(|_| self.session.id.as_str())
+    }
+
     /// Whose session or token the request carries.
-    pub(super) fn find(request: &HttpRequest) -> Result<Self, ApiError> {
+    pub(super) fn find(request: &HttpRequest) -> Result<Self, Stranger> {
         let Some(app) = request.app_data::<web::Data<App>>() else {
-            return Err(ApiError::unavailable("the controller is not ready", 1));
+            return Err(ApiError::unavailable("the controller is not ready", 1).into());
         };
         let from = super::connection(request)?.address.ip();
         let now = Timestamp::now();
@@ -51,7 +77,7 @@ impl Caller {
             let (session, role) = app.accounts.session(token, now)?;
             if session.cookie {
                 // What was made for a browser works as a cookie only.
-                return Err(crate::user::UserError::NoSession.into());
+                return Err(UserError::NoSession.into());
             }
             return Ok(Self { session, token: token.to_owned(), role, scope: None, from });
         }
@@ -59,29 +85,38 @@ impl Caller {
             return Err(ApiError::unauthorised(
                 "no-credential",
                 "sign in with `muster login` and send the session's token as `Authorization: Bearer`",
-            ));
+            )
+            .into());
         };
         let (session, role) = app.accounts.session(&token, now)?;
         if !session.cookie {
-            return Err(crate::user::UserError::NoSession.into());
+            return Err(UserError::NoSession.into());
         }
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            from_own_page(request)?;
+            let asked = |error| csrf(request, Some(session.user.clone()), from, error);
+            from_own_page(request).map_err(asked)?;
             let sent = request.headers().get(CSRF_HEADER).map_or(&b""[..], header::HeaderValue::as_bytes);
             if !bool::from(csrf_token(&token).as_bytes().ct_eq(sent)) {
-                return Err(ApiError::forbidden(
+                return Err(asked(ApiError::forbidden(
                     "csrf",
                     format!(
                         "a change by cookie must carry the header {CSRF_HEADER} with the value that `GET /api/v1/whoami` tells"
                     ),
-                ));
+                )));
             }
         }
         Ok(Self { session, token, role, scope: None, from })
     }
 
-    fn by_api_token(app: &App, text: &str, from: IpAddr, now: Timestamp) -> Result<Self, ApiError> {
-        let (token, role) = app.accounts.api_token(text, now)?;
+    fn by_api_token(app: &App, text: &str, from: IpAddr, now: Timestamp) -> Result<Self, Stranger> {
+        let (token, role) = match app.accounts.api_token(text, now) {
+            Ok(found) => found,
+            Err(error @ UserError::NoToken) => {
+                let noted = Some(Box::new(refused_token(app, text, from, now)?));
+                return Err(Stranger { error: error.into(), noted });
+            }
+            Err(error) => return Err(error.into()),
+        };
         let session = SessionRecord {
             id: token.id,
             user: token.user,
@@ -93,6 +128,20 @@ impl Caller {
         let role = effective(role, token.scope).unwrap_or(Role::Viewer);
         Ok(Self { session, token: text.to_owned(), role, scope: Some(token.scope), from })
     }
+}
+
+/// What the audit log says of an API token that lets nobody in: more than whoever presents it is told.
+fn refused_token(app: &App, text: &str, from: IpAddr, now: Timestamp) -> Result<Refusal, StoreError> {
+    let (token, reason) = app.accounts.why_no_api_token(text, now)?;
+    let (user, object) = token.map(|token| (token.user, token.id)).unzip();
+    Ok(Refusal { kind: Kind::ApiToken, from, user, object: object.unwrap_or_default(), reason })
+}
+
+/// A change that a browser was made to ask for.
+pub(super) fn csrf(request: &HttpRequest, user: Option<String>, from: IpAddr, error: ApiError) -> Stranger {
+    let object = crate::fleet::bounded(request.path(), 256);
+    let reason = format!("{}: {error}", request.method());
+    Stranger { error, noted: Some(Box::new(Refusal { kind: Kind::Csrf, from, user, object, reason })) }
 }
 
 fn bearer(request: &HttpRequest) -> Option<&str> {

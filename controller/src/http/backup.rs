@@ -36,7 +36,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
     responses((status = 201, body = BackupView, description = "It is written, and was read back")),
 )]
 pub(super) async fn make(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
-    let work = async move { Ok(backup::make(&app, By::User(&caller.session.user, caller.from)).await?) };
+    let work = async move { Ok(backup::make(&app, By::User(caller.actor())).await?) };
     Ok(HttpResponse::Created().json(super::detached(work).await?))
 }
 
@@ -73,7 +73,7 @@ pub(super) async fn download(
     };
     let metadata = file.metadata().await;
     let bytes = metadata.map_err(|e| ApiError::internal("the backup could not be read", &e))?.len();
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "backup.download", name.as_str());
+    let action = Outgoing::by_user(caller.actor(), "backup.download", name.as_str());
     super::detached(async move { Ok(app.commit(Batch::new(), action).await?) }).await?;
     Ok(HttpResponse::Ok()
         .content_type(BACKUP_CONTENT_TYPE)

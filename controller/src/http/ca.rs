@@ -3,7 +3,6 @@
 use super::auth::Caller;
 use super::error::ApiError;
 use crate::app::App;
-use crate::identity::life::Actor;
 use crate::identity::roll_over;
 use actix_web::web;
 use muster_proto::api::{CaFinish, CaView, Decision};
@@ -36,7 +35,7 @@ pub(super) async fn begin(
     body: web::Json<Decision>,
 ) -> Result<web::Json<CaView>, ApiError> {
     let step = async move {
-        let actor = Actor { name: &caller.session.user, from: caller.from };
+        let actor = caller.actor();
         let reason = super::agent::checked_reason(body.into_inner().reason)?;
         Ok(roll_over::begin(&app, actor, &reason).await?)
     };
@@ -55,7 +54,7 @@ pub(super) async fn finish(
     body: web::Json<CaFinish>,
 ) -> Result<web::Json<CaView>, ApiError> {
     let step = async move {
-        let actor = Actor { name: &caller.session.user, from: caller.from };
+        let actor = caller.actor();
         Ok(roll_over::finish(&app, &body, actor).await?)
     };
     super::detached(step).await.map(web::Json)

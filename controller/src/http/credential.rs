@@ -49,7 +49,7 @@ pub(super) async fn end_session(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let (session, batch) = app.accounts.end_session(&id, whose(&caller))?;
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "session.end", id.as_str())
+    let action = Outgoing::by_user(caller.actor(), "session.end", id.as_str())
         .detail(format!("of {}, begun from {}", session.user, session.from));
     app.commit(batch, action).await?;
     Ok(HttpResponse::NoContent().finish())
@@ -71,7 +71,7 @@ pub(super) async fn create(
         let user = &caller.session.user;
         let (token, record, batch) =
             app.accounts.make_api_token(user, caller.role, &body, Timestamp::now())?;
-        let action = Outgoing::by_user(user, caller.from, "api-token.create", record.id.as_str())
+        let action = Outgoing::by_user(caller.actor(), "api-token.create", record.id.as_str())
             .change((), record.view());
         app.commit(batch, action).await?;
         Ok(ApiTokenCreated { view: record.view(), token })
@@ -107,8 +107,7 @@ pub(super) async fn revoke(
     id: web::Path<String>,
 ) -> Result<HttpResponse, ApiError> {
     let (token, batch) = app.accounts.revoke_api_token(&id, whose(&caller))?;
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "api-token.revoke", id.as_str())
-        .change(token.view(), ());
+    let action = Outgoing::by_user(caller.actor(), "api-token.revoke", id.as_str()).change(token.view(), ());
     app.commit(batch, action).await?;
     Ok(HttpResponse::NoContent().finish())
 }

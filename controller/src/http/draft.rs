@@ -135,7 +135,7 @@ async fn save_text(
     let mut batch = Batch::new();
     draft.put(before.as_ref(), &mut batch);
     let sha256 = crate::identity::secret::sha256_hex(draft.text.as_bytes());
-    let action = Outgoing::by_user(who.0, caller.from, "policy.draft", name.as_str());
+    let action = Outgoing::by_user(caller.actor(), "policy.draft", name.as_str());
     app.commit(batch, action.detail(format!("sha256 {sha256}"))).await?;
     Ok((before.is_none(), draft))
 }
@@ -167,7 +167,7 @@ pub(super) async fn delete(
     known.require(Some(&draft.etag), &what(&name))?;
     let mut batch = Batch::new();
     draft.delete(&mut batch);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "policy.draft-delete", name.as_str());
+    let action = Outgoing::by_user(caller.actor(), "policy.draft-delete", name.as_str());
     super::detached(async move { Ok(app.commit(batch, action).await?) }).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -99,7 +99,7 @@ async fn decide(
     let record = PendingRecord { verdict, ..record };
     let mut batch = Batch::new();
     batch.put_json(PendingRecord::key(&key), Condition::Any, &record);
-    let entry = Outgoing::by_user(&caller.session.user, caller.from, action, record.agent.to_string())
+    let entry = Outgoing::by_user(caller.actor(), action, record.agent.to_string())
         .detail(format!("key {key}, token {} {reason}", record.token).trim_end());
     app.commit(batch, entry).await?;
     app.pending.install(record, at);

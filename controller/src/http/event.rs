@@ -31,7 +31,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
         status = 200,
         body = String,
         content_type = "text/event-stream",
-        description = "Events `audit`, `policy`, `agent`, `fleet` and `reload`; see the schemas of those names",
+        description = "Events `audit`, `policy`, `agent`, `fleet`, `rollout` and `reload`; see the schemas of those names",
     )),
 )]
 pub(super) async fn events(

@@ -88,9 +88,8 @@ pub(super) async fn create_token(
         agent: None,
     };
     batch.put_json(ForeignTokenRecord::key(&record.id), Condition::Absent, &record);
-    let action =
-        Outgoing::by_user(&caller.session.user, caller.from, "foreign-token.create", record.id.as_str())
-            .detail(format!("to be used until {}", record.expires_at));
+    let action = Outgoing::by_user(caller.actor(), "foreign-token.create", record.id.as_str())
+        .detail(format!("to be used until {}", record.expires_at));
     app.commit(batch, action).await?;
     let created = ForeignTokenCreated { view: record.view(), token: token.format(), urls: urls(&app.urls) };
     Ok(HttpResponse::Created().json(created))
@@ -172,7 +171,7 @@ async fn forget_token(app: web::Data<App>, caller: Caller, id: String) -> Result
         batch.delete(ConfigState::key(agent), Condition::Any);
         batch.delete(StoredConfig::key(&ConfigTarget::Agent(agent)), Condition::Any);
     }
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "foreign-token.delete", id.as_str());
+    let action = Outgoing::by_user(caller.actor(), "foreign-token.delete", id.as_str());
     let bound = token.agent.map(|agent| format!("with agent {agent}")).unwrap_or_default();
     app.commit(batch, action.detail(bound)).await?;
     if let Some(agent) = token.agent {
@@ -277,8 +276,12 @@ async fn put_config(
     let mut batch = Batch::new();
     batch.put_json(LAST, Condition::Any, &stored.revision);
     batch.put_json(key, Condition::Any, &stored);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "foreign-config.set", stored.name())
-        .detail(format!("revision {}, {} file(s), hash {}", stored.revision, stored.files.len(), view.hash));
+    let action = Outgoing::by_user(caller.actor(), "foreign-config.set", stored.name()).detail(format!(
+        "revision {}, {} file(s), hash {}",
+        stored.revision,
+        stored.files.len(),
+        view.hash
+    ));
     app.commit(batch, action).await?;
     for agent in app.fleet.set_config(&stored, false) {
         persist(&app, agent, true, None).await?;
@@ -312,7 +315,7 @@ async fn forget_config(app: web::Data<App>, caller: Caller, revision: u64) -> Re
     };
     let mut batch = Batch::new();
     batch.delete(key, Condition::Any);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "foreign-config.remove", stored.name())
+    let action = Outgoing::by_user(caller.actor(), "foreign-config.remove", stored.name())
         .detail(format!("revision {revision}"));
     app.commit(batch, action).await?;
     for agent in app.fleet.set_config(&stored, true) {

@@ -1,12 +1,13 @@
 //! The gate in front of every route: who asks, and whether that is enough for what the table says.
 
-use super::auth::{self, Caller};
+use super::auth::{self, Caller, Stranger};
 use super::error::ApiError;
 use super::headers;
 use super::idempotency;
 use super::routes::{self, Access, Route};
 use crate::app::App;
 use crate::audit_log::Outgoing;
+use crate::identity::expiry;
 use crate::store::Batch;
 use actix_web::HttpMessage as _;
 use actix_web::body::{BoxBody, MessageBody};
@@ -14,6 +15,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web;
+use jiff::Timestamp;
 use muster_proto::api::{CONTROLLER_NOTICE, NOTICE_HEADER};
 
 /// Lets a request through to its handler, or answers why not. What comes back is protected in browsers.
@@ -49,7 +51,12 @@ async fn admit(
         Access::Public | Access::Agent => return pass(request, next).await,
         Access::Role(_) | Access::Person(_) | Access::Metrics => {}
     }
-    let caller = Caller::find(request.request())?;
+    let caller = match Caller::find(request.request()) {
+        Ok(caller) => caller,
+        Err(stranger) => {
+            return Err(turned_away(request.app_data::<web::Data<App>>(), stranger).await.into());
+        }
+    };
     if let Err(error) = auth::may(&caller, route.access) {
         note_refusal(&request, route, &caller).await?;
         return Err(error.into());
@@ -83,10 +90,15 @@ fn still_in_charge(app: &App, route: &Route) -> Result<(), ApiError> {
     }
 }
 
-/// What everybody who works with the controller has to know: that it was replaced, or that the licence needs care.
+/// What everybody who works with the controller has to know: that it was replaced, or that a
+/// certificate or the licence needs care.
 fn notice(app: &App) -> Option<HeaderValue> {
     let superseded = app.incarnation.superseded().map(|s| format!("{CONTROLLER_NOTICE}{}", s.says()));
-    let text = superseded.or_else(|| app.licence.state().warnings.first().cloned())?;
+    let expires = || {
+        let text = expiry::warning(&app.kept_certificates(), Timestamp::now())?;
+        Some(format!("{CONTROLLER_NOTICE}{text}"))
+    };
+    let text = superseded.or_else(expires).or_else(|| app.licence.state().warnings.first().cloned())?;
     // A header holds ASCII only, and one line.
     let plain = |c: char| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' };
     let text: String = text.chars().map(plain).collect();
@@ -100,6 +112,15 @@ async fn pass(
     Ok(next.call(request).await?.map_into_boxed_body())
 }
 
+/// The answer to somebody who is nobody here, noted where that is for the audit log.
+pub(super) async fn turned_away(app: Option<&web::Data<App>>, stranger: Stranger) -> ApiError {
+    let Stranger { error, noted } = stranger;
+    if let (Some(app), Some(refusal)) = (app, noted) {
+        app.refused(*refusal, Timestamp::now()).await;
+    }
+    error
+}
+
 /// A change that was refused goes to the audit log.
 async fn note_refusal(request: &ServiceRequest, route: &Route, caller: &Caller) -> Result<(), ApiError> {
     if route.method == "GET" {
@@ -107,7 +128,7 @@ async fn note_refusal(request: &ServiceRequest, route: &Route, caller: &Caller) 
     }
     let Some(app) = request.app_data::<web::Data<App>>() else { return Ok(()) };
     let path = crate::fleet::bounded(request.path(), 256);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "refused", path)
+    let action = Outgoing::by_user(caller.actor(), "refused", path)
         .detail(format!("{} {}: role {} is not enough", route.method, route.pattern, caller.role));
     app.commit(Batch::new(), action).await?;
     Ok(())

@@ -39,8 +39,9 @@ const MAX_KEPT: usize = 2_000;
 const MAX_ANSWER: usize = 32 * 1024;
 /// Answers with secrets that are kept in memory.
 const MAX_SECRETS: usize = 500;
-/// The route whose body may be larger than others'.
-const LARGE: &str = "/api/v1/policies/apply";
+/// The routes whose bodies, sets of policies, may be larger than others'.
+const LARGE: [&str; 4] =
+    ["/api/v1/policies/apply", "/api/v1/policies/preview", "/api/v1/rollouts", "/api/v1/rollouts/plan"];
 /// Routes whose answers carry a secret.
 const SECRET: [&str; 4] =
     ["/api/v1/tokens", "/api/v1/api-tokens", "/api/v1/users", "/api/v1/users/{user}/password"];
@@ -246,7 +247,7 @@ pub(super) async fn once(
         .into());
     }
     let key = store_key(user, text);
-    let largest = if pattern == LARGE { super::policy_set::MAX_SET } else { super::MAX_BODY };
+    let largest = if LARGE.contains(&pattern) { super::policy_set::MAX_SET } else { super::MAX_BODY };
     let body = read(&mut request, largest).await?;
     let fingerprint = fingerprint(&request, &body);
     give_back(&mut request, body);

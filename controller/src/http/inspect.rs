@@ -71,7 +71,7 @@ async fn note(
     object: String,
     detail: &str,
 ) -> Result<(), ApiError> {
-    let action = Outgoing::by_user(&caller.session.user, caller.from, action, object);
+    let action = Outgoing::by_user(caller.actor(), action, object);
     Ok(app.commit(Batch::new(), action.detail(detail)).await?)
 }
 

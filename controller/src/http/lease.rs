@@ -131,7 +131,7 @@ pub(super) async fn move_leases(
     }
     super::detached(async move {
         for key in &keys {
-            move_lease(&app, key, to, &caller.session.user, caller.from).await?;
+            move_lease(&app, key, to, caller.actor()).await?;
         }
         let all = app.leases.all();
         let moving = all.iter().filter(|l| {

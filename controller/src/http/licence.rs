@@ -52,12 +52,9 @@ pub(super) async fn install(
             .add(&file, Timestamp::now(), &mut batch)
             .map_err(|error| ApiError::bad_request("licence", error.to_string()))?;
         let licence = &installed.licence;
-        let action =
-            Outgoing::by_user(&caller.session.user, caller.from, "licence.install", licence.id.as_str())
-                .detail(format!(
-                    "{} seats until {} for {}",
-                    licence.seats, licence.valid_until, licence.customer
-                ));
+        let action = Outgoing::by_user(caller.actor(), "licence.install", licence.id.as_str()).detail(
+            format!("{} seats until {} for {}", licence.seats, licence.valid_until, licence.customer),
+        );
         app.commit(batch, action).await?;
         app.licence.take(installed);
         look(&app).await;
@@ -138,7 +135,7 @@ async fn change(
         let mut batch = Batch::new();
         LicenceKeeper::add_pairs(&pairs, &mut batch);
         let object = format!("{} and {}", pair.a, pair.b);
-        app.commit(batch, Outgoing::by_user(&caller.session.user, caller.from, action, object)).await?;
+        app.commit(batch, Outgoing::by_user(caller.actor(), action, object)).await?;
         app.licence.take_pairs(pairs);
         look(&app).await;
         Ok(web::Json(app.licence.view()))

@@ -55,8 +55,7 @@ pub(super) async fn announce(
         let mut batch = Batch::new();
         batch.put_json(outage::key(id), Condition::Any, &planned);
         let detail = format!("until {until}: {}", planned.reason);
-        let action =
-            Outgoing::by_user(&caller.session.user, caller.from, "agent.maintenance", id.to_string());
+        let action = Outgoing::by_user(caller.actor(), "agent.maintenance", id.to_string());
         app.commit(batch, action.detail(detail)).await?;
         let view = app.fleet.with(id, |agent| {
             agent.outage = Some(Box::new(planned));
@@ -84,8 +83,7 @@ pub(super) async fn end(
         let _writes = app.fleet.record_writes().await;
         let mut batch = Batch::new();
         batch.delete(outage::key(id), Condition::Any);
-        let action =
-            Outgoing::by_user(&caller.session.user, caller.from, "agent.maintenance_end", id.to_string());
+        let action = Outgoing::by_user(caller.actor(), "agent.maintenance_end", id.to_string());
         app.commit(batch, action).await?;
         app.fleet.with(id, |agent| agent.outage = None);
         Ok(())

@@ -2,6 +2,7 @@
 
 use crate::app::App;
 use crate::fleet::{roll_up, view};
+use crate::identity::expiry::Kept;
 use crate::package::download::Downloads;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
@@ -55,11 +56,24 @@ fn measure(app: &App) -> String {
     let days = licence.next.map(|next| next.duration_since(now).as_secs().div_euclid(86_400));
     let mut text = render(&roll_up::fleet(&agents, now), lag_ms, up, sessions);
     text.push_str(&render_licence(&licence, days));
+    text.push_str(&render_certificates(&app.kept_certificates()));
     text.push_str(&render_downloads(&app.packages.downloads));
     let age = app.backups.age(app.started, now);
     let superseded = app.incarnation.superseded().is_some();
     text.push_str(&render_backups(age, app.backups.failures(), app.incarnation.present().number, superseded));
     text
+}
+
+fn render_certificates(all: &[(Kept, Timestamp)]) -> String {
+    let mut out = "# HELP muster_certificate_expires_timestamp_seconds When a certificate expires that a person replaces: the \
+                   controller's authority, and the company's of --tls-cert.\n\
+                   # TYPE muster_certificate_expires_timestamp_seconds gauge\n"
+        .to_owned();
+    for (kept, end) in all {
+        let (word, end) = (kept.word(), end.as_second());
+        let _ = writeln!(out, "muster_certificate_expires_timestamp_seconds{{certificate=\"{word}\"}} {end}");
+    }
+    out
 }
 
 fn render_licence(licence: &LicenceState, days: Option<i64>) -> String {

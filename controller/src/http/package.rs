@@ -118,7 +118,11 @@ pub(super) async fn append(
         return Err(ApiError::unsupported_media_type("application/octet-stream without a Content-Encoding"));
     }
     let appended = app.packages.append(&sha256, offset, piece).await?;
-    let by = Uploader { user: caller.session.user, from: caller.from };
+    let by = Uploader {
+        token: caller.api_token().map(str::to_owned),
+        user: caller.session.user,
+        from: caller.from,
+    };
     let settled = async move { Ok(upload::settle(&app, appended, &by).await?) };
     let upload = super::detached(settled).await?;
     let mut answer = if upload.package.is_some() { HttpResponse::Created() } else { HttpResponse::Ok() };
@@ -213,7 +217,7 @@ async fn retire_one(
     known.check(Some(&tag(&package)), &package.title())?;
     let by = Retired { by: caller.session.user.clone(), at: Timestamp::now(), reason };
     let Some((retired, batch)) = app.packages.retired(&package, by.clone()) else { return Ok(package) };
-    let action = Outgoing::by_user(&by.by, caller.from, "package.retire", package.title());
+    let action = Outgoing::by_user(caller.actor(), "package.retire", package.title());
     app.commit(batch, action.detail(by.reason)).await?;
     app.packages.take(retired.clone());
     Ok(retired)

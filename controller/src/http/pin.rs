@@ -88,7 +88,7 @@ async fn set(
         let record = AgentRecord { pin, ..before.clone() };
         let mut batch = Batch::new();
         batch.put_json(AgentRecord::key(id), Condition::Any, &record);
-        let action = Outgoing::by_user(&caller.session.user, caller.from, word, id.to_string());
+        let action = Outgoing::by_user(caller.actor(), word, id.to_string());
         app.commit(batch, action.change(&before.pin, &record.pin)).await?;
         app.fleet.install(record, &app.book);
     }

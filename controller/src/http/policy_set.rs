@@ -125,7 +125,7 @@ pub(super) async fn preview(
     if set.events {
         // Samples are content of events: not for every viewer, and who looked is written down.
         auth::may(&caller, Access::Role(Role::Operator))?;
-        let action = Outgoing::by_user(&caller.session.user, caller.from, "policy.preview", "recent events");
+        let action = Outgoing::by_user(caller.actor(), "policy.preview", "recent events");
         app.commit(Batch::new(), action).await?;
     }
     let at = app.clone();

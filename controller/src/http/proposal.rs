@@ -51,7 +51,7 @@ pub(super) async fn propose(
     let now = Timestamp::now();
     let user = &caller.session.user;
     let (proposal, batch) = app.proposals.propose(kind, summary, payload, user, now)??;
-    let action = Outgoing::by_user(user, caller.from, "proposal.create", proposal.id.as_str())
+    let action = Outgoing::by_user(caller.actor(), "proposal.create", proposal.id.as_str())
         .detail(proposal.summary.clone());
     app.commit(batch, action).await?;
     Ok(proposal.view(now))
@@ -114,8 +114,7 @@ async fn set(
     mut batch: Batch,
 ) -> Result<(), ApiError> {
     app.proposals.set(before, after, &mut batch)?;
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "settings.change", "four-eyes")
-        .change(before, after);
+    let action = Outgoing::by_user(caller.actor(), "settings.change", "four-eyes").change(before, after);
     Ok(app.commit(batch, action).await?)
 }
 
@@ -182,7 +181,7 @@ pub(super) async fn approve(
         // Decided and done are stored together: what was approved was done, whatever happens between.
         let mut batch = Batch::new();
         Proposals::decide(&before, &after, &mut batch);
-        Outgoing::by_user(&caller.session.user, caller.from, "proposal.approve", before.id.as_str())
+        Outgoing::by_user(caller.actor(), "proposal.approve", before.id.as_str())
             .detail(format!("{}, proposed by {}", before.summary, before.proposed_by))
             .add_to(&mut batch);
         execute(&app, &caller, &before, batch).await?;
@@ -240,7 +239,7 @@ pub(super) async fn reject(
         let after = before.rejected(user, &note, now)?;
         let mut batch = Batch::new();
         Proposals::decide(&before, &after, &mut batch);
-        let action = Outgoing::by_user(user, caller.from, "proposal.reject", before.id.as_str())
+        let action = Outgoing::by_user(caller.actor(), "proposal.reject", before.id.as_str())
             .detail(format!("{}, proposed by {}", before.summary, before.proposed_by));
         app.commit(batch, action).await?;
         Ok(web::Json(after.view(now)))

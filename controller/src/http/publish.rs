@@ -9,7 +9,7 @@ use crate::audit_log::Outgoing;
 use crate::policy::draft::StoredDraft;
 use crate::policy::impact::Documents;
 use crate::policy::plan::{FleetFacts, Order, Plan, Present, all_faults, plan};
-use crate::policy::{self, StoredRevision};
+use crate::policy::{self, StoredRevision, going_back};
 use crate::store::Batch;
 use actix_web::{HttpResponse, web};
 use jiff::Timestamp;
@@ -160,7 +160,7 @@ pub(super) async fn publish(
         return Err(ApiError::invalid_policy(all_faults(&view)));
     }
     // Going back is never refused.
-    if view.changes_something() && request.action != "policy.revert" {
+    if view.changes_something() && request.action != "policy.revert" && !going_back(&*app.store, &changes)? {
         app.licence.permits("publishing")?;
     }
     if request.approved.is_none() && view.changes_something() && super::proposal::required(&app)? {
@@ -188,7 +188,7 @@ pub(super) async fn publish(
         new.values().map(|view| audited(&caller, request.action, view)).collect();
     if let Some(draft) = &request.draft {
         let action = "policy.draft-publish";
-        actions.push(Outgoing::by_user(&user, caller.from, action, draft.name.as_str()));
+        actions.push(Outgoing::by_user(caller.actor(), action, draft.name.as_str()));
     }
     commit(&app, batch, actions).await?;
     if !publication.revisions.is_empty() {
@@ -213,8 +213,7 @@ fn audited(caller: &Caller, action: &str, view: &PolicyRevisionView) -> Outgoing
     let action = if view.removed { "policy.remove" } else { action };
     let object = format!("{}@{}", view.name, view.revision);
     let comment = if view.comment.is_empty() { String::new() } else { format!(": {}", view.comment) };
-    Outgoing::by_user(&caller.session.user, caller.from, action, object)
-        .detail(format!("sha256 {}{comment}", view.sha256))
+    Outgoing::by_user(caller.actor(), action, object).detail(format!("sha256 {}{comment}", view.sha256))
 }
 
 /// Stores a batch with all its entries of the audit log.

@@ -45,7 +45,7 @@ pub(super) async fn restart(
         }
         None => return Err(ApiError::not_found(format!("agent {id} was removed"))),
     }
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "agent.restart", id.to_string());
+    let action = Outgoing::by_user(caller.actor(), "agent.restart", id.to_string());
     // Noted before it is done, and sent only if it could be noted.
     super::detached(async move {
         app.commit(Batch::new(), action).await?;

@@ -8,6 +8,7 @@ use super::publish::{Ground, check_expected, name};
 use super::rollout_package;
 use crate::app::App;
 use crate::audit_log::Outgoing;
+use crate::policy::going_back;
 use crate::policy::plan::{Order, Plan, Read, all_faults};
 use crate::rollout::driver::{Looker, Start, perform};
 use crate::rollout::observe::candidate;
@@ -150,9 +151,12 @@ fn no_labels(request: &RolloutRequest) -> Result<(), ApiError> {
     Err(ApiError::bad_request("labels", told))
 }
 
-/// Whether the licence and the number of those under way allow another rollout.
-pub(super) fn may_start(app: &App) -> Result<(), ApiError> {
-    app.licence.permits("new rollouts")?;
+/// Whether the licence and the number of those under way allow another rollout. What goes back to what was there, and
+/// what mends a hole, is `always` licensed.
+pub(super) fn may_start(app: &App, always: bool) -> Result<(), ApiError> {
+    if !always {
+        app.licence.permits("new rollouts")?;
+    }
     if app.rollouts.numbers().len() >= MAX_ACTIVE {
         let text = format!("{MAX_ACTIVE} rollouts are under way; wait for one to end, or abort one");
         return Err(ApiError::conflict("too-many-rollouts", text));
@@ -191,7 +195,7 @@ async fn begin(
         let text = "nothing would change: the policies are in force as they are";
         return Err(ApiError::conflict("nothing-to-do", text));
     }
-    may_start(&app)?;
+    may_start(&app, going_back(&*app.store, &changes)?)?;
     if approved.is_none() && super::proposal::required(&app)? {
         return propose(&app, &caller, request, &view).await.map(|p| Begun::Proposed(Box::new(p)));
     }
@@ -206,8 +210,11 @@ async fn begin(
     let stored = start.stored(&app, id, waves.reasons, now);
     stored.add_new(&mut batch);
     let names: Vec<String> = stored.changes.iter().map(|c| format!("{}@{}", c.name, c.to)).collect();
-    let action = Outgoing::by_user(user, caller.from, "rollout.start", format!("rollout {id}"))
-        .detail(format!("{} for {} partitions", names.join(", "), stored.rollout.targets.len()));
+    let action = Outgoing::by_user(caller.actor(), "rollout.start", format!("rollout {id}")).detail(format!(
+        "{} for {} partitions",
+        names.join(", "),
+        stored.rollout.targets.len()
+    ));
     app.commit(batch, action).await?;
     app.book.take(publication);
     let view = stored.view(Vec::new());
@@ -331,7 +338,7 @@ async fn change(
         let (user, now) = (&caller.session.user, Timestamp::now());
         let step = order(&mut stored.rollout, user, &body.reason, now)
             .map_err(|Refused(why)| ApiError::conflict("rollout-state", why))?;
-        let by = Outgoing::by_user(user, caller.from, action, format!("rollout {id}")).detail(&body.reason);
+        let by = Outgoing::by_user(caller.actor(), action, format!("rollout {id}")).detail(&body.reason);
         perform(&app, stored, step, now, Some(by)).await?;
         let stored = with_targets(&app, id)?;
         Ok(web::Json(view(&app, &stored)))

@@ -30,6 +30,8 @@ struct Plan {
     package: StoredPackage,
     scope: Scope,
     waves: Planned,
+    /// It only goes back, or the vendor says that it mends a hole: no licence is in its way.
+    always_licensed: bool,
 }
 
 /// Reads what is asked for.
@@ -69,9 +71,10 @@ fn planned(
     let waves = muster_planner::plan(scope.candidates.clone(), &request.strategy).map_err(|faults| {
         ApiError::bad_request("strategy", format!("the strategy: {}", faults.join("; ")))
     })?;
+    let always_licensed = scope.goes_back() || shelf.mends_a_hole(&version);
     let (labels, leaves) = (request.labels.clone(), scope.leaves.clone());
     let package = StoredPackage { name: AGENT.to_owned(), version, labels, leaves };
-    Ok(Plan { package, scope, waves })
+    Ok(Plan { package, scope, waves, always_licensed })
 }
 
 fn reasons(plan: &Plan, request: &RolloutRequest) -> Vec<String> {
@@ -138,7 +141,7 @@ pub(super) async fn begin(
         let told = if why.is_empty() { "no agent has these labels".to_owned() } else { why };
         return Err(ApiError::conflict("nothing-to-do", format!("nothing would change: {told}")));
     }
-    may_start(&app)?;
+    may_start(&app, plan.always_licensed)?;
     may_bring(&app, &plan.package)?;
     if approved.is_none() && super::proposal::required(&app)? {
         let proposal = propose(&app, &caller, request, &plan).await?;
@@ -150,8 +153,7 @@ pub(super) async fn begin(
     stored.add_new(&mut batch);
     let count = stored.rollout.targets.len();
     let detail = format!("{AGENT}@{} for {count} partitions", plan.package.version);
-    let action =
-        Outgoing::by_user(&caller.session.user, caller.from, "rollout.start", format!("rollout {id}"));
+    let action = Outgoing::by_user(caller.actor(), "rollout.start", format!("rollout {id}"));
     app.commit(batch, action.detail(detail)).await?;
     let view = stored.view(Vec::new());
     tracing::info!(rollout = id, package = %plan.package.version, "rollout started");

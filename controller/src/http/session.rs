@@ -2,8 +2,9 @@
 
 use super::auth::{self, COOKIE, Caller};
 use super::error::ApiError;
+use super::gate;
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::store::Batch;
 use crate::user::{Accounts, LoginKind, UserError, csrf_token};
 use actix_web::http::header::{HeaderName, SET_COOKIE};
@@ -41,7 +42,10 @@ pub(super) async fn login(
 ) -> Result<HttpResponse, ApiError> {
     let from = super::connection(&request)?.address.ip();
     // Nobody signs a browser in from another site's page, as somebody else.
-    auth::from_own_page(&request)?;
+    if let Err(error) = auth::from_own_page(&request) {
+        let stranger = auth::csrf(&request, None, from, error);
+        return Err(gate::turned_away(Some(&app), stranger).await);
+    }
     let LoginRequest { user, password } = body.into_inner();
     let now = Timestamp::now();
     let old = auth::cookie(&request);
@@ -53,13 +57,14 @@ pub(super) async fn login(
             if matches!(error, UserError::Wrong) {
                 tracing::warn!(%from, "login failed");
                 let name = crate::fleet::bounded(&user, 64);
-                app.commit(Batch::new(), Outgoing::by_user(&name, from, "login.failed", "")).await?;
+                app.commit(Batch::new(), Outgoing::by_user(Actor::new(&name, from), "login.failed", ""))
+                    .await?;
             }
             return Err(error.into());
         }
     };
     let session = signed_in.session;
-    let action = Outgoing::by_user(&session.user, from, "login", session.id.as_str());
+    let action = Outgoing::by_user(Actor::new(&session.user, from), "login", session.id.as_str());
     app.commit(Batch::new(), action).await?;
     let mut reply = LoginReply {
         token: String::new(),
@@ -83,7 +88,7 @@ pub(super) async fn login(
 )]
 pub(super) async fn logout(app: web::Data<App>, caller: Caller) -> Result<HttpResponse, ApiError> {
     let session = &caller.session;
-    let action = Outgoing::by_user(&session.user, caller.from, "logout", session.id.as_str());
+    let action = Outgoing::by_user(caller.actor(), "logout", session.id.as_str());
     app.commit(Accounts::logout(&caller.token), action).await?;
     let mut response = HttpResponse::NoContent();
     if session.cookie {
@@ -113,7 +118,7 @@ pub(super) async fn password(
         let now = Timestamp::now();
         let batch = app.accounts.change_password(&caller.token, current, new, caller.from, now).await?;
         let user = &caller.session.user;
-        let action = Outgoing::by_user(user, caller.from, "password.change", user.as_str());
+        let action = Outgoing::by_user(caller.actor(), "password.change", user.as_str());
         Ok(app.commit(batch, action).await?)
     })
     .await?;

@@ -118,8 +118,8 @@ pub(super) async fn create(
         authority: Some(secret::hex(&token.ca_spki_sha256)),
     };
     batch.put_json(TokenRecord::key(&record.id), Condition::Absent, &record);
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "token.create", record.id.as_str())
-        .detail(describe(&record));
+    let action =
+        Outgoing::by_user(caller.actor(), "token.create", record.id.as_str()).detail(describe(&record));
     app.commit(batch, action).await?;
     Ok(HttpResponse::Created().json(TokenCreated { view: record.view(), token: token.format() }))
 }
@@ -195,7 +195,7 @@ pub(super) async fn delete(
     }
     let mut batch = Batch::new();
     add_deletion(&app, &mut batch, &id)?;
-    let action = Outgoing::by_user(&caller.session.user, caller.from, "token.delete", id.as_str());
+    let action = Outgoing::by_user(caller.actor(), "token.delete", id.as_str());
     app.commit(batch, action).await?;
     Ok(HttpResponse::NoContent().finish())
 }

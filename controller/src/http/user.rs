@@ -57,8 +57,8 @@ async fn store(
 ) -> Result<Option<UserView>, ApiError> {
     let Changed { before, after, batch } = changed;
     let shown = |record: Option<&UserRecord>| record.map(|r| r.view(0));
-    let entry = Outgoing::by_user(&caller.session.user, caller.from, action, name)
-        .change(shown(before.as_ref()), shown(after.as_ref()));
+    let entry =
+        Outgoing::by_user(caller.actor(), action, name).change(shown(before.as_ref()), shown(after.as_ref()));
     app.commit(batch, entry).await?;
     match after {
         Some(record) => Ok(Some(record.view(sessions(app, name, Timestamp::now())?))),

@@ -5,7 +5,7 @@
 //! enrolling anew. A decommissioned one is forgotten but for the audit log, and its keys are refused for good.
 
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::fleet::AgentRecord;
 use crate::fleet::config_state::ConfigState;
 use crate::fleet::configs::StoredConfig;
@@ -65,15 +65,6 @@ pub enum LifeError {
     Store(#[from] StoreError),
 }
 
-/// Who decides, and from where.
-#[derive(Debug, Clone, Copy)]
-pub struct Actor<'a> {
-    /// A user, or [`CONTROLLER`].
-    pub name: &'a str,
-    /// Address.
-    pub from: IpAddr,
-}
-
 /// What an agent is after a change; pure.
 ///
 /// # Errors
@@ -123,12 +114,12 @@ pub async fn change(
         Change::Revoke => block(&mut batch, &record, now),
     }
     batch.put_json(AgentRecord::key(id), Condition::Any, &record);
-    let action = Outgoing::by_user(actor.name, actor.from, change.action(), id.to_string());
+    let action = Outgoing::by_user(actor, change.action(), id.to_string());
     app.commit(batch, action.detail(reason.as_str())).await?;
     app.fleet.install(record, &app.book);
     tracing::info!(agent_id = %id, action = change.action(), by = actor.name, reason, "agent's standing changed");
     app.fleet.with(id, |agent| match change {
-        Change::Quarantine => agent.outbox.warn(format!("this agent is quarantined: {reason}")),
+        Change::Quarantine => agent.outbox.warn(warning(&reason)),
         Change::Release => {
             agent.forget_suspicions();
             agent.outbox.policy_changed();
@@ -138,10 +129,24 @@ pub async fn change(
     Ok(())
 }
 
+fn warning(reason: &str) -> String {
+    format!("this agent is quarantined: {reason}")
+}
+
+/// Tells an agent that has just reported in why it gets nothing, if it is quarantined: it may have restarted since it
+/// was told, and nobody who looks at it alone would know.
+pub fn remind(app: &App, id: AgentId, epoch: u64) {
+    app.fleet.with_epoch(id, epoch, |agent| {
+        if let Life::Quarantined(hold) = &agent.record.life {
+            agent.outbox.warn(warning(&hold.reason));
+        }
+    });
+}
+
 /// Quarantines an agent for what its connection showed. An error is logged: the agent is looked at again with
 /// its next message.
 pub async fn suspect(app: &App, id: AgentId, from: IpAddr, reason: &str) {
-    let actor = Actor { name: CONTROLLER, from };
+    let actor = Actor::new(CONTROLLER, from);
     if let Err(error) = change(app, id, Change::Quarantine, actor, reason).await {
         tracing::warn!(agent_id = %id, error = &error as &dyn std::error::Error, "agent not quarantined");
     }
@@ -294,7 +299,7 @@ pub async fn remove(
         text(last_seen),
         record.certificate.key_sha256,
     );
-    let entry = Outgoing::by_user(actor.name, actor.from, action, id.to_string());
+    let entry = Outgoing::by_user(actor, action, id.to_string());
     app.commit(batch, entry.detail(detail.trim_start_matches("; "))).await?;
     app.fleet.forget_config(id);
     if let Some(outbox) = app.fleet.remove(id) {

@@ -4,6 +4,7 @@ pub mod authority;
 pub mod ca;
 pub mod decide;
 pub mod enrol;
+pub mod expiry;
 pub mod file;
 pub mod foreign;
 pub mod life;

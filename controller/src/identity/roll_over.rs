@@ -1,11 +1,10 @@
 //! The steps of a roll-over of the authority, and how far it has got.
 
 use super::authority::{self, AuthorityError, StoredState, Trust};
-use super::life::Actor;
 use super::secret;
 use super::tls::TlsError;
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::fleet::record::{AgentRecord, Life};
 use crate::store::{Batch, Condition, StoreError};
 use jiff::Timestamp;
@@ -111,7 +110,7 @@ pub async fn begin(app: &App, actor: Actor<'_>, reason: &str) -> Result<CaView, 
     let mut batch = Batch::new();
     batch.put_json(authority::STATE, Condition::Any, &stored(&present, Some(&next), now, actor.name));
     let object = secret::hex(&next.issuing.spki_sha256());
-    let entry = Outgoing::by_user(actor.name, actor.from, "ca.roll-over", object).detail(reason);
+    let entry = Outgoing::by_user(actor, "ca.roll-over", object).detail(reason);
     app.commit(batch, entry).await?;
     // It counts: what follows is repeated by the next start if it fails here.
     app.authority.begin(next).map_err(AuthorityError::from)?;
@@ -142,7 +141,7 @@ pub async fn finish(app: &App, wanted: &CaFinish, actor: Actor<'_>) -> Result<Ca
     let now = Timestamp::now();
     batch.put_json(authority::STATE, Condition::Any, &stored(&present, None, now, actor.name));
     let object = secret::hex(&present.issuing.spki_sha256());
-    let entry = Outgoing::by_user(actor.name, actor.from, "ca.roll-over.finish", object)
+    let entry = Outgoing::by_user(actor, "ca.roll-over.finish", object)
         .detail(format!("{left} agent(s) left behind"));
     app.commit(batch, entry).await?;
     app.authority.finish().map_err(AuthorityError::from)?;

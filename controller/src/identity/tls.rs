@@ -75,7 +75,14 @@ struct Own {
 struct Company {
     files: CertificateFiles,
     stamp: Mutex<Option<Stamp>>,
-    key: ArcSwap<CertifiedKey>,
+    shown: ArcSwap<Shown>,
+}
+
+/// What is in the files.
+#[derive(Debug)]
+struct Shown {
+    key: Arc<CertifiedKey>,
+    not_after: Timestamp,
 }
 
 /// When the files were changed, and how long they are.
@@ -99,7 +106,7 @@ impl CertificateFiles {
         [of(&self.certificate), of(&self.key)]
     }
 
-    fn load(&self) -> Result<CertifiedKey, TlsError> {
+    fn load(&self) -> Result<Shown, TlsError> {
         let read = |path: &Path| std::fs::read(path).map_err(failed("read", path));
         let wrong = |why: &str| TlsError::Files { path: self.certificate.clone(), why: why.to_owned() };
         let (certificate, key) = (read(&self.certificate)?, Zeroizing::new(read(&self.key)?));
@@ -111,8 +118,13 @@ impl CertificateFiles {
             path: self.key.clone(),
             why: "it holds no key in PEM form".into(),
         })?;
+        let (_, leaf) =
+            x509_parser::parse_x509_certificate(&chain[0]).map_err(|error| wrong(&error.to_string()))?;
+        let end = leaf.validity().not_after.timestamp();
+        let not_after = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
         let provider = rustls::crypto::aws_lc_rs::default_provider();
-        CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong(&error.to_string()))
+        let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| wrong(&error.to_string()))?;
+        Ok(Shown { key: Arc::new(key), not_after })
     }
 }
 
@@ -131,7 +143,7 @@ impl ServerCertificate {
         let company = match company {
             Some(files) => {
                 let stamp = Mutex::new(Some(files.stamp()));
-                Some(Company { key: ArcSwap::from_pointee(files.load()?), stamp, files })
+                Some(Company { shown: ArcSwap::from_pointee(files.load()?), stamp, files })
             }
             None => None,
         };
@@ -169,8 +181,14 @@ impl ServerCertificate {
         }
         // What cannot be used is complained of once, not at each look.
         *stamp = Some(now);
-        company.key.store(Arc::new(company.files.load()?));
+        company.shown.store(Arc::new(company.files.load()?));
         Ok(true)
+    }
+
+    /// When the company's expires; `None` without one.
+    #[must_use]
+    pub fn company_expires(&self) -> Option<Timestamp> {
+        self.company.as_ref().map(|company| company.shown.load().not_after)
     }
 
     /// How long the controller's own one is used: two thirds of its life.
@@ -185,7 +203,7 @@ impl ResolvesServerCert for ServerCertificate {
         let own = self.own.load();
         match &self.company {
             Some(company) if !names_one_of(hello.certificate_authorities(), &own.authorities) => {
-                Some(company.key.load_full())
+                Some(Arc::clone(&company.shown.load().key))
             }
             Some(_) | None => Some(Arc::clone(&own.key)),
         }

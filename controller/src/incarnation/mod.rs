@@ -9,7 +9,7 @@
 pub mod lost;
 
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::gateway::outbox::Farewell;
 use crate::http::detached;
 use crate::http::error::ApiError;
@@ -282,12 +282,12 @@ async fn note_superseded(
     let mut batch = Batch::new();
     batch.put_json(SUPERSEDED, Condition::Any, &*superseded);
     let told = agent.map_or_else(|| "an agent".to_owned(), |id| format!("agent {id}"));
-    let action =
-        Outgoing::by_user(crate::identity::life::CONTROLLER, from, "controller.superseded", by.to_string())
-            .detail(format!(
-                "{told} has met a restored controller; this one was {}",
-                app.incarnation.present()
-            ));
+    let action = Outgoing::by_user(
+        Actor::new(crate::identity::life::CONTROLLER, from),
+        "controller.superseded",
+        by.to_string(),
+    )
+    .detail(format!("{told} has met a restored controller; this one was {}", app.incarnation.present()));
     app.commit(batch, action).await?;
     tracing::error!("{}", superseded.says());
     app.incarnation.superseded.store(Some(Arc::clone(&superseded)));

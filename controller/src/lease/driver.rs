@@ -3,7 +3,7 @@
 use super::decide::{LeaseRecord, START_GRACE, Seen, Why, decide, order_move};
 use super::{Lease, Leases, name_of};
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::store::{Batch, Condition, StoreError};
 use jiff::Timestamp;
 use muster_shared::id::AgentId;
@@ -192,7 +192,7 @@ fn entry(app: &App, record: &LeaseRecord, why: &Why) -> Outgoing {
         Why::GivenUp(reason) => ("lease.move-given-up", format!("{holder} goes on: {reason}")),
     };
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Outgoing::by_user(crate::identity::life::CONTROLLER, here, action, object(record))
+    Outgoing::by_user(Actor::new(crate::identity::life::CONTROLLER, here), action, object(record))
         .detail(format!("{text}; epoch {epoch}"))
 }
 
@@ -246,8 +246,7 @@ pub async fn move_lease(
     app: &App,
     key: &(PartitionKey, String),
     to: AgentId,
-    by: &str,
-    from: IpAddr,
+    by: Actor<'_>,
 ) -> Result<(), MoveError> {
     let leases = &app.leases;
     let _changes = leases.changes.lock().await;
@@ -259,10 +258,10 @@ pub async fn move_lease(
     let stranger = || MoveError::Stranger { agent: name.clone(), partition: key.0.clone() };
     let target = members.iter().find(|member| member.id == to).ok_or_else(stranger)?;
     let refused = |reason| MoveError::Refused { object: object(&lease), to: name.clone(), reason };
-    let moving = order_move(&lease, target, by).map_err(refused)?;
+    let moving = order_move(&lease, target, by.name).map_err(refused)?;
     let mut batch = Batch::new();
     batch.put_json(moving.key(), Condition::Any, &moving);
-    let action = Outgoing::by_user(by, from, "lease.move", object(&moving))
+    let action = Outgoing::by_user(by, "lease.move", object(&moving))
         .detail(format!("from {} to {name}", name_of(&app.fleet, moving.holder)));
     app.commit(batch, action).await?;
     install(app, moving);

@@ -53,6 +53,14 @@ impl Shelf {
         self.offered.values().flatten().any(|manifest| manifest.version == *version)
     }
 
+    /// The vendor says of this version, on every platform that it is there for, that it mends a hole.
+    #[must_use]
+    pub fn mends_a_hole(&self, version: &Version) -> bool {
+        let mut packages =
+            self.offered.values().flatten().filter(|manifest| manifest.version == *version).peekable();
+        packages.peek().is_some() && packages.all(|manifest| manifest.security)
+    }
+
     /// The next package on the way from one version to another, of those that new rollouts may offer.
     ///
     /// # Errors

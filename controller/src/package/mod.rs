@@ -216,6 +216,7 @@ impl Packages {
             upgrade_from: manifest.upgrade_from.to_string(),
             floor: manifest.floor.to_string(),
             notes: manifest.notes.clone(),
+            security: manifest.security,
             uploaded_by: package.uploaded_by.clone(),
             uploaded_at: package.uploaded_at,
             present: self.files.package(&package.sha256).exists(),

@@ -22,6 +22,7 @@ pub(crate) fn package(text: &str, from: &str) -> PackageRecord {
         payload: Payload { sha256: "0".repeat(64), size: 1 },
         files: Vec::new(),
         notes: String::new(),
+        security: false,
     };
     PackageRecord {
         manifest,

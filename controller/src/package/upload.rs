@@ -8,7 +8,7 @@ use super::files::{Begun, FileFault};
 use super::verify::{self, Refused};
 use super::{PackageRecord, Packages};
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::store::{Batch, Condition, StoreError};
 use actix_web::error::PayloadError;
 use bytes::Bytes;
@@ -302,6 +302,14 @@ pub struct Uploader {
     pub user: String,
     /// From where.
     pub from: IpAddr,
+    /// Id of the API token, if one let the user in.
+    pub token: Option<String>,
+}
+
+impl Uploader {
+    fn actor(&self) -> Actor<'_> {
+        Actor { name: &self.user, from: self.from, token: self.token.as_deref() }
+    }
 }
 
 /// Where the upload stands after a piece. A file that is whole is verified and becomes a package, or is deleted.
@@ -322,7 +330,7 @@ pub async fn settle(app: &App, appended: Appended, by: &Uploader) -> Result<Pack
         Err(error) => {
             if let UploadError::Refused(refused) = &error {
                 app.packages.files.drop_upload(&sha256, size)?;
-                let action = Outgoing::by_user(&by.user, by.from, "package.refuse", sha256.as_str());
+                let action = Outgoing::by_user(by.actor(), "package.refuse", sha256.as_str());
                 app.commit(Batch::new(), action.detail(refused.to_string())).await?;
                 tracing::warn!(sha256, user = by.user, reason = %refused, "an uploaded package was refused");
             }
@@ -366,7 +374,7 @@ async fn store(
     if !again {
         batch.put_json(record.key(), Condition::Absent, &record);
     }
-    let action = Outgoing::by_user(&by.user, by.from, "package.upload", record.title());
+    let action = Outgoing::by_user(by.actor(), "package.upload", record.title());
     let detail =
         format!("{size} bytes, SHA-256 {sha256}{}", if again { ", whose file was lost" } else { "" });
     if let Err(error) = app.commit(batch, action.detail(detail)).await {

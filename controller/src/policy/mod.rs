@@ -474,6 +474,21 @@ pub fn history(store: &dyn Store, name: &str) -> Result<Vec<StoredRevision>, Sto
     Ok(pairs.into_iter().map(|(_, stored)| stored).collect())
 }
 
+/// Whether every one of these changes brings a text back that was published once under the same name.
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn going_back(store: &dyn Store, changes: &[Change]) -> Result<bool, StoreError> {
+    for change in changes {
+        let Change::Put { document, text, .. } = change else { return Ok(false) };
+        let before = history(store, document.name.as_str())?;
+        if !before.iter().any(|revision| !revision.view.removed && revision.text == *text) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// What differs between two texts that were published; `None` for "nothing".
 #[must_use]
 pub fn changes(old: Option<&str>, new: Option<&str>) -> Vec<PolicyChange> {

@@ -314,6 +314,7 @@ mod tests {
             at: Timestamp::from_second(1_790_000_000).unwrap(),
             actor: "maria".to_owned(),
             from: String::new(),
+            token: None,
             action: action.to_owned(),
             object: object.to_owned(),
             detail: String::new(),

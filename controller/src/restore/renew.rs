@@ -8,7 +8,7 @@
 
 use super::RestoreError;
 use super::redo::{Lost, Out};
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::backup::make::OWN_KEYS;
 use crate::fleet::record::{Hold, Life};
 use crate::fleet::{AgentRecord, configs};
@@ -155,7 +155,7 @@ pub async fn renew(store: &MemoryStore, plan: &Plan<'_>) -> Result<Renewed, Rest
     let here = std::net::IpAddr::from([127, 0, 0, 1]);
     Outgoing {
         at: plan.now,
-        ..Outgoing::by_user("offline", here, "controller.restored", present.to_string())
+        ..Outgoing::by_user(Actor::new("offline", here), "controller.restored", present.to_string())
     }
     .detail(format!(
         "from the backup of {} by {}, whose audit log ends at {}; revisions go on above {revisions_from}",

@@ -3,7 +3,7 @@
 use super::observe::{gone, observe};
 use super::{StoredRollout, changes, package};
 use crate::app::App;
-use crate::audit_log::Outgoing;
+use crate::audit_log::{Actor, Outgoing};
 use crate::gateway::process;
 use crate::package::standing::Standing;
 use crate::policy::{self, StoredRevision};
@@ -279,7 +279,7 @@ fn by_itself(stored: &StoredRollout) -> Outgoing {
     };
     let last = stored.log.last().map(|note| note.text.clone()).unwrap_or_default();
     let here = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    Outgoing::by_user("controller", here, action, format!("rollout {}", stored.id)).detail(last)
+    Outgoing::by_user(Actor::new("controller", here), action, format!("rollout {}", stored.id)).detail(last)
 }
 
 /// Does what a step of a rollout of policies asks for.

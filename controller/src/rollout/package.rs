@@ -62,6 +62,8 @@ pub struct Scope {
     left_out: BTreeMap<String, Vec<String>>,
     /// Higher versions that agents run.
     pub leaves: BTreeSet<Version>,
+    /// Some of the agents would be taken to a higher version.
+    goes_up: bool,
 }
 
 /// What becomes of an agent in a rollout of a package.
@@ -101,11 +103,18 @@ impl Scope {
                 scope.left_out.entry(reason).or_default().push(agent.observed.name(agent.record.id));
             }
             Place::In { leaves } => {
+                scope.goes_up |= leaves.is_none();
                 scope.leaves.extend(leaves.filter(|_| scope.leaves.len() < MAX_LEAVES));
                 scope.candidates.push(candidate(agent, now));
             }
         });
         scope
+    }
+
+    /// It only takes agents back to a version below their own.
+    #[must_use]
+    pub fn goes_back(&self) -> bool {
+        !self.goes_up
     }
 
     /// Who is left out, and why.

@@ -136,6 +136,28 @@ impl Accounts {
         Ok((token, user.role))
     }
 
+    /// Why a token lets nobody in, for people who look after the controller, and the token where it is known still.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn why_no_api_token(
+        &self,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<(Option<ApiTokenRecord>, String), StoreError> {
+        let Some(token) = store::get_json::<ApiTokenRecord>(&*self.store, &key(text))? else {
+            let reason =
+                "there is no such API token: it was revoked, expired long ago, or was never made here";
+            return Ok((None, reason.to_owned()));
+        };
+        let reason = if token.expires_at <= now {
+            format!("the API token expired at {}", token.expires_at)
+        } else {
+            format!("the user {} of the API token is disabled or was deleted", token.user)
+        };
+        Ok((Some(token), reason))
+    }
+
     /// Tokens that work, of one user or of all, by id.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub use api_token::{ApiTokenRecord, PREFIX as API_TOKEN_PREFIX, effective};
 pub(crate) use session::SESSIONS;
 pub use session::{SessionRecord, csrf_token};
 pub use throttle::Throttle;
+pub(crate) use throttle::network;
 
 use crate::identity::secret;
 use crate::store::{self, Batch, Condition, SharedStore, StoreError};

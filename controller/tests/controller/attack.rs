@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use crate::roles::user;
-use muster_proto::api::{Role, UserView};
+use muster_proto::api::{ApiTokenCreated, AuditEntry, LoginReply, Page, Role, UserView};
 use rustls_pki_types::ServerName;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -143,5 +143,78 @@ async fn bodies_that_are_no_bodies_are_refused_by_every_route() {
             }
         }
     }
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_api_tokens_are_in_the_audit_log_and_a_flood_of_them_is_few_entries() {
+    let site = Site::start().await;
+    let short = serde_json::json!({"scope": "read", "expires_in_seconds": 1});
+    let made: ApiTokenCreated = site.api.post("/api-tokens", &short, 201).await;
+    let program = site.api.with_token(Some(&made.token));
+    eventually("the token expires", async || {
+        (program.request("GET", "/agents", &[]).send().await.unwrap().status() == 401).then_some(())
+    })
+    .await;
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    let [entry] = &log.items[..] else { panic!("{log:?}") };
+    assert_eq!((entry.action.as_str(), entry.object.as_str()), ("refused.api-token", &*made.view.id));
+    assert_eq!((entry.actor.as_str(), entry.from.as_str()), ("admin", "127.0.0.1"));
+    assert_eq!(entry.token.as_deref(), Some(&*made.view.id));
+    assert_eq!(entry.detail, format!("the API token expired at {}", made.view.expires_at));
+    // Guesses are counted, and told at the end at the latest.
+    for i in 0..40 {
+        let guess = site.api.with_token(Some(&format!("mustera1.guess-{i}")));
+        assert_eq!(guess.problem("DELETE", "/agents/PROD01", None).await.code(), "no-api-token");
+    }
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    assert_eq!(log.items.len(), 1, "{log:?}");
+    let site = site.restarted().await;
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    let [last, _] = &log.items[..] else { panic!("{log:?}") };
+    assert_eq!((last.actor.as_str(), last.object.as_str(), &last.token), ("unknown", "", &None));
+    assert!(last.detail.starts_with("40 more since "), "{last:?}");
+    assert!(last.detail.contains("there is no such API token"), "{last:?}");
+    let (_, text, _) = site.api.raw("GET", "/audit/export", None).await;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    assert!(!text.contains(&made.token) && !text.contains("guess-"), "a secret in {text}");
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_sites_page_asks_for_is_in_the_audit_log() {
+    let site = Site::start().await;
+    let password = site.running.admin_password.as_ref().unwrap().to_string();
+    let login = serde_json::json!({"user": "admin", "password": password}).to_string();
+    let page = site.api.with_token(None);
+    let json = ("content-type", "application/json");
+    let sign_in = async |headers: &[(&str, &str)]| {
+        let request = page.request("POST", "/login?cookie=true", headers);
+        request.body(login.clone()).send().await.unwrap()
+    };
+    let response = sign_in(&[json]).await;
+    let cookie = response.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let csrf = response.json::<LoginReply>().await.unwrap().csrf_token.unwrap();
+    let evil = ("origin", "https://evil.example");
+    for _ in 0..20 {
+        let headers = [json, ("cookie", cookie.as_str()), ("x-muster-csrf", csrf.as_str()), evil];
+        let response = page.request("POST", "/tokens", &headers).body("{}").send().await.unwrap();
+        assert_eq!(response.status(), 403);
+    }
+    assert_eq!(sign_in(&[json, evil]).await.status(), 403);
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    let [entry] = &log.items[..] else { panic!("{log:?}") };
+    assert_eq!((entry.action.as_str(), entry.object.as_str()), ("refused.csrf", "/api/v1/tokens"));
+    assert_eq!((entry.actor.as_str(), entry.from.as_str(), &entry.token), ("admin", "127.0.0.1", &None));
+    assert_eq!(entry.detail, "POST: a page of another origin (https://evil.example) asked for this");
+    let site = site.restarted().await;
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    let [last, _] = &log.items[..] else { panic!("{log:?}") };
+    assert_eq!((last.actor.as_str(), last.object.as_str()), ("unknown", "/api/v1/login"));
+    assert!(last.detail.starts_with("20 more since "), "{last:?}");
+    let (_, text, _) = site.api.raw("GET", "/audit/export", None).await;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let session = cookie.split_once('=').unwrap().1;
+    assert!(!text.contains(session) && !text.contains(&csrf), "a secret in {text}");
     site.running.stop().await;
 }

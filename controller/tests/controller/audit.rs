@@ -1,7 +1,7 @@
 //! The audit log as a client sees it, and the live events.
 
 use crate::common::*;
-use muster_proto::api::{AuditEntry, AuditVerification, Page, TokenCreated, TokenRequest};
+use muster_proto::api::{ApiTokenCreated, AuditEntry, AuditVerification, Page, TokenCreated, TokenRequest};
 use muster_shared::audit_chain::Verifier;
 use std::time::Duration;
 
@@ -123,4 +123,37 @@ async fn changes_are_seen_as_they_happen_and_after_a_break() {
     let ended = async { while let Ok(Some(_)) = stream.chunk().await {} };
     tokio::time::timeout(Duration::from_secs(10), ended).await.expect("the stream ends");
     stop.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_by_an_api_token_names_the_token_and_one_by_its_user_does_not() {
+    let site = Site::start().await;
+    let operate = serde_json::json!({"scope": "operate"});
+    let made: ApiTokenCreated = site.api.post("/api-tokens", &operate, 201).await;
+    let program = site.api.with_token(Some(&made.token));
+    let token = &made.view.id;
+    let by_program: TokenCreated = program.post("/tokens", &TokenRequest::default(), 201).await;
+    let by_person = site.token().await;
+    // A change that is carried out apart from the request, and one that is refused.
+    let agent = site.agent().await;
+    let id = agent.uid.to_string();
+    let reason = serde_json::json!({"reason": "odd"});
+    let _: serde_json::Value = program.post(&format!("/agents/{id}/quarantine"), &reason, 200).await;
+    assert_eq!(program.problem("DELETE", "/users/nobody", None).await.status, 403);
+    let found: Page<AuditEntry> = site.api.get(&format!("/audit?token={token}")).await;
+    let entries: Vec<_> = found.items.iter().rev().map(|e| (&*e.actor, &*e.action, &*e.object)).collect();
+    assert_eq!(
+        entries,
+        [
+            ("admin", "token.create", &*by_program.view.id),
+            ("admin", "agent.quarantine", &*id),
+            ("admin", "refused", "/api/v1/users/nobody"),
+        ]
+    );
+    assert!(found.items.iter().all(|entry| entry.token.as_ref() == Some(token)), "{found:?}");
+    let person: Page<AuditEntry> = site.api.get(&format!("/audit?object={}", by_person.view.id)).await;
+    assert_eq!((person.items[0].actor.as_str(), &person.items[0].token), ("admin", &None));
+    let whole: AuditVerification = site.api.get("/audit/verify").await;
+    assert!(whole.ok, "{whole:?}");
+    site.running.stop().await;
 }

@@ -68,6 +68,10 @@ impl Site {
 
     /// The same controller after a stop and a start; its port is another one.
     pub async fn restarted(self) -> Self {
+        self.restarted_with(|_| {}).await
+    }
+
+    pub async fn restarted_with(self, change: impl Fn(&mut Config)) -> Self {
         let Self { running, api, dir } = self;
         let token = api.token.clone();
         running.stop().await;
@@ -75,6 +79,7 @@ impl Site {
         let running = eventually("the controller starts again", async || {
             let mut config = Config::new(dir.path().join("data"));
             config.probe = Duration::from_millis(500);
+            change(&mut config);
             serve(config).await.ok()
         })
         .await;

@@ -1,7 +1,8 @@
 //! Tokens become certificates, once and for the right agent.
 
 use crate::common::*;
-use muster_proto::api::{AgentView, Connection, Page, TokenRequest, TokenView};
+use muster_proto::api::{AgentView, AuditEntry, Connection, Page, TokenRequest, TokenView};
+use muster_proto::session::EnrolmentToken;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,6 +69,49 @@ async fn a_token_that_is_used_up_expired_deleted_or_damaged_says_which() {
 
     let nobody = TestAgent::new(site.addr(), site.ca()).dial(None).await.map(|_| ()).unwrap_err();
     assert_eq!((nobody.status, nobody.code()), (401, "no-credential"));
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_tokens_are_in_the_audit_log_and_a_flood_of_them_is_few_entries() {
+    let site = Site::start().await;
+    let spent = site.token().await;
+    let mut first = TestAgent::new(site.addr(), site.ca());
+    first.enrol(&spent.token).await;
+    let (_socket, _) = first.connect().await;
+    let refused = async |token: &str| {
+        let stranger = TestAgent::new(site.addr(), site.ca());
+        assert_eq!(stranger.dial(Some(token)).await.map(|_| ()).unwrap_err().status, 401);
+    };
+    // A token that is played again is noted at once, with its id and from where, and without its secret.
+    refused(&spent.token).await;
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    let [entry] = &log.items[..] else { panic!("{log:?}") };
+    assert_eq!((entry.action.as_str(), entry.object.as_str()), ("refused.enrolment-token", &*spent.view.id));
+    assert_eq!((entry.actor.as_str(), entry.from.as_str()), ("unknown", "127.0.0.1"));
+    assert!(entry.detail.contains("is used up (1 of 1 agents enrolled with it)"), "{entry:?}");
+    // Then they are counted only, whatever is wrong with them.
+    let live = site.token().await;
+    let guessed = EnrolmentToken { secret: [7; 32], ..EnrolmentToken::parse(&live.token).unwrap() };
+    for _ in 0..30 {
+        refused("muster1.xxx").await;
+        refused(&spent.token).await;
+    }
+    refused(&guessed.format()).await;
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    assert_eq!(log.items.len(), 1, "{log:?}");
+    // What was counted is told at the end at the latest, with what is true of the last one.
+    let site = site.restarted().await;
+    let log: Page<AuditEntry> = site.api.get("/audit?action=refused").await;
+    let [last, _] = &log.items[..] else { panic!("{log:?}") };
+    assert_eq!((last.object.as_str(), last.from.as_str()), (&*live.view.id, "127.0.0.1"));
+    assert!(last.detail.starts_with("61 more since "), "{last:?}");
+    assert!(last.detail.ends_with("the secret of the token is wrong: it was altered or guessed"), "{last:?}");
+    let (_, text, _) = site.api.raw("GET", "/audit/export", None).await;
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    for token in [&spent.token, &live.token, &guessed.format()] {
+        assert!(!text.contains(token.trim_start_matches("muster1.")), "a secret in {text}");
+    }
     site.running.stop().await;
 }
 

@@ -1,6 +1,7 @@
 //! Who may take part: approval, partitions, revocation, quarantine, renewal.
 
 use crate::common::*;
+use crate::polling::Poller;
 use muster_proto::api::{
     AgentLife, AgentView, AuditEntry, Decision, EnrolmentState, EnrolmentView, Page, PolicyPublished,
     TokenCreated, TokenRequest,
@@ -306,6 +307,39 @@ async fn a_quarantined_agent_stays_and_gets_nothing() {
     assert!(text.contains("is quarantined and gets no certificate"), "{text}");
     decide(&site, "agents", &id, "release", "").await;
     assert!(next(&mut socket).await.remote_config.is_some());
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quarantined_agent_that_comes_back_is_told_again_why_it_gets_nothing() {
+    let site = Site::start().await;
+    let mut agent = site.agent().await;
+    let (socket, _) = agent.connect().await;
+    let id = agent.uid.to_string();
+    decide(&site, "agents", &id, "quarantine", "odd traffic").await;
+    drop(socket);
+    // Over a WebSocket behind the answer to its report, also after the controller was started anew.
+    let site = site.restarted().await;
+    agent.addr = site.addr();
+    let (mut socket, reply) = agent.connect().await;
+    assert_eq!(reply.error_response, None);
+    let told = error_text(&next(&mut socket).await);
+    assert_eq!(told, "this agent is quarantined: odd traffic");
+    let heartbeat = agent.message();
+    assert_eq!(ask(&mut socket, &heartbeat).await.error_response, None, "once");
+    drop(socket);
+    // By polling with an answer that has nothing else to say.
+    let poller = Poller::new(&agent);
+    let mut replies = vec![poller.ask(&agent.full()).await];
+    for _ in 0..3 {
+        replies.push(poller.ask(&agent.message()).await);
+    }
+    let texts: Vec<String> =
+        replies.iter().filter(|reply| reply.error_response.is_some()).map(error_text).collect();
+    assert_eq!(texts, ["this agent is quarantined: odd traffic"]);
+    // Once it is released nobody is told.
+    decide(&site, "agents", &id, "release", "").await;
+    assert_eq!(poller.ask(&agent.full()).await.error_response, None);
     site.running.stop().await;
 }
 

@@ -119,16 +119,18 @@ async fn a_roll_over_survives_kill_9() {
 #[tokio::test(flavor = "multi_thread")]
 async fn people_see_the_companys_certificate_and_agents_the_controllers() {
     let dir = tempfile::tempdir().unwrap();
-    let make = |name: &str| {
+    let make = |name: &str, days: u64| {
         let key = rcgen::KeyPair::generate().unwrap();
         let mut params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
         params.distinguished_name.push(rcgen::DnType::OrganizationName, name);
+        params.not_after =
+            (std::time::SystemTime::now() + std::time::Duration::from_secs(days * 86_400 + 3_600)).into();
         let certificate = params.self_signed(&key).unwrap();
         std::fs::write(dir.path().join("company.key"), key.serialize_pem()).unwrap();
         std::fs::write(dir.path().join("company.pem"), certificate.pem()).unwrap();
         certificate.pem()
     };
-    let first = make("first");
+    let first = make("first", 300);
     let file = |name: &str| dir.path().join(name).display().to_string();
     let (certificate, key) = (file("company.pem"), file("company.key"));
     let options = ["--tls-cert", certificate.as_str(), "--tls-key", key.as_str()];
@@ -172,9 +174,18 @@ async fn people_see_the_companys_certificate_and_agents_the_controllers() {
     };
     hang_up();
     assert_eq!(shown(None).await, [pem(&first)]);
-    let second = pem(&make("second"));
+    let second = make("second", 5);
+    let token = api.token;
+    let mut api = Api::new(program.addr, &second);
+    api.token = token;
+    let second = pem(&second);
     hang_up();
     eventually("the new one is shown", async || (shown(None).await == [second.clone()]).then_some(())).await;
+    // It ends soon: whoever works with the controller is told so.
+    let (_, _, headers) = api.raw("GET", "/fleet", None).await;
+    let notice = headers[muster_proto::api::NOTICE_HEADER].to_str().unwrap();
+    assert!(notice.starts_with("controller: the certificate of --tls-cert expires on "), "{notice}");
+    assert!(notice.contains("in 5 days: then browsers"), "{notice}");
 }
 
 /// Accepts any certificate and remembers it; names an authority.

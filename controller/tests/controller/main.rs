@@ -24,4 +24,5 @@ mod roles;
 mod rollout;
 mod session;
 mod upgrade;
+mod upgrader;
 mod user;

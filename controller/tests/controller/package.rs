@@ -35,6 +35,7 @@ pub(crate) fn manifest(version: &str, from: &str, payload: &[u8]) -> Manifest {
         payload: Payload { sha256: sha256.clone(), size },
         files: vec![FileEntry { path: "bin/muster-agent".to_owned(), sha256, size, executable: true }],
         notes: String::new(),
+        security: false,
     }
 }
 
@@ -51,6 +52,13 @@ fn packed(manifest: &Manifest, signature: impl FnOnce(&[u8]) -> Option<String>, 
 pub(crate) fn package(version: &str, from: &str, size: usize) -> Vec<u8> {
     let payload: Vec<u8> = version.bytes().cycle().take(size).collect();
     packed(&manifest(version, from, &payload), |m| Some(sign(m)), &payload)
+}
+
+/// One that its vendor signed as a security fix.
+pub(crate) fn security_fix(version: &str, from: &str) -> Vec<u8> {
+    let payload: Vec<u8> = version.bytes().cycle().take(1_000).collect();
+    let manifest = Manifest { security: true, ..manifest(version, from, &payload) };
+    packed(&manifest, |m| Some(sign(m)), &payload)
 }
 
 fn url(file: &[u8]) -> String {

@@ -21,7 +21,7 @@ fn request(number: u64) -> RolloutRequest {
 }
 
 /// A policy that gives agents something else in each variant.
-fn rules(number: u64) -> PolicyText {
+pub(crate) fn rules(number: u64) -> PolicyText {
     let text = format!(
         "{{api_version: muster/v1, name: base, spec: {{rules: [{{name: r{number}, match: {{users: [NOBODY]}}, action: drop}}]}}}}"
     );

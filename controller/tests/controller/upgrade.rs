@@ -1,117 +1,22 @@
 //! Rollouts of packages through the interface, with agents that say what becomes of them.
 
 use crate::common::*;
-use crate::package::{package, upload};
+use crate::conformance::wire::Over;
+use crate::package::{package, security_fix, upload};
 use crate::process::Program;
+use crate::rollout::rules;
+use crate::upgrader::Upgrader;
 use muster_package::AGENT;
 use muster_proto::api::{
-    AgentSummary, AgentView, AuditEntry, Labels, PackageRetire, PackageView, Page, PinRequest, Problem,
-    RolloutOrder, RolloutPackage, RolloutPlan, RolloutRequest, RolloutState, RolloutStrategy, RolloutSummary,
-    RolloutView, TokenCreated, TokenRequest, UpgradeStep,
+    AgentSummary, AgentView, AuditEntry, Labels, LicenceView, PackageRetire, PackageView, Page, PinRequest,
+    Problem, RolloutOrder, RolloutPackage, RolloutPlan, RolloutRequest, RolloutState, RolloutStrategy,
+    RolloutSummary, RolloutView, TokenCreated, TokenRequest, UpgradeStep,
 };
-use muster_proto::opamp::capability::AgentCapabilities;
-use muster_proto::opamp::{
-    AgentDescription, AgentToServer, PackageAvailable, PackageStatus, PackageStatusEnum, PackageStatuses,
-    attribute,
-};
+use muster_proto::opamp::PackageStatusEnum;
+use muster_shared::licence::Standing;
 use std::time::Duration;
 
-/// An agent that takes packages, as far as the controller can tell.
-struct Upgrader {
-    agent: TestAgent,
-    socket: Socket,
-    version: String,
-    status: Option<PackageStatus>,
-}
-
-impl Upgrader {
-    /// Enrols and connects one that runs `version`.
-    async fn join(site: &Site, version: &str, labels: &[(&str, &str)]) -> Self {
-        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let token: TokenCreated =
-            site.api.post("/tokens", &TokenRequest { labels, ..TokenRequest::default() }, 201).await;
-        let mut agent = TestAgent::new(site.addr(), site.ca());
-        agent.enrol(&token.token).await;
-        Self::connect(agent, version, None).await
-    }
-
-    async fn connect(mut agent: TestAgent, version: &str, status: Option<PackageStatus>) -> Self {
-        let mut socket = agent.dial(None).await.unwrap();
-        let report = Self::report(&mut agent, version, status.as_ref());
-        send(&mut socket, &report).await;
-        Self { agent, socket, version: version.to_owned(), status }
-    }
-
-    fn report(agent: &mut TestAgent, version: &str, status: Option<&PackageStatus>) -> AgentToServer {
-        let capabilities =
-            AgentCapabilities::ACCEPTS_PACKAGES | AgentCapabilities::REPORTS_PACKAGE_STATUSES | CAPABILITIES;
-        AgentToServer {
-            capabilities: capabilities.0,
-            agent_description: Some(AgentDescription {
-                identifying_attributes: vec![attribute::text(attribute::SERVICE_VERSION, version)],
-                non_identifying_attributes: vec![
-                    attribute::text(attribute::PLATFORM, "x86_64-linux"),
-                    attribute::text(attribute::IBMI_SYSTEM_NAME, agent.uid.to_string()),
-                ],
-            }),
-            package_statuses: Some(PackageStatuses {
-                packages: status.map(|status| (AGENT.to_owned(), status.clone())).into_iter().collect(),
-                ..PackageStatuses::default()
-            }),
-            ..agent.full()
-        }
-    }
-
-    fn id(&self) -> String {
-        self.agent.uid.to_string()
-    }
-
-    /// The next offer.
-    async fn offer(&mut self) -> PackageAvailable {
-        loop {
-            if let Some(offer) = next(&mut self.socket).await.packages_available {
-                assert_eq!(offer.packages.len(), 1, "the complete set");
-                assert!(!offer.all_packages_hash.is_empty());
-                return offer.packages[AGENT].clone();
-            }
-        }
-    }
-
-    async fn say(&mut self, offer: &PackageAvailable, kind: PackageStatusEnum, error: &str) {
-        self.status = Some(PackageStatus {
-            name: AGENT.to_owned(),
-            agent_has_version: self.version.clone(),
-            server_offered_version: offer.version.clone(),
-            server_offered_hash: offer.hash.clone(),
-            status: kind.into(),
-            error_message: error.to_owned(),
-            ..PackageStatus::default()
-        });
-        let report = Self::report(&mut self.agent, &self.version, self.status.as_ref());
-        send(&mut self.socket, &report).await;
-    }
-
-    /// Does what it is offered.
-    async fn follow(&mut self, offer: &PackageAvailable) {
-        self.say(offer, PackageStatusEnum::Installing, "").await;
-        self.version.clone_from(&offer.version);
-        self.say(offer, PackageStatusEnum::Installed, "").await;
-    }
-
-    async fn view(&self, site: &Site) -> AgentView {
-        site.api.get(&format!("/agents/{}", self.id())).await
-    }
-
-    async fn reaches(&self, site: &Site, step: UpgradeStep) -> AgentSummary {
-        eventually(step.words(), async || {
-            let summary = self.view(site).await.summary;
-            (summary.upgrade.as_ref().is_some_and(|upgrade| upgrade.step == step)).then_some(summary)
-        })
-        .await
-    }
-}
-
-fn request(version: &str) -> RolloutRequest {
+pub(crate) fn request(version: &str) -> RolloutRequest {
     let strategy =
         RolloutStrategy { soak_seconds: 0, canaries: 0, waves: vec![100], ..RolloutStrategy::default() };
     let max_unavailable = "100%".parse().unwrap();
@@ -132,7 +37,7 @@ async fn refused(site: &Site, request: &RolloutRequest) -> Problem {
     site.api.problem("POST", "/rollouts", Some(body)).await
 }
 
-async fn ends(site: &Site, id: u64, state: RolloutState) -> RolloutView {
+pub(crate) async fn ends(site: &Site, id: u64, state: RolloutState) -> RolloutView {
     eventually("the rollout is over", async || {
         let view: RolloutView = site.api.get(&format!("/rollouts/{id}")).await;
         assert!(!view.state.is_over() || view.state == state, "{view:?}");
@@ -151,18 +56,27 @@ async fn known(site: &Site, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_package_reaches_the_fleet_step_by_step_and_whoever_comes_later() {
+async fn a_package_reaches_the_fleet_step_by_step_and_whoever_comes_later_over_websocket() {
+    a_package_reaches_the_fleet(Over::WebSocket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_package_reaches_the_fleet_step_by_step_and_whoever_comes_later_over_http() {
+    a_package_reaches_the_fleet(Over::Http).await;
+}
+
+async fn a_package_reaches_the_fleet(over: Over) {
     let site = Site::start().await;
     for (version, from) in [("0.2.0", ">=0.1.0"), ("0.3.0", ">=0.2.0")] {
         upload(&site.api, &package(version, from, 1_000)).await.unwrap();
     }
-    let mut first = Upgrader::join(&site, "0.1.0", &[("env", "test")]).await;
-    let mut second = Upgrader::join(&site, "0.2.0", &[("env", "test")]).await;
-    let other = Upgrader::join(&site, "0.1.0", &[("env", "prod")]).await;
+    let mut first = Upgrader::join(&site, over, "0.1.0", &[("env", "test")]).await;
+    let mut second = Upgrader::join(&site, over, "0.2.0", &[("env", "test")]).await;
+    let other = Upgrader::join(&site, over, "0.1.0", &[("env", "prod")]).await;
     // One of an older release, and one that runs it already.
     let mut old = site.agent().await;
     let (mut old_socket, _) = old.connect().await;
-    let there = Upgrader::join(&site, "0.3.0", &[("env", "test")]).await;
+    let there = Upgrader::join(&site, over, "0.3.0", &[("env", "test")]).await;
     known(&site, 5).await;
     let request = with_labels("0.3.0", &[("env", "test")]);
     let plan: RolloutPlan = site.api.post("/rollouts/plan", &request, 200).await;
@@ -205,7 +119,7 @@ async fn a_package_reaches_the_fleet_step_by_step_and_whoever_comes_later() {
     assert!(silent.is_err(), "an agent of an older release hears nothing of it");
 
     // Enrolled later, it gets there by the same steps.
-    let mut late = Upgrader::join(&site, "0.1.0", &[("env", "test")]).await;
+    let mut late = Upgrader::join(&site, over, "0.1.0", &[("env", "test")]).await;
     for expected in ["0.2.0", "0.3.0"] {
         let step = late.offer().await;
         assert_eq!(step.version, expected);
@@ -214,29 +128,38 @@ async fn a_package_reaches_the_fleet_step_by_step_and_whoever_comes_later() {
     assert_eq!(late.reaches(&site, UpgradeStep::Done).await.version, "0.3.0");
     // So does one that returns after the controller was restarted.
     let site = site.restarted().await;
-    let Upgrader { mut agent, .. } = other;
+    let mut agent = other.wire.into_agent();
     agent.addr = site.addr();
     let labels = serde_json::json!({"env": "test"});
     let body = Some(("application/json", serde_json::to_vec(&labels).unwrap()));
     let _: AgentView = site.api.json("PUT", &format!("/agents/{}/labels", agent.uid), body, 200).await;
-    let mut other = Upgrader::connect(agent, "0.1.0", None).await;
+    let mut other = Upgrader::connect(agent, over, "0.1.0", None).await;
     assert_eq!(other.offer().await.version, "0.2.0");
     site.running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_rolls_back_by_itself_takes_the_others_back() {
+async fn one_that_rolls_back_by_itself_takes_the_others_back_over_websocket() {
+    one_that_rolls_back(Over::WebSocket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_rolls_back_by_itself_takes_the_others_back_over_http() {
+    one_that_rolls_back(Over::Http).await;
+}
+
+async fn one_that_rolls_back(over: Over) {
     let site = Site::start().await;
     upload(&site.api, &package("0.2.0", ">=0.1.0", 1_000)).await.unwrap();
-    let mut good = Upgrader::join(&site, "0.1.0", &[]).await;
-    let mut bad = Upgrader::join(&site, "0.1.0", &[]).await;
+    let mut good = Upgrader::join(&site, over, "0.1.0", &[]).await;
+    let mut bad = Upgrader::join(&site, over, "0.1.0", &[]).await;
     known(&site, 2).await;
     let started: RolloutView = site.api.post("/rollouts", &request("0.2.0"), 201).await;
     let offer = good.offer().await;
     good.follow(&offer).await;
     good.reaches(&site, UpgradeStep::Done).await;
     // A second one for agents that may be the same would have each judge what the other did.
-    let _away = Upgrader::join(&site, "0.1.0", &[("site", "zrh")]).await;
+    let _away = Upgrader::join(&site, over, "0.1.0", &[("site", "zrh")]).await;
     eventually("another one could be upgraded", async || {
         let problem = refused(&site, &with_labels("0.2.0", &[("site", "zrh")])).await;
         (problem.code() == "package-rollout-under-way").then_some(())
@@ -275,8 +198,8 @@ async fn one_that_rolls_back_by_itself_takes_the_others_back() {
 async fn pinned_agents_and_retired_packages_are_left_alone() {
     let site = Site::start().await;
     upload(&site.api, &package("0.2.0", ">=0.1.0", 1_000)).await.unwrap();
-    let pinned = Upgrader::join(&site, "0.1.0", &[]).await;
-    let away = Upgrader::join(&site, "0.1.0", &[]).await;
+    let pinned = Upgrader::join(&site, Over::WebSocket, "0.1.0", &[]).await;
+    let away = Upgrader::join(&site, Over::WebSocket, "0.1.0", &[]).await;
     known(&site, 2).await;
     let path = format!("/agents/{}/pin", pinned.id());
     let body = |version: Option<&str>| {
@@ -287,8 +210,8 @@ async fn pinned_agents_and_retired_packages_are_left_alone() {
     assert_eq!((problem.status, problem.code()), (409, "other-version"));
     let view: AgentView = site.api.json("PUT", &path, body(Some("0.1.0")), 200).await;
     assert_eq!(view.summary.pin.unwrap().reason, "audit");
-    let Upgrader { agent, socket, version, status } = away;
-    drop(socket);
+    let Upgrader { wire, version, status, .. } = away;
+    let agent = wire.into_agent();
     let started: RolloutView = site.api.post("/rollouts", &request("0.2.0"), 201).await;
     assert_eq!(started.waves.iter().map(|wave| wave.partitions).sum::<u64>(), 1);
     assert!(started.log.iter().any(|note| note.text.contains("pinned to the version")), "{started:?}");
@@ -297,7 +220,7 @@ async fn pinned_agents_and_retired_packages_are_left_alone() {
     let problem = refused(&site, &request("0.2.0")).await;
     assert_eq!((problem.status, problem.code()), (422, "package-unknown"));
     // The rollout that is under way goes on with it.
-    let mut away = Upgrader::connect(agent, &version, status).await;
+    let mut away = Upgrader::connect(agent, Over::WebSocket, &version, status).await;
     assert_eq!(away.offer().await.version, "0.2.0");
     let (status, _, _) = site.api.raw("DELETE", &path, None).await;
     assert_eq!(status, 204);
@@ -316,6 +239,41 @@ async fn pinned_agents_and_retired_packages_are_left_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_licence_is_in_the_way_of_a_security_fix_and_of_going_back() {
+    let site = Site::start().await;
+    for (version, from) in [("0.2.0", ">=0.1.0"), ("0.3.0", ">=0.1.0")] {
+        upload(&site.api, &package(version, from, 1_000)).await.unwrap();
+    }
+    upload(&site.api, &security_fix("0.2.1", ">=0.1.0")).await.unwrap();
+    let fix: PackageView = site.api.get("/packages/muster-agent/0.2.1/x86_64-linux").await;
+    assert!(fix.security);
+    let _low = Upgrader::join(&site, Over::WebSocket, "0.1.0", &[("env", "low")]).await;
+    let _high = Upgrader::join(&site, Over::WebSocket, "0.3.0", &[("env", "high")]).await;
+    known(&site, 2).await;
+    let _: serde_json::Value = site.api.yaml("/policies", &rules(1).text, 201).await;
+    let _: serde_json::Value = site.api.yaml("/policies", &rules(2).text, 201).await;
+    // Sixty days of evaluation and thirty of grace are over at once.
+    let site = site.restarted_with(|config| config.licence_pace = 100_000_000).await;
+    eventually("changes are refused", async || {
+        let licence: LicenceView = site.api.get("/licence").await;
+        (licence.standing == Standing::Restricted).then_some(())
+    })
+    .await;
+    let low = |version| with_labels(version, &[("env", "low")]);
+    for request in [low("0.2.0"), with_labels("0.2.0", &[])] {
+        assert_eq!(refused(&site, &request).await.code(), "licence");
+    }
+    for request in [low("0.2.1"), with_labels("0.2.0", &[("env", "high")])] {
+        let started: RolloutView = site.api.post("/rollouts", &request, 201).await;
+        assert_eq!(started.waves.iter().map(|wave| wave.partitions).sum::<u64>(), 1, "{started:?}");
+    }
+    let policy = |number| RolloutRequest { documents: vec![rules(number)], ..RolloutRequest::default() };
+    assert_eq!(refused(&site, &policy(3)).await.code(), "licence");
+    let _: RolloutView = site.api.post("/rollouts", &policy(1), 201).await;
+    site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn killed_while_a_rollout_of_a_package_starts_it_is_before_or_after() {
     let dir = tempfile::tempdir().unwrap();
     let mut program = Program::start(dir.path(), "127.0.0.1:0").await;
@@ -325,7 +283,7 @@ async fn killed_while_a_rollout_of_a_package_starts_it_is_before_or_after() {
     let token: TokenCreated = api.post("/tokens", &TokenRequest::default(), 201).await;
     let mut agent = TestAgent::new(program.addr, &program.ca);
     agent.enrol(&token.token).await;
-    let mut upgrader = Upgrader::connect(agent, "0.1.0", None).await;
+    let mut upgrader = Upgrader::connect(agent, Over::WebSocket, "0.1.0", None).await;
     eventually("its version is known", async || {
         let all: Page<AgentSummary> = api.get("/agents?version=*").await;
         (all.items.len() == 1).then_some(())
@@ -347,8 +305,8 @@ async fn killed_while_a_rollout_of_a_package_starts_it_is_before_or_after() {
         let noted = entries.iter().filter(|entry| entry.action == "rollout.start").count();
         assert_eq!(noted, all.len(), "round {round}");
         assert!(!answered || all.len() > started, "round {round}: what was answered is there");
-        let Upgrader { agent, version, status, .. } = upgrader;
-        upgrader = Upgrader::connect(agent, &version, status).await;
+        let Upgrader { wire, version, status, .. } = upgrader;
+        upgrader = Upgrader::connect(wire.into_agent(), Over::WebSocket, &version, status).await;
         if all.len() > started {
             // It goes on: the agent is offered the package, and goes back with an abort.
             let offer = upgrader.offer().await;

@@ -60,6 +60,8 @@ pub struct Recipe {
     pub floor: Version,
     /// One line for people.
     pub notes: String,
+    /// It mends a hole; see [`Manifest::security`].
+    pub security: bool,
     /// Further files: path in the package, file here.
     pub files: Vec<(String, PathBuf)>,
     /// A statement about keys that goes with it.
@@ -100,6 +102,7 @@ pub fn build(recipe: &Recipe, folder: &Path) -> anyhow::Result<PathBuf> {
         payload: Payload { sha256: sha256_hex(&payload), size: payload.len() as u64 },
         files,
         notes: recipe.notes.clone(),
+        security: recipe.security,
     };
     let text = serde_json::to_vec_pretty(&manifest)?;
     Manifest::parse(&text)?;

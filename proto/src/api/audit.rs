@@ -23,6 +23,9 @@ pub struct AuditEntry {
     /// From where (IP address); empty for the controller itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub from: String,
+    /// Id of the API token by which it was done; absent where the person did it, or no token was in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// What: `token.create`, `policy.publish`, …
     pub action: String,
     /// On what: a token's id, `name@revision`, an agent's id.
@@ -60,13 +63,16 @@ pub struct AuditQuery {
     /// Only by this actor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<String>,
+    /// Only by the API token with this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
     /// Only this action, or all of a kind: `token` finds `token.create` and `token.delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     /// Only on this object; a policy's name finds all its revisions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
-    /// Words, upper or lower case, each of which is found somewhere in actor, address, action, object, detail or the change;
+    /// Words, upper or lower case, each of which is found somewhere in actor, address, API token, action, object, detail or the change;
     /// 200 bytes at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", param(max_length = 200))]

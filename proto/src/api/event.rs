@@ -8,6 +8,7 @@
 //! | `policy` | [`PolicyEvent`] |
 //! | `agent` | [`AgentEvent`] |
 //! | `fleet` | [`FleetEvent`] |
+//! | `rollout` | [`RolloutEvent`](super::RolloutEvent) |
 //! | `reload` | [`ReloadEvent`]: something was missed, read everything anew |
 
 use super::{Connection, PolicyState, UpgradeStep};

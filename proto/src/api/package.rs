@@ -59,6 +59,9 @@ pub struct PackageView {
     /// One line by the vendor; may be empty.
     #[serde(default)]
     pub notes: String,
+    /// It mends a hole, says the vendor: it may be rolled out whatever the licence says.
+    #[serde(default)]
+    pub security: bool,
     /// Who uploaded it.
     pub uploaded_by: String,
     /// When.

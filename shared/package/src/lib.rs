@@ -53,4 +53,6 @@ pub fn is_sha256(text: &str) -> bool {
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod testing;

@@ -37,6 +37,10 @@ pub struct Manifest {
     /// One line for people; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notes: String,
+    /// It mends a hole: a controller brings it to its agents whatever its licence says. The vendor signs that, so nobody
+    /// else can say so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub security: bool,
 }
 
 /// Formats by name: `cursor`, `spool`, `policy`.

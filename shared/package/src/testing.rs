@@ -42,6 +42,7 @@ pub(crate) fn manifest(version: &str) -> Manifest {
             executable: true,
         }],
         notes: String::new(),
+        security: false,
     }
 }
 

@@ -124,4 +124,6 @@ fields! {
     APP_USER = 54, "app_user";
     /// Pair of the application as `key=value`, written under a key made of its own.
     APP_FIELD = 55, "app_field";
+    /// Id of the API token by which an action at the controller was done.
+    AUDIT_TOKEN = 56, "audit_token";
 }

@@ -11,7 +11,7 @@ pub mod field;
 mod kind;
 pub mod query;
 
-pub use controller::{ACTIONS as CONTROLLER_ACTIONS, ControllerAction, controller_action};
+pub use controller::{ACTIONS as CONTROLLER_ACTIONS, ControllerAction, controller_action, is_known_action};
 pub use dictionary::{Dictionary, FieldDef, FieldType, dictionary};
 pub use exit::{
     EXIT_PROGRAM_ADDED, EXIT_PROGRAM_CHANGED, EXIT_PROGRAM_FOREIGN, EXIT_PROGRAM_MISSING,

@@ -1,7 +1,8 @@
 //! What follows from licences: a function of the files, the partitions and the time.
 //!
 //! Collection never stops. After the evaluation, the end of the last licence, or the first day with more partitions than
-//! seats there are 30 days of grace; then new partitions, publishing and new rollouts are refused, and nothing else.
+//! seats there are 30 days of grace; then new partitions, publishing and new rollouts are refused, and nothing else: what
+//! goes back to what was there before, and a package that the vendor signed as a security fix, pass.
 
 use super::Licence;
 use super::dates::{begin, day, days, days_left, end};

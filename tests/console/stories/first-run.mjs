@@ -1,6 +1,6 @@
 // The first start: the admin sets a password, is offered to enrol a partition, pastes the shown command, and sees it appear.
 
-import { accessible, ask, given, picture, step, story } from "../story.mjs";
+import { ask, both, given, step, story } from "../story.mjs";
 
 await story("first-run", async (meet) => {
   const { page } = await meet();
@@ -8,8 +8,7 @@ await story("first-run", async (meet) => {
   await page.goto("/");
   await page.getByLabel("User").fill("admin");
   await page.getByLabel("Password", { exact: true }).fill(given.initial_password);
-  await accessible(page, "sign-in");
-  await picture(page, "sign-in-light-1440");
+  await both(page, "sign-in", "sign-in");
   await page.getByRole("button", { name: "Sign in" }).click();
 
   step("nothing else is there before the password is set");
@@ -17,8 +16,7 @@ await story("first-run", async (meet) => {
     .getByLabel(/new password/i)
     .first()
     .fill(given.password);
-  await accessible(page, "first run");
-  await picture(page, "first-run-light-1440");
+  await both(page, "first run", "first-run");
   const again = page.getByLabel(/again|repeat|confirm/i);
   if (await again.count()) await again.first().fill(given.password);
   const present = page.getByLabel(/present|current|first password|one-time/i);
@@ -33,8 +31,7 @@ await story("first-run", async (meet) => {
   // The folder where the command is pasted has the partition's configuration already.
   await page.getByLabel("Configuration file on the agent's host").fill("agent.toml");
   const command = await page.getByTestId("enrol-command").innerText();
-  await accessible(page, "the enrol command");
-  await picture(page, "first-run-command-light-1440");
+  await both(page, "the enrol command", "first-run-command");
   const answer = await ask({ what: "shell", partition: "NEWLPAR", command });
   step(answer.out);
   await ask({ what: "start-agent", partition: "NEWLPAR" });

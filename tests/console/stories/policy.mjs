@@ -1,6 +1,6 @@
 // A policy is edited with help, previewed, published and reverted; the session ends in the middle and nothing is lost.
 
-import { accessible, assert, given, step, story, until } from "../story.mjs";
+import { assert, both, given, step, story, until } from "../story.mjs";
 
 const RULE = "rules:\n  - {name: no-reads, match: {entry_types: [ZR]}, action: drop}";
 
@@ -37,7 +37,7 @@ await story("policy", async (meet) => {
     .getByText(/It cannot be published as it stands|1 fault/)
     .first()
     .waitFor();
-  await accessible(page, "the editor with a fault");
+  await both(page, "the editor with a fault");
   for (let times = 0; times < 8; times += 1) await page.keyboard.press("Backspace");
 
   step("the session ends; what was typed is kept");
@@ -54,7 +54,7 @@ await story("policy", async (meet) => {
   await context.addCookies(cookies);
   await page.keyboard.press("Control+s");
   await page.getByRole("dialog").getByText("Your session has ended").waitFor();
-  await accessible(page, "signing in again");
+  await both(page, "signing in again");
   await page.getByRole("dialog").getByLabel("Password", { exact: true }).fill(given.user_password);
   await page.getByRole("dialog").getByRole("button", { name: "Sign in", exact: true }).click();
   await page.getByRole("dialog").waitFor({ state: "hidden" });
@@ -66,7 +66,7 @@ await story("policy", async (meet) => {
   step("effects: which partitions change, and how");
   await page.getByText("Effects", { exact: true }).first().click();
   await page.getByText(/2 partitions would run another policy/).waitFor();
-  await accessible(page, "effects");
+  await both(page, "effects");
 
   step("publish");
   await page.getByRole("button", { name: "Publish", exact: true }).click();

@@ -1,7 +1,7 @@
 // A rollout of a policy whose destination is not there halts by itself, and says why in the planner's own words; a person
 // aborts it.
 
-import { accessible, assert, given, picture, step, story } from "../story.mjs";
+import { assert, both, given, step, story } from "../story.mjs";
 
 /** Nothing listens there: what runs this policy is unwell. */
 const NOWHERE = "127.0.0.1:9";
@@ -38,12 +38,11 @@ await story("rollout", async (meet) => {
   await fill("Deadline for a partition", "30 s");
   await fill("May be unwell for", "1 s");
   await page.getByLabel("When too many fail").selectOption("halt");
-  await accessible(page, "how");
+  await both(page, "how", "rollout-how");
   await page.getByRole("button", { name: "Next" }).click();
   await page.getByRole("heading", { name: "What will happen" }).waitFor();
   await page.getByRole("button", { name: "Start the rollout" }).waitFor();
-  await accessible(page, "the plan");
-  await picture(page, "rollout-plan-light-1440");
+  await both(page, "the plan", "rollout-plan");
   await page.getByRole("button", { name: "Start the rollout" }).click();
 
   step("it halts, and says why");
@@ -54,8 +53,7 @@ await story("rollout", async (meet) => {
   step(words);
   // Word for word.
   await page.getByText(words, { exact: false }).first().waitFor();
-  await accessible(page, "a halted rollout");
-  await picture(page, "rollout-halted-light-1440");
+  await both(page, "a halted rollout", "rollout-halted");
 
   step("a person aborts it, with a reason");
   await page.getByRole("button", { name: "Abort" }).click();

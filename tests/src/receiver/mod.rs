@@ -168,6 +168,13 @@ impl Receiver {
         std::mem::take(&mut *self.inbox.lock()).into_iter().map(|(_, bytes)| bytes).collect()
     }
 
+    /// The same with the moments of their arrival, as text.
+    #[must_use]
+    pub fn take_arrivals(&self) -> Vec<(Instant, String)> {
+        let text = |(at, bytes): (Instant, Vec<u8>)| (at, String::from_utf8_lossy(&bytes).into_owned());
+        std::mem::take(&mut *self.inbox.lock()).into_iter().map(text).collect()
+    }
+
     /// Waits until it has at least `count` messages.
     ///
     /// # Panics

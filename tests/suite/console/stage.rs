@@ -1,10 +1,10 @@
 //! Controller, partitions, agents and a receiver behind a browser.
 
+use super::newcomer::Newcomer;
 use crate::fleet::partition;
 use ibmi_sim::InjectSpec;
 use muster_tests::eventually::eventually_true;
 use muster_tests::partition::Partition;
-use muster_tests::policies;
 use muster_tests::process::{Process, program};
 use muster_tests::receiver::{Port, Receiver};
 use muster_tests::sandbox::{AgentHome, Controller, Sandbox};
@@ -24,8 +24,9 @@ pub(super) struct Stage {
     pub(super) controller: Controller,
     partitions: Vec<(String, Partition)>,
     agents: Vec<(AgentHome, Option<Process>)>,
-    receiver: Receiver,
-    sandbox: Sandbox,
+    newcomers: Vec<Newcomer>,
+    pub(super) receiver: Receiver,
+    pub(super) sandbox: Sandbox,
 }
 
 impl Stage {
@@ -37,7 +38,8 @@ impl Stage {
         let at = partition(&name);
         let home = sandbox.agent(&name, &at.at(), None);
         let receiver = Receiver::start(Port::Tcp);
-        Self { controller, partitions: vec![(name, at)], agents: vec![(home, None)], receiver, sandbox }
+        let (partitions, agents) = (vec![(name, at)], vec![(home, None)]);
+        Self { controller, partitions, agents, newcomers: Vec::new(), receiver, sandbox }
     }
 
     /// A fleet that works: `count` partitions with a policy, and a user of each role.
@@ -46,7 +48,8 @@ impl Stage {
         let controller = sandbox.controller_with(&["--heartbeat-seconds", "1"]);
         controller.login();
         let receiver = Receiver::start(Port::Tcp);
-        let mut stage = Self { controller, partitions: Vec::new(), agents: Vec::new(), receiver, sandbox };
+        let (partitions, agents, newcomers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut stage = Self { controller, partitions, agents, newcomers, receiver, sandbox };
         for number in 1..=count {
             let name = format!("LPAR{number:02}");
             let at = partition(&name);
@@ -58,9 +61,7 @@ impl Stage {
             stage.agents.push((home, Some(agent)));
         }
         stage.await_connected(count);
-        let content = policies::one(&policies::tcp(&stage.receiver.address()), "{kind: leef2}");
-        let document = policies::document("fleet", &content);
-        stage.controller.publish(&document.replace("spec:\n", "selector: {env: test}\nspec:\n"));
+        stage.controller.publish(&stage.policy("fleet", ""));
         stage.people();
         stage
     }
@@ -128,10 +129,44 @@ impl Stage {
                 let (home, _) = self.agent(word("partition")?)?;
                 shell(home, word("command")?)
             }
+            "ask-to-join" => Ok(self.ask(word("partition")?).into()),
+            "await-decision" => Ok(self.newcomer(word("partition")?)?.decided()),
+            "run-newcomer" => {
+                let name = word("partition")?;
+                let index = self.newcomers.iter().position(|newcomer| newcomer.home.name == name);
+                let Newcomer { home, at, .. } =
+                    self.newcomers.remove(index.ok_or("nobody of that name asked")?);
+                let agent = home.run();
+                self.partitions.push((name.to_owned(), at));
+                self.agents.push((home, Some(agent)));
+                Ok(Value::Null)
+            }
+            "package" => Ok(self.package().into()),
+            "stop-controller" => {
+                self.controller.process.kill();
+                Ok(Value::Null)
+            }
+            "start-controller" => {
+                self.controller.restart();
+                Ok(Value::Null)
+            }
             "receiver" => Ok(json!(self.receiver.address())),
             "audit" => Ok(self.controller.muster_json(&["audit", "list"])),
             other => Err(format!("`{other}` is nothing that this test can do")),
         }
+    }
+
+    /// Has the agent of a new partition ask to be let in; gives the fingerprint that it printed.
+    pub(super) fn ask(&mut self, name: &str) -> String {
+        let newcomer = Newcomer::ask(&self.sandbox, &self.controller, name);
+        let fingerprint = newcomer.fingerprint().to_owned();
+        self.newcomers.push(newcomer);
+        fingerprint
+    }
+
+    fn newcomer(&mut self, name: &str) -> Result<&mut Newcomer, String> {
+        let found = self.newcomers.iter_mut().find(|newcomer| newcomer.home.name == name);
+        found.ok_or_else(|| format!("nobody called {name} asked to be let in"))
     }
 
     fn agent(&mut self, name: &str) -> Result<&mut (AgentHome, Option<Process>), String> {

@@ -10,12 +10,14 @@ use std::path::Path;
 /// Above [`NEW`].
 const LATER: &str = "0.3.0";
 
-/// How the build misbehaves, and what the rollout says of it.
-const KINDS: [(&str, &str); 3] = [
-    ("crash-at-start", "it ended after"),
-    ("never-healthy", "it was not healthy within 6 s"),
-    ("breaks-source history_log", "source/history does not work"),
-];
+/// Until a partition must be well with another version: all of a wave fetch it at the same time.
+const DEADLINE: &str = "180s";
+
+/// How many agents there are, and in how many seconds a version must be healthy: in full size they switch by the dozen, and
+/// start on as many cores as there are.
+fn size(small: usize) -> (usize, u64) {
+    if full_size() { (20, 30) } else { (small, 6) }
+}
 
 /// A version that dies so long after it was healthy, and for how long the rollout watches it.
 fn dying() -> (&'static str, &'static str) {
@@ -31,7 +33,7 @@ fn misbehave(stage: &Stage, version: &str, kind: &str) {
 
 /// Rolls a version out that goes back by itself at the canary; everybody runs `before` then, and works.
 fn goes_back(stage: &mut Stage, version: &str, reason: &str, before: &str) -> usize {
-    stage.start(version, &["--canaries", "1", "--waves", "100", "--soak", dying().1]);
+    stage.start(version, &["--canaries", "1", "--waves", "100", "--deadline", DEADLINE, "--soak", dying().1]);
     let log = stage.await_state("rolled_back");
     assert!(log.contains(reason), "{version}: {reason} in {log}");
     assert!(!log.contains("wave 1 begins"), "{version}: {log}");
@@ -42,17 +44,23 @@ fn goes_back(stage: &mut Stage, version: &str, reason: &str, before: &str) -> us
 }
 
 fn goes_out(stage: &Stage, version: &str) {
-    stage.start(version, &["--canaries", "1", "--waves", "100"]);
+    stage.start(version, &["--canaries", "1", "--waves", "100", "--deadline", DEADLINE]);
     stage.await_state("done");
     assert!(stage.versions().values().all(|running| running == version), "{:?}", stage.versions());
 }
 
 #[test]
 fn a_bad_version_goes_back_by_itself() {
-    let mut stage = Stage::new("upgrade-bad", 3, 6, 60);
+    let (count, healthy) = size(3);
+    let mut stage = Stage::new("upgrade-bad", count, healthy, 60);
     stage.upload_next();
     let mut bricked = 0;
-    for (kind, reason) in KINDS {
+    // How the build misbehaves, and what the rollout says of it.
+    for (kind, reason) in [
+        ("crash-at-start", "it ended after"),
+        ("never-healthy", &format!("it was not healthy within {healthy} s")),
+        ("breaks-source history_log", "source/history does not work"),
+    ] {
         misbehave(&stage, NEW, kind);
         bricked += goes_back(&mut stage, NEW, reason, OLD);
     }
@@ -84,16 +92,18 @@ fn a_bad_version_goes_back_by_itself() {
 
 #[test]
 fn a_full_disk_is_told_and_the_version_that_runs_goes_on() {
-    let mut stage = Stage::new("upgrade-full", 2, 20, 1);
+    let mut stage = Stage::new("upgrade-full", size(2).0, 30, 1);
     stage.upload_next();
     // Of several canaries one partition alone has no room.
     stage.launchers[0].terminate(LIMIT);
     let Some(small) = stage.homes[0].launch_on_small_disk(60) else { return };
     stage.launchers[0] = small;
     stage.await_healthy();
-    stage.start(NEW, &["--canaries", "2", "--waves", "100"]);
+    let canaries = ["--canaries", "2", "--canary-label", "ring=canary"];
+    stage.start(NEW, &[&canaries[..], &["--waves", "100"]].concat());
     let log = stage.await_state("rolled_back");
     assert!(log.contains("are needed") && log.contains("make room"), "{log}");
+    assert!(!log.contains("wave 1 begins"), "{log}");
     let versions = stage.versions();
     assert!(versions.values().all(|running| running == OLD), "{versions:?}");
     stage.await_healthy();
@@ -107,7 +117,7 @@ fn upload(stage: &Stage, package: &Path) {
 
 #[test]
 fn what_is_not_signed_does_not_even_reach_the_repository() {
-    let stage = Stage::new("upgrade-unsigned", 1, 20, 1);
+    let mut stage = Stage::new("upgrade-unsigned", size(1).0, 30, 1);
     let folder = stage.sandbox.path().join("packages");
     let refused = |package: &Path| {
         let output = stage.controller.muster(&["package", "upload", &package.display().to_string()]);
@@ -128,6 +138,10 @@ fn what_is_not_signed_does_not_even_reach_the_repository() {
     let told = refused(&package);
     assert!(told.contains("cut off") || told.contains("fetch it again"), "{told}");
     assert_eq!(stage.controller.muster_json(&["package", "list"]), serde_json::json!([]));
+    // Nothing was refused on behalf of the agents: they work on as before.
+    assert!(stage.versions().values().all(|running| running == OLD), "{:?}", stage.versions());
+    assert_eq!(stage.bricked(), 0);
+    stage.assert_nothing_lost();
     std::fs::write(&package, &whole).expect("it is written");
     upload(&stage, &package);
     let list = stage.controller.muster_json(&["package", "list"]);

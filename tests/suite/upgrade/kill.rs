@@ -1,6 +1,6 @@
 //! `kill -9` before every change that an upgrade makes on disk, and of launchers in the middle of it.
 
-use super::stage::{LIMIT, NEW, Stage};
+use super::stage::{LIMIT, NEW, Stage, Trials};
 use muster_tests::eventually::eventually;
 use muster_tests::results::{full_size, result};
 
@@ -9,10 +9,10 @@ const KILL_FILE: &str = "kill-at-change";
 
 /// One agent for each change: all of them in one rollout.
 fn killed_before(changes: &[usize], story: &str) -> (usize, usize) {
-    let stage = Stage::prepared(story, changes.len(), 60, 5, |number, home| {
+    let trials = Trials { healthy: 60, probation: 5 };
+    let mut stage = Stage::prepared(story, changes.len(), trials, &[], |number, home| {
         std::fs::write(home.folder.join(KILL_FILE), changes[number - 1].to_string()).expect("it is written");
     });
-    let mut stage = stage;
     stage.upload_next();
     stage.start(NEW, &["--canaries", "0", "--waves", "100", "--deadline", "120s"]);
     // One of the launchers dies as well, while its agent is on trial, and is started again as a service manager would.

@@ -1,7 +1,9 @@
 //! Upgrades of real agents under real launchers, with packages that the vendor's program made of two builds.
 
 mod bad;
+mod controller_gone;
 mod kill;
+mod ledger;
 mod stage;
 
 use muster_tests::results::{full_size, result};
@@ -27,7 +29,7 @@ fn agents_are_upgraded_in_waves_and_lose_nothing() {
     stage.await_healthy();
     let old = stage.controller.muster_json(&["agents", "--version", "<0.2"]);
     assert_eq!(old.as_array().map(Vec::len), Some(0), "{old}");
-    let pause = stage.longest_pause(began);
+    let pause = stage.arrived().longest_pause(began);
     result("upgrade_pause_s", format!("{:.1}", pause.as_secs_f64()));
     assert_eq!(stage.bricked(), 0);
     let duplicates = stage.assert_nothing_lost();

@@ -1,19 +1,20 @@
 //! A fleet of agents under launchers, with a policy, live traffic and a receiver.
 
+use super::ledger::Ledger;
 use crate::fleet::partition;
-use muster_tests::eventually::{eventually, eventually_true};
+use muster_tests::eventually::eventually;
 use muster_tests::packages;
 use muster_tests::partition::Partition;
 use muster_tests::policies;
 use muster_tests::process::Process;
-use muster_tests::readers::{Dialect, read};
 use muster_tests::receiver::{Port, Receiver};
 use muster_tests::sandbox::{AgentHome, Controller, Sandbox};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-pub(super) const LIMIT: Duration = Duration::from_secs(180);
+pub(super) const LIMIT: Duration = Duration::from_secs(240);
 /// Events a second of each partition.
 const RATE: f64 = 20.0;
 /// The version that agents begin with, and the one that they go to.
@@ -27,6 +28,14 @@ pub(super) struct Stage {
     pub(super) controller: Controller,
     pub(super) receiver: Receiver,
     pub(super) sandbox: Sandbox,
+    ledger: RefCell<Ledger>,
+}
+
+/// In how many seconds a version must be healthy after a switch, and how long it must not end after that.
+#[derive(Clone, Copy)]
+pub(super) struct Trials {
+    pub(super) healthy: u64,
+    pub(super) probation: u64,
 }
 
 pub(super) fn name(number: usize) -> String {
@@ -36,32 +45,33 @@ pub(super) fn name(number: usize) -> String {
 impl Stage {
     /// `count` agents that must be healthy within so many seconds after a switch, and not end for some after that.
     pub(super) fn new(story: &str, count: usize, healthy: u64, probation: u64) -> Self {
-        Self::prepared(story, count, healthy, probation, |_, _| ())
+        Self::prepared(story, count, Trials { healthy, probation }, &[], |_, _| ())
     }
 
-    /// The same, with something done to the homes before their agents start.
+    /// The same, with further options of the controller, and with something done to the homes before their agents start.
     pub(super) fn prepared(
         story: &str,
         count: usize,
-        healthy: u64,
-        probation: u64,
+        trials: Trials,
+        options: &[&str],
         prepare: impl Fn(usize, &AgentHome),
     ) -> Self {
         let receiver = Receiver::start(Port::Tcp);
         let sandbox = Sandbox::new(story);
-        let controller = sandbox.controller_with(&["--heartbeat-seconds", "1"]);
+        let controller = sandbox.controller_with(&[&["--heartbeat-seconds", "1"], options].concat());
         controller.login();
         let partitions: Vec<Partition> = (1..=count).map(|number| partition(&name(number))).collect();
         let mut homes = Vec::new();
         for (number, at) in (1..).zip(&partitions) {
             let home = sandbox.agent(&name(number), &at.at(), None);
-            home.upgradable(healthy, probation);
-            controller.enrol(&home, &[if number == 1 { "ring=canary" } else { "ring=rest" }]);
+            home.upgradable(trials.healthy, trials.probation);
+            controller.enrol(&home, &[if number <= 2 { "ring=canary" } else { "ring=rest" }]);
             prepare(number, &home);
             homes.push(home);
         }
         let launchers = homes.iter().map(AgentHome::launch).collect();
-        let stage = Self { partitions, homes, launchers, controller, receiver, sandbox };
+        let ledger = RefCell::default();
+        let stage = Self { partitions, homes, launchers, controller, receiver, sandbox, ledger };
         stage.await_agents("are connected", |agent| agent["connection"] == "connected");
         let told = stage.controller.publish(&stage.policy());
         assert_eq!(told.matches("applied").count(), count, "{told}");
@@ -145,73 +155,58 @@ impl Stage {
         })
     }
 
-    /// Ids of the events that arrived, with how often, by partition.
-    fn arrived(&self) -> BTreeMap<String, usize> {
-        let mut arrived = BTreeMap::new();
-        for message in self.receiver.messages() {
-            let Ok(seen) = read(Dialect::Leef, &message) else { continue };
-            if seen.event_id.starts_with("MUSTER") {
-                continue;
-            }
-            if let Some(id) = seen.values.get("eventId") {
-                *arrived.entry(format!("{} {id}", seen.host)).or_default() += 1;
-            }
-        }
-        arrived
+    /// What arrived so far.
+    pub(super) fn arrived(&self) -> RefMut<'_, Ledger> {
+        let mut ledger = self.ledger.borrow_mut();
+        ledger.take(&self.receiver);
+        ledger
     }
 
-    /// Ends the traffic; every event has arrived, and none was lost meanwhile. Gives how many came more than once.
+    /// Ends the traffic; every entry has arrived, and none was lost meanwhile. Gives how many events came more than once.
     pub(super) fn assert_nothing_lost(&self) -> usize {
         for partition in &self.partitions {
             partition.set_rate(0.0);
         }
-        let written: usize = self.partitions.iter().map(|p| p.entries(0..=u64::MAX).len()).sum();
-        eventually("every event has arrived", LIMIT, || {
-            let audit = self.arrived().keys().filter(|id| id.contains("QAUDJRN")).count();
-            if audit >= written { Ok(()) } else { Err(format!("{audit} of {written}")) }
-        });
-        self.arrived().values().map(|times| times - 1).sum()
-    }
-
-    /// The longest time in which nothing new of a partition arrived, since `from`.
-    pub(super) fn longest_pause(&self, from: Instant) -> Duration {
-        let mut last: BTreeMap<String, Instant> = BTreeMap::new();
-        let mut known = BTreeSet::new();
-        let mut longest = Duration::ZERO;
-        for (at, message) in self.receiver.arrivals() {
-            let Ok(seen) = read(Dialect::Leef, &message) else { continue };
-            let id = seen.values.get("eventId").cloned().unwrap_or_default();
-            if seen.event_id.starts_with("MUSTER") || !known.insert(format!("{} {id}", seen.host)) {
-                continue;
-            }
-            if let Some(before) = last.insert(seen.host, at)
-                && at >= from
-            {
-                longest = longest.max(at.duration_since(before.max(from)));
-            }
+        for (home, partition) in self.homes.iter().zip(&self.partitions) {
+            eventually(&format!("every event of {} has arrived", home.name), LIMIT, || {
+                let written = partition.entry_ids();
+                match self.arrived().missing(&home.name, &written) {
+                    None => Ok(()),
+                    Some((missing, first)) => Err(format!("{missing} of {}, such as {first}", written.len())),
+                }
+            });
         }
-        longest
+        self.arrived().duplicates()
     }
 
     /// Every launcher runs, and every agent below it collects: what was written last arrives.
     pub(super) fn bricked(&mut self) -> usize {
         let dead =
             self.launchers.iter_mut().filter_map(|launcher| (!launcher.is_running()).then_some(())).count();
-        let before: BTreeMap<String, usize> = self.by_host();
-        let alive = |stage: &Self| {
-            let now = stage.by_host();
-            stage.homes.iter().filter(|home| now.get(&home.name) > before.get(&home.name)).count()
-        };
-        eventually_true("every agent delivers something new", LIMIT, || alive(self) == self.homes.len());
-        dead + self.homes.len() - alive(self)
+        self.await_news();
+        dead
     }
 
-    fn by_host(&self) -> BTreeMap<String, usize> {
-        let mut by_host = BTreeMap::new();
-        for id in self.arrived().into_keys() {
-            *by_host.entry(id.split(' ').next().unwrap_or_default().to_owned()).or_default() += 1;
-        }
-        by_host
+    /// Waits until something new of every partition arrives.
+    pub(super) fn await_news(&self) {
+        let counts = || -> Vec<usize> {
+            let arrived = self.arrived();
+            self.homes.iter().map(|home| arrived.count(&home.name)).collect()
+        };
+        let before = counts();
+        eventually("every agent delivers something new", LIMIT, || {
+            let silent = counts().iter().zip(&before).position(|(now, before)| now <= before);
+            silent.map_or(Ok(()), |silent| Err(format!("{} does not", self.homes[silent].name)))
+        });
+    }
+
+    /// The number of agents whose version is on trial, as their launchers keep it.
+    pub(super) fn on_trial(&self) -> usize {
+        let on_trial = |home: &&AgentHome| {
+            let launch = std::fs::read_to_string(home.folder.join("state/upgrade/launch.json"));
+            launch.is_ok_and(|launch| launch.contains("\"trial\""))
+        };
+        self.homes.iter().filter(on_trial).count()
     }
 }
 

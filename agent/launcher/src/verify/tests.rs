@@ -40,6 +40,7 @@ impl Host {
             payload: Payload { sha256: "0".repeat(64), size: 1 },
             files: vec![entry(PROGRAM, program, true), entry("LICENSE", licence, false)],
             notes: String::new(),
+            security: false,
         };
         change(&mut manifest);
         fs::create_dir_all(host.at("bin")).unwrap();

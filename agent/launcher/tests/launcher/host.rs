@@ -68,6 +68,7 @@ impl Host {
                 executable: true,
             }],
             notes: String::new(),
+            security: false,
         };
         let manifest = serde_json::to_vec(&manifest).unwrap();
         let key = include_str!("../../../../controller/vendor/keys/release-dev-1.key");

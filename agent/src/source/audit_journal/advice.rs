@@ -27,7 +27,8 @@ pub(super) fn journal_missing(settings: &Settings, user: &str) -> String {
     let (library, journal) = (&settings.library, &settings.journal);
     let audit = if journal == "QAUDJRN" {
         ", then switch auditing on: CHGSYSVAL SYSVAL(QAUDCTL) VALUE('*AUDLVL *OBJAUD *NOQTEMP') and CHGSYSVAL \
-         SYSVAL(QAUDLVL) VALUE('*AUTFAIL *SECURITY *CREATE *DELETE *SERVICE')"
+         SYSVAL(QAUDLVL) VALUE('*AUTFAIL *SECURITY *CREATE *DELETE *SERVICE'), both \
+         with what stands there already, for they replace it"
     } else {
         ""
     };

@@ -205,7 +205,8 @@ fn fill_entry(prefix: &str, entry: &AuditEntry, event: &mut Event) -> usize {
         (field::MESSAGE, &entry.detail),
         (field::AUDIT_HASH, &entry.hash),
     ];
-    for (id, text) in fields {
+    let token = entry.token.iter().map(|token| (field::AUDIT_TOKEN, token));
+    for (id, text) in fields.into_iter().chain(token) {
         bytes += text.len();
         let end = (0..=text.len().min(MAX_TEXT)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         event.push(id, &text[..end]);
@@ -240,6 +241,7 @@ pub(super) mod tests {
                 at: jiff::Timestamp::from_second(1_000_000 + sequence as i64).unwrap(),
                 actor: actor.to_owned(),
                 from: "10.0.0.7".to_owned(),
+                token: (sequence == 3).then(|| "t1".to_owned()),
                 action: "login".to_owned(),
                 object: String::new(),
                 detail: String::new(),
@@ -303,11 +305,15 @@ pub(super) mod tests {
         assert_eq!(event.get(field::USER), Some("admin"));
         assert_eq!(event.get(field::REMOTE_ADDRESS), Some("10.0.0.7"));
         assert_eq!(event.get(field::CONTROLLER), Some("controller"));
+        assert_eq!(event.get(field::AUDIT_TOKEN), None, "the person did it");
         assert_eq!((event.name, event.severity.get()), ("Login at the controller", 3));
         let mut id = Vec::new();
         event.write_id(&mut id);
         let id = String::from_utf8(id).unwrap();
         assert!(id.starts_with("c/") && id.ends_with("/2"), "{id}");
+        event.clear();
+        records.fill(1, &mut event);
+        assert_eq!((event.get(field::USER), event.get(field::AUDIT_TOKEN)), (Some("admin"), Some("t1")));
         assert_eq!(
             events(taken),
             (vec!["CONTROLLER_LOGIN 2".to_owned(), "CONTROLLER_LOGIN 3".to_owned()], None)

@@ -30,6 +30,7 @@ async fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<(), Cli
     let text = |value: &Option<String>| value.clone();
     let given = [
         ("actor", text(&args.actor)),
+        ("token", text(&args.token)),
         ("action", text(&args.action)),
         ("object", text(&args.object)),
         ("search", text(&args.search)),
@@ -47,7 +48,7 @@ async fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<(), Cli
         table.add_row([
             plain(entry.sequence.to_string()),
             plain(entry.at.to_string()),
-            plain(&entry.actor),
+            plain(actor(entry)),
             plain(or_dash(&entry.from)),
             plain(&entry.action),
             plain(or_dash(&entry.object)),
@@ -55,6 +56,14 @@ async fn list(args: &AuditListArgs, context: &mut Context<'_>) -> Result<(), Cli
         ]);
     }
     Ok(print_table(context.out, &table)?)
+}
+
+/// Who, and by which API token.
+fn actor(entry: &AuditEntry) -> String {
+    match &entry.token {
+        Some(token) => format!("{} by token {token}", entry.actor),
+        None => entry.actor.clone(),
+    }
 }
 
 /// The detail, or what the change was.

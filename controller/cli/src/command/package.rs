@@ -221,6 +221,9 @@ fn print_package(out: &mut dyn Write, package: &PackageView) -> io::Result<()> {
     writeln!(out, "  floor          {}", clean(&package.floor))?;
     writeln!(out, "  file           {} bytes, SHA-256 {}", count(package.size), clean(&package.sha256))?;
     writeln!(out, "  uploaded       {} by {}", package.uploaded_at, clean(&package.uploaded_by))?;
+    if package.security {
+        writeln!(out, "  security fix   its rollout waits for no licence")?;
+    }
     if !package.notes.is_empty() {
         writeln!(out, "  notes          {}", clean(&package.notes))?;
     }
@@ -249,6 +252,7 @@ mod tests {
             upgrade_from: ">=0.1.0".to_owned(),
             floor: "0.1.0".to_owned(),
             notes: String::new(),
+            security: false,
             uploaded_by: "admin".to_owned(),
             uploaded_at: "2026-11-26T04:00:00Z".parse().unwrap(),
             present: true,

@@ -28,7 +28,7 @@ import {
   UserMultiple,
   type CarbonIconType,
 } from "@carbon/icons-react";
-import { lazy, Suspense, useRef, useState, type MouseEvent, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useRef, useState, type MouseEvent, type ReactNode } from "react";
 import { useLocation } from "wouter";
 import { useLiveState } from "@/api/live";
 import { useNotice } from "@/api/notice";
@@ -114,6 +114,7 @@ export function Shell({ who, children }: { who: Who; children: ReactNode }) {
       ) : null}
       <main id="main" className="main" tabIndex={-1}>
         <NoticeBar />
+        <StaleBar />
         {children}
       </main>
     </>
@@ -167,6 +168,36 @@ function LiveSign() {
     <span className={`live-sign live-${state}`} role="status">
       {texts.shell.live[state]}
     </span>
+  );
+}
+
+/** A break that is shorter is mended before anybody has read of it. */
+const BREAK_MS = 2_000;
+
+/** The stream of changes is broken: what is shown below may be old, which a sign in a corner does not tell loud enough. */
+function StaleBar() {
+  const t = texts.shell.stale;
+  const broken = useLiveState() === "broken";
+  const [lasting, setLasting] = useState(false);
+  useEffect(() => {
+    if (!broken) return undefined;
+    const timer = setTimeout(() => setLasting(true), BREAK_MS);
+    return () => {
+      clearTimeout(timer);
+      setLasting(false);
+    };
+  }, [broken]);
+  if (!lasting) return null;
+  return (
+    <InlineNotification
+      className="notice-bar"
+      kind="warning"
+      lowContrast
+      hideCloseButton
+      title={t.title}
+      subtitle={t.help}
+      statusIconDescription={texts.shell.notice.warning}
+    />
   );
 }
 

@@ -1,6 +1,6 @@
 //! One agent in memory, and what the controller answers to its messages: functions of values and the time.
 
-use super::config_state::{ConfigState, ConfigWord};
+use super::config_state::ConfigState;
 use super::effective::TextId;
 use super::link::{self, Link};
 use super::observed::Observed;
@@ -12,7 +12,7 @@ use crate::policy::assign::Desired;
 use crate::store::{Batch, packed};
 use jiff::{SignedDuration, Timestamp};
 use muster_planner::Version as ChangeState;
-use muster_proto::api::{Connection, PlannedOutage, PolicyState, PolicyStatusView, SourceFlag};
+use muster_proto::api::{Connection, PlannedOutage, SourceFlag};
 use muster_proto::opamp::capability::{AgentCapabilities, ServerCapabilities, ServerFlags};
 use muster_proto::opamp::{
     AgentToServer, ConnectionSettingsOffers, CustomCapabilities, DEFAULT_HEARTBEAT_SECONDS, ServerToAgent,
@@ -20,7 +20,7 @@ use muster_proto::opamp::{
 };
 use muster_proto::session::rates::{self, RatesMessage};
 use muster_proto::session::{inspect, lease};
-use muster_shared::id::{AgentId, Revision};
+use muster_shared::id::AgentId;
 use std::sync::Arc;
 
 /// What this controller can do.
@@ -95,7 +95,8 @@ pub struct Agent {
     wrong_uid: Option<AgentId>,
     /// What people are told of it, and since when.
     wrong_uid_note: Option<(Timestamp, String)>,
-    offered: Option<(String, Timestamp)>,
+    /// What was offered of policies over the present connection.
+    offered: Option<policy::Offered>,
     /// What was offered of packages over the present connection.
     package_offered: Option<upgrade::PackageOffered>,
     /// The change of what is wanted of packages; nothing is offered before it is stored.
@@ -317,54 +318,6 @@ impl Agent {
         }
     }
 
-    /// Forgets that the wanted policy was refused, so that it is offered again; true if it was.
-    pub fn retry_refused(&mut self) -> bool {
-        let refused = self.config.refused.as_ref().is_some_and(|r| r.hash == self.desired.hash);
-        if refused {
-            self.forget_refusal();
-            self.version.config += 1;
-            self.outbox.policy_changed();
-        }
-        refused
-    }
-
-    fn forget_refusal(&mut self) {
-        self.config.refused = None;
-        self.offered = None;
-        // Its report of failure is about the try before.
-        self.config.report.take_if(|c| c.word == ConfigWord::Failed);
-    }
-
-    /// The wanted policy, if it has to be offered now.
-    pub fn offer(&mut self, now: Timestamp) -> Option<muster_proto::opamp::AgentRemoteConfig> {
-        let capabilities = AgentCapabilities(self.observed.capabilities);
-        let wanted = &self.desired.hash;
-        let runs = self.config.report.as_ref().filter(|c| c.word != ConfigWord::Unset);
-        let refused = self.config.refused.as_ref().is_some_and(|r| r.hash == *wanted);
-        let waits = self.offered.as_ref().is_some_and(|(hash, at)| {
-            hash == wanted
-                && (now.duration_since(*at) < REPEAT_AFTER
-                    || !capabilities.has(AgentCapabilities::REPORTS_REMOTE_CONFIG))
-        });
-        if !capabilities.has(AgentCapabilities::ACCEPTS_REMOTE_CONFIG)
-            || self.wants_nothing()
-            || runs.is_some_and(|c| c.hash == *wanted)
-            || refused
-            || waits
-            || self.record.life != Life::Active
-        {
-            return None;
-        }
-        self.config.offered(wanted, self.desired.policy.revision);
-        self.offered = Some((wanted.clone(), now));
-        Some(self.desired.offer.clone())
-    }
-
-    /// There is nothing that it should run: nobody set a configuration for a foreign agent.
-    fn wants_nothing(&self) -> bool {
-        self.desired.offer.config_hash.is_empty()
-    }
-
     /// Whether the connection settings `wanted` have to be offered now: a report that opens a session says
     /// which ones the agent last got. Where it has them, they are not repeated.
     pub fn needs_settings(&mut self, message: &AgentToServer, wanted: &ConnectionSettingsOffers) -> bool {
@@ -497,70 +450,6 @@ impl Agent {
             set.max(DEFAULT_HEARTBEAT_SECONDS)
         }
     }
-
-    /// The word for where it stands with its policy.
-    #[must_use]
-    pub fn policy_state(&self, now: Timestamp) -> PolicyState {
-        let wanted = &self.desired.hash;
-        let refused = self.config.refused.as_ref().is_some_and(|r| r.hash == *wanted);
-        let word = self.config.report.as_ref().filter(|c| c.hash == *wanted).map(|r| r.word);
-        match (refused, word) {
-            (true, _) | (false, Some(ConfigWord::Failed)) => PolicyState::Failed,
-            (false, Some(ConfigWord::Applied)) => PolicyState::Applied,
-            (false, Some(ConfigWord::Applying)) => PolicyState::Applying,
-            (false, Some(ConfigWord::Unset) | None) => {
-                let capabilities = AgentCapabilities(self.observed.capabilities);
-                if self.wants_nothing() {
-                    PolicyState::Applied
-                } else if self.connection(now) == Connection::Connected
-                    && capabilities.has(AgentCapabilities::ACCEPTS_REMOTE_CONFIG)
-                {
-                    PolicyState::Applying
-                } else {
-                    PolicyState::Waiting
-                }
-            }
-        }
-    }
-
-    /// Where it stands with the change that a rollout brings: `with` if it should run it, else if it should run
-    /// what was before.
-    #[must_use]
-    pub fn change_state(&self, with: bool) -> ChangeState {
-        let wanted = &self.desired.hash;
-        let report = self.config.report.as_ref();
-        let told = report.filter(|c| c.hash == *wanted).map(|c| c.word);
-        let refused = self.config.refused.as_ref().filter(|r| r.hash == *wanted);
-        match (with, refused, told) {
-            (true, Some(refusal), _) => ChangeState::Refused(refusal.reason.clone()),
-            (true, None, Some(ConfigWord::Applied)) => ChangeState::New,
-            (true, None, Some(ConfigWord::Applying)) => ChangeState::Changing,
-            (true, None, Some(ConfigWord::Failed)) => ChangeState::Refused(String::new()),
-            (true, None, Some(ConfigWord::Unset) | None) => ChangeState::Old,
-            // It runs what was before, or refuses even that: nothing more will come.
-            (false, Some(_), _) | (false, None, Some(ConfigWord::Applied | ConfigWord::Failed)) => {
-                ChangeState::Old
-            }
-            // Nothing was ever set: it says nothing about nothing.
-            (false, None, _) if self.wants_nothing() => ChangeState::Old,
-            (false, None, Some(ConfigWord::Applying | ConfigWord::Unset) | None) => ChangeState::New,
-        }
-    }
-
-    /// Where it stands with its policy.
-    #[must_use]
-    pub fn policy_status(&self, now: Timestamp) -> PolicyStatusView {
-        let wanted = &self.desired.hash;
-        let refusal = self.config.refused.as_ref().filter(|r| r.hash == *wanted);
-        let report = self.config.report.as_ref().filter(|c| c.hash == *wanted);
-        PolicyStatusView {
-            wanted: Revision(self.desired.policy.revision),
-            running: self.config.running.as_ref().map(|r| Revision(r.revision)),
-            state: self.policy_state(now),
-            reason: refusal.map(|r| r.reason.clone()).unwrap_or_default(),
-            since: report.map(|r| r.since),
-        }
-    }
 }
 
 /// How far a clock that shows `theirs` is ahead of `now`.
@@ -577,6 +466,7 @@ fn is_complete(message: &AgentToServer, capabilities: AgentCapabilities) -> bool
         && present(AgentCapabilities::REPORTS_REMOTE_CONFIG, message.remote_config_status.is_some())
 }
 
+mod policy;
 pub mod upgrade;
 
 #[cfg(test)]

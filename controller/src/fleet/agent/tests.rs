@@ -3,9 +3,11 @@
 use super::*;
 use crate::fleet::record::Certificate;
 use crate::policy::assign::assign;
+use muster_proto::api::PolicyState;
 use muster_proto::opamp::{
     AgentDescription, ComponentHealth, EffectiveConfig, RemoteConfigStatus, RemoteConfigStatuses, attribute,
 };
+use muster_shared::id::Revision;
 
 const ALL: AgentCapabilities = AgentCapabilities(
     AgentCapabilities::REPORTS_STATUS.0
@@ -81,9 +83,49 @@ fn an_offer_is_repeated_only_when_nothing_is_heard_of_it() {
     assert!(again(&mut agent, 3, 31), "a new connection may have lost it");
     for (n, word) in [(4, RemoteConfigStatuses::Applying), (5, RemoteConfigStatuses::Applied)] {
         assert!(agent.receive(&status(n, &hash, word), at(40)).reply.remote_config.is_none());
-        assert!(!again(&mut agent, n, 200));
+        assert!(!again(&mut agent, n, 100));
     }
-    assert_eq!(agent.policy_status(at(200)).state, PolicyState::Applied);
+    assert_eq!(agent.policy_status(at(100)).state, PolicyState::Applied);
+}
+
+#[test]
+fn one_that_leaves_open_what_became_of_a_policy_is_told_of_and_hears_of_it_again() {
+    use crate::fleet::view;
+    use muster_proto::api::AgentState;
+    let shown = |agent: &Agent, second| {
+        let summary = view::summary(agent, at(second));
+        (summary.state, summary.healthy, summary.policy.reason, summary.reason)
+    };
+    for changing in [false, true] {
+        let mut agent = agent();
+        let hash = agent.receive(&full(0), at(0)).reply.remote_config.unwrap().config_hash;
+        let mut offers = 0;
+        for (n, second) in (1..).zip((10..=150).step_by(10)) {
+            let message = match (changing, n) {
+                (true, 1) => status(n, &hash, RemoteConfigStatuses::Applying),
+                _ => short(n),
+            };
+            offers += usize::from(agent.receive(&message, at(second)).reply.remote_config.is_some());
+            if second == 110 {
+                assert_eq!(shown(&agent, 119), (AgentState::Healthy, true, String::new(), String::new()));
+            }
+        }
+        // Said nothing: every 30 s. Said that it is changing over: once that takes too long.
+        assert_eq!(offers, if changing { 2 } else { 5 });
+        let (state, healthy, of_policy, reason) = shown(&agent, 150);
+        assert_eq!((state, healthy, &of_policy), (AgentState::Degraded, false, &reason));
+        let did = if changing { "said that it is changing over to" } else { "was offered" };
+        assert!(reason.starts_with(&format!("2 min ago it {did} policy revision 0")), "{reason}");
+        // Its connection broke: what it has left begins anew, whatever it says on the new one.
+        agent.attach(2, Link::Socket { address: "127.0.0.1:2".parse().unwrap() });
+        let again = if changing { status(90, &hash, RemoteConfigStatuses::Applying) } else { short(90) };
+        agent.receive(&again, at(160));
+        assert_eq!(shown(&agent, 160).0, AgentState::Healthy);
+        agent.receive(&short(91), at(281));
+        assert_eq!(shown(&agent, 281).0, AgentState::Degraded);
+        agent.receive(&status(92, &hash, RemoteConfigStatuses::Applied), at(290));
+        assert_eq!(shown(&agent, 290), (AgentState::Healthy, true, String::new(), String::new()));
+    }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 //! are made often, one by one.
 
 mod foreign;
+mod packages;
 mod table;
 mod traps;
-mod wire;
+pub(crate) mod wire;
 
 use crate::common::*;
 use wire::Over;

@@ -1,6 +1,7 @@
-//! The checklist: names as in the guide to the protocol, packages apart. Overload (Unavailable, 429, 503) is
+//! The checklist: names as in the guide to the protocol. Overload (Unavailable, 429, 503) is
 //! tested where it is made, by the tests of admission.
 
+use super::packages;
 use super::wire::{Heard, Over, Wire};
 use crate::common::*;
 use futures_util::future::LocalBoxFuture;
@@ -19,7 +20,7 @@ pub type Case = for<'a> fn(&'a Site, Over) -> LocalBoxFuture<'a, ()>;
 
 /// Names a case and boxes its future.
 macro_rules! cases {
-    ($($name:literal => $function:ident,)*) => {
+    ($($name:literal => $function:path,)*) => {
         pub const CASES: &[(&str, Case)] = &[$(($name, |site, over| Box::pin($function(site, over)))),*];
     };
 }
@@ -46,6 +47,11 @@ cases! {
     "config: offer, APPLYING, APPLIED, FAILED, same hash" => config_states,
     "config: agent rollback" => agent_rollback,
     "capability not declared (no offer made)" => capability_not_declared,
+    "package set: add" => packages::add,
+    "package set: change" => packages::change,
+    "package set: remove" => packages::remove,
+    "package set: fail" => packages::fail,
+    "package set: downgrade" => packages::downgrade,
     "settings offer: good, unreachable, crash between" => settings_offer,
     "CSR: good, bad signature, wrong uid" => csr,
     "CSR: uid change" => csr_uid_change,

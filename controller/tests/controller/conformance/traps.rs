@@ -1,6 +1,7 @@
-//! What is often got wrong, by the numbers of the guide to the protocol. 6 (packages) is in `upgrade`;
-//! 12 is tested in `muster-proto`; the agent's side of the others in `muster-agent`.
+//! What is often got wrong, by the numbers of the guide to the protocol. 12 is tested in `muster-proto`; the agent's side
+//! of the others in `muster-agent`.
 
+use super::packages;
 use super::wire::{Over, Wire};
 use crate::common::*;
 use muster_proto::api::{AgentView, PolicyPublished};
@@ -119,6 +120,13 @@ async fn trap_05_configuration_is_compared_by_hash_and_hashed_in_order() {
         assert_eq!(other.report().await.remote_config.unwrap().config_hash, hash, "{over:?}: the same files");
     }
     site.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trap_06_sets_are_complete_and_another_try_has_another_hash() {
+    for over in BOTH {
+        packages::trap_06(over).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

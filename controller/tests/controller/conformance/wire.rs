@@ -72,6 +72,11 @@ impl Wire {
         (self.socket, self.client) = (None, None);
     }
 
+    /// The agent, with its connection dropped.
+    pub fn into_agent(self) -> TestAgent {
+        self.agent
+    }
+
     /// Sends bytes as one message of the transport, without adding anything.
     pub async fn bytes(&mut self, bytes: Vec<u8>) -> Heard {
         match self.over {

@@ -83,6 +83,9 @@ struct Build {
     /// One line for people
     #[arg(long, default_value = "")]
     notes: String,
+    /// It mends a hole: controllers bring it to their agents whatever their licence says
+    #[arg(long)]
+    security: bool,
     /// Further file, PATH_IN_PACKAGE=FILE
     #[arg(long = "file", value_name = "PATH=FILE", value_parser = pair)]
     files: Vec<(String, PathBuf)>,
@@ -159,6 +162,7 @@ fn make(build: Build) -> anyhow::Result<()> {
         upgrade_from: build.upgrade_from,
         floor,
         notes: build.notes,
+        security: build.security,
         files: build.files,
         statement,
     };

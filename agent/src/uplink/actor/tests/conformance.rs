@@ -1,8 +1,7 @@
 //! OpAMP conformance of the agent: one table of cases, names as in the guide to the protocol, each over both
-//! transports against a scripted server. Packages are in `upgrade`; what only a server can get wrong is in
-//! the controller's table.
+//! transports against a scripted server. What only a server can get wrong is in the controller's table.
 
-use super::*;
+use super::{packages, *};
 use crate::uplink::connection::Candidate;
 use crate::uplink::testing::deflated;
 use muster_proto::opamp::{AgentIdentification, CommandType, ServerToAgentCommand};
@@ -11,7 +10,7 @@ use prost::Message as _;
 type Case = fn(TransportKind) -> LocalBoxFuture<'static, ()>;
 
 macro_rules! cases {
-    ($($name:literal => $function:ident,)*) => {
+    ($($name:literal => $function:path,)*) => {
         const CASES: &[(&str, Case)] = &[$(($name, |kind| Box::pin($function(kind)))),*];
     };
 }
@@ -34,6 +33,11 @@ cases! {
     "no answer loop in 100 idle exchanges" => no_answer_loop,
     "config: offer, APPLYING, APPLIED, FAILED, same hash" => config,
     "config: hash of a hostile size" => oversized_hash,
+    "package set: add" => packages::add,
+    "package set: change" => packages::change,
+    "package set: remove" => packages::remove,
+    "package set: fail" => packages::fail,
+    "package set: downgrade" => packages::downgrade,
     "settings offer: good" => settings_good,
     "settings offer: unreachable" => settings_unreachable,
     "settings offer: crash between" => settings_crash,

@@ -1,6 +1,7 @@
 mod conformance;
 mod hostile;
 mod incarnation;
+mod packages;
 mod traps;
 
 use super::*;
@@ -148,6 +149,11 @@ impl KeepIncarnation for Incarnations {
 }
 
 fn start(settings: UplinkSettings) -> Setting {
+    start_with(settings, |uplink| uplink)
+}
+
+/// The same with something more in the uplink.
+fn start_with(settings: UplinkSettings, more: impl FnOnce(Uplink) -> Uplink) -> Setting {
     let policies = Rc::new(Policies::default());
     let sink = Rc::new(Sink::default());
     let rates = || super::super::RatesSnapshot {
@@ -155,7 +161,7 @@ fn start(settings: UplinkSettings) -> Setting {
         ..Default::default()
     };
     let kind = settings.kind;
-    let uplink = Uplink::new(settings, policies.clone(), Box::new(rates), sink.clone()).start();
+    let uplink = more(Uplink::new(settings, policies.clone(), Box::new(rates), sink.clone())).start();
     Setting { kind, uplink, policies, sink }
 }
 

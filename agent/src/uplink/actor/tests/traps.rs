@@ -1,5 +1,5 @@
 //! What is often got wrong, by the numbers of the guide to the protocol, on the agent's side. 1 is checked by
-//! the scripted server on every message; 6 (packages) is in `upgrade`; 10 and 14 are the controller's.
+//! the scripted server on every message; 10 and 14 are the controller's.
 
 use super::*;
 
@@ -46,6 +46,13 @@ async fn trap_05_the_hash_of_an_offer_is_echoed_as_it_came() {
     for word in [RemoteConfigStatuses::Applying, RemoteConfigStatuses::Applied] {
         let status = server.message().await.message.remote_config_status.unwrap();
         assert_eq!((status.last_remote_config_hash.as_slice(), status.status()), (&[1, 2, 3][..], word));
+    }
+}
+
+#[actix_rt::test]
+async fn trap_06_the_package_is_in_every_status_and_only_another_hash_is_another_try() {
+    for kind in [TransportKind::Websocket, TransportKind::Http] {
+        packages::trap_06(kind).await;
     }
 }
 

@@ -93,6 +93,12 @@ export class TailStore {
     this.#soon();
   }
 
+  /** The stream is broken: no partition is looked into until it says so anew. Why one was not any more stays. */
+  unwatched(): void {
+    for (const [agent, { ended }] of this.#notes) if (ended === undefined) this.#notes.delete(agent);
+    this.#soon();
+  }
+
   #add(row: TailEvent): void {
     const key = keyOf(row);
     if (this.#seen.has(key)) return;

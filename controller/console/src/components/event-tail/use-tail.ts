@@ -47,6 +47,9 @@ export function useTail(of: TailOf) {
   const [unread, setUnread] = useState<{ store: TailStore; words: string }>();
   const { agent, filter } = of;
   useEffect(() => {
+    if (state === "broken") store.unwatched();
+  }, [state, store]);
+  useEffect(() => {
     // After a break, too: what came meanwhile is not told by the stream.
     if (state !== "live" || !agent) return undefined;
     let gone = false;

@@ -1,9 +1,10 @@
-import { Button, CodeSnippet } from "@carbon/react";
+import { Button } from "@carbon/react";
 import { Close } from "@carbon/icons-react";
 import { useEffect, useRef, useState, type ReactNode } from "react";
 import { Link, useLocation } from "wouter";
 import type { PackageView } from "@/api/schema";
 import { Confirm } from "@/components/confirm";
+import { CopyButton } from "@/components/copy";
 import { OnlyFor } from "@/components/only-for";
 import { Loaded } from "@/components/states";
 import { Time } from "@/components/time";
@@ -50,9 +51,10 @@ export function Details({ one, close }: { one: PackageView; close: () => void })
         <Fact name={t.floor}>{t.floorWords(one.floor)}</Fact>
         <Fact name={texts.packages.columns.size}>{t.size(bytes(one.size), one.size.toLocaleString())}</Fact>
         <Fact name={t.digest}>
-          <CodeSnippet type="inline" feedback={texts.common.copied}>
-            {one.sha256}
-          </CodeSnippet>
+          <span className="package-digest">
+            <code>{one.sha256}</code>
+            <CopyButton label={t.copyDigest} align="left" text={one.sha256} />
+          </span>
         </Fact>
         <Fact name={t.notes}>{one.notes || texts.common.none}</Fact>
         <Fact name={t.uploaded}>

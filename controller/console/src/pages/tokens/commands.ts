@@ -49,14 +49,15 @@ export function digits(pin: string): string {
 /** The agent's configuration. */
 export function configuration(target: Target): string {
   const { comments } = texts.tokens;
-  const { name, file, address, user, check, pin, caFile } = filled(target);
+  const at = filled(target);
+  const { name, file, address, user, check, pin, caFile } = at;
   const trust =
     check === "pin"
       ? [...comments.pin.map((line) => `# ${line}`), `pin_sha256 = ${quoted(pin)}`]
       : [...comments.ca.map((line) => `# ${line}`), `ca_file = ${quoted(caFile)}`];
   return [
     `# ${comments.head(name)}`,
-    `state_dir = ${quoted(`/var/lib/muster-agent/${name.toLowerCase()}`)}`,
+    `state_dir = ${quoted(stateFolder(at))}`,
     "",
     "[partition]",
     `address = ${quoted(address)}`,
@@ -92,12 +93,29 @@ export function runCommand(target: Target): string {
   return `muster-agent run --config ${word(filled(target).file)}`;
 }
 
-/** Has systemd run it; absent where the configuration is not where the unit looks. */
+/** The unit's name of this agent; absent where the configuration is not where the unit looks. */
+function instance(file: string): string | undefined {
+  return /^\/etc\/muster\/([A-Za-z0-9_.-]+)\.toml$/.exec(file)?.[1];
+}
+
+/** The state folder. Under the unit it is the one that the unit lets the agent write to. */
+function stateFolder({ name, file }: Target): string {
+  return `/var/lib/muster-agent/${instance(file) ?? name.toLowerCase()}`;
+}
+
+/**
+ * Has systemd run it; absent where the configuration is not where the unit looks. The unit's user reads the configuration,
+ * and owns the password, of which the agent warns where others may read it, and what enrolment wrote.
+ */
 export function serviceCommand(target: Target): string | undefined {
-  const instance = /^\/etc\/muster\/([A-Za-z0-9_.-]+)\.toml$/.exec(filled(target).file)?.[1];
-  if (!instance) return undefined;
+  const at = filled(target);
+  const unit = instance(at.file);
+  if (!unit) return undefined;
+  const password = beside(at.file, ".password");
   return [
-    `chown root:muster-agent /etc/muster/${instance}.* && chmod 0640 /etc/muster/${instance}.*`,
-    `systemctl enable --now muster-agent@${instance}`,
+    `chown root:muster-agent ${at.file} && chmod 0640 ${at.file}`,
+    `chown muster-agent: ${password} && chmod 0600 ${password}`,
+    `chown -R muster-agent: ${stateFolder(at)}`,
+    `systemctl enable --now muster-agent@${unit}`,
   ].join("\n");
 }

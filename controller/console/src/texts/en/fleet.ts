@@ -1,8 +1,10 @@
+const partitions = (count: string) => (count === "1" ? "1 partition" : `${count} partitions`);
+
 export const fleet = {
   title: "Fleet",
   table: "Partitions",
   matching: (shown: string, total: string) =>
-    shown === total ? `${total} partitions` : `${shown} of ${total} partitions`,
+    shown === total ? partitions(total) : `${shown} of ${partitions(total)}`,
   tiles: {
     states: "Partitions by state",
     figures: "Events, lag and seats",
@@ -62,7 +64,7 @@ export const fleet = {
     byLabel: (key: string) => `Label ${key}`,
     without: (key: string) => `without the label ${key}`,
     unknown: "unknown",
-    agents: (count: string) => `${count} partitions`,
+    agents: partitions,
     other: "Other",
     rate: (rate: string) => `${rate} events/s`,
     lag: (lag: string) => `lag ${lag}`,
@@ -153,12 +155,12 @@ export const fleet = {
     reason: "Reason",
     reasonHelp: "One line, such as IPL; it is shown, and written to the audit log.",
     title: {
-      setLabel: (count: string) => `Set a label of ${count} partitions`,
-      removeLabel: (count: string) => `Remove a label from ${count} partitions`,
-      announce: (count: string) => `Announce maintenance of ${count} partitions`,
-      end: (count: string) => `End the maintenance of ${count} partitions`,
-      restart: (count: string) => `Restart the agents of ${count} partitions`,
-      quarantine: (count: string) => `Quarantine ${count} partitions`,
+      setLabel: (count: string) => `Set a label of ${partitions(count)}`,
+      removeLabel: (count: string) => `Remove a label from ${partitions(count)}`,
+      announce: (count: string) => `Announce maintenance of ${partitions(count)}`,
+      end: (count: string) => `End the maintenance of ${partitions(count)}`,
+      restart: (count: string) => `Restart the agents of ${partitions(count)}`,
+      quarantine: (count: string) => `Quarantine ${partitions(count)}`,
     },
     help: {
       setLabel:
@@ -179,7 +181,7 @@ export const fleet = {
     close: "Close",
     result: (done: string, failed: string) => `${done} done, ${failed} failed`,
     stopped: (left: string) => `Stopped: ${left} were left as they are.`,
-    allDone: (done: string) => `Done for ${done} partitions.`,
+    allDone: (done: string) => `Done for ${partitions(done)}.`,
     failures: "What failed",
     partition: "Partition",
     why: "Reason",

@@ -33,6 +33,7 @@ export const packages = {
       `${floor}: once this was installed, no lower version is, but for the one that ran just before`,
     size: (short: string, exact: string) => `${short} (${exact} bytes)`,
     digest: "SHA-256 of the file",
+    copyDigest: "Copy the SHA-256 of the file",
     notes: "Notes by the vendor",
     uploaded: "Uploaded",
     uploadedBy: (by: string) => `by ${by}`,

@@ -19,6 +19,10 @@ export const shell = {
     warning: "Warning",
     close: "Close the notice",
   },
+  stale: {
+    title: "What is shown may be out of date",
+    help: "The connection to the controller is broken. This page tries again by itself; nothing has to be loaded anew.",
+  },
   live: { live: "Live", connecting: "Connecting", broken: "Not live: trying again" },
   nav: {
     fleet: "Fleet",

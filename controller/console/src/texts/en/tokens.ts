@@ -84,7 +84,7 @@ export const tokens = {
     enrol: "3. Enrol",
     check: "4. Check the partition and the way to it",
     service: "5. Start it as a service (Linux with systemd)",
-    run: "Or start it in the foreground, in the partition or elsewhere",
+    run: "Or start it in the foreground",
   },
   blanks: {
     name: "prod01",
