@@ -160,8 +160,11 @@ pub(super) async fn publish(
         return Err(ApiError::invalid_policy(all_faults(&view)));
     }
     // Going back is never refused.
-    if view.changes_something() && request.action != "policy.revert" && !going_back(&*app.store, &changes)? {
-        app.licence.permits("publishing")?;
+    if view.changes_something() {
+        let reverts = request.action == "policy.revert";
+        app.licence.permits_unless("publishing", || {
+            Ok::<_, ApiError>(reverts || going_back(&*app.store, &changes)?)
+        })?;
     }
     if request.approved.is_none() && view.changes_something() && super::proposal::required(&app)? {
         let proposal = super::publish_proposal::propose(&app, &caller, &request, &view).await?;

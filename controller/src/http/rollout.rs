@@ -153,10 +153,8 @@ fn no_labels(request: &RolloutRequest) -> Result<(), ApiError> {
 
 /// Whether the licence and the number of those under way allow another rollout. What goes back to what was there, and
 /// what mends a hole, is `always` licensed.
-pub(super) fn may_start(app: &App, always: bool) -> Result<(), ApiError> {
-    if !always {
-        app.licence.permits("new rollouts")?;
-    }
+pub(super) fn may_start(app: &App, always: impl FnOnce() -> Result<bool, ApiError>) -> Result<(), ApiError> {
+    app.licence.permits_unless("new rollouts", always)?;
     if app.rollouts.numbers().len() >= MAX_ACTIVE {
         let text = format!("{MAX_ACTIVE} rollouts are under way; wait for one to end, or abort one");
         return Err(ApiError::conflict("too-many-rollouts", text));
@@ -195,7 +193,7 @@ async fn begin(
         let text = "nothing would change: the policies are in force as they are";
         return Err(ApiError::conflict("nothing-to-do", text));
     }
-    may_start(&app, going_back(&*app.store, &changes)?)?;
+    may_start(&app, || Ok(going_back(&*app.store, &changes)?))?;
     if approved.is_none() && super::proposal::required(&app)? {
         return propose(&app, &caller, request, &view).await.map(|p| Begun::Proposed(Box::new(p)));
     }

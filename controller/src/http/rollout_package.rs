@@ -141,7 +141,7 @@ pub(super) async fn begin(
         let told = if why.is_empty() { "no agent has these labels".to_owned() } else { why };
         return Err(ApiError::conflict("nothing-to-do", format!("nothing would change: {told}")));
     }
-    may_start(&app, plan.always_licensed)?;
+    may_start(&app, || Ok(plan.always_licensed))?;
     may_bring(&app, &plan.package)?;
     if approved.is_none() && super::proposal::required(&app)? {
         let proposal = propose(&app, &caller, request, &plan).await?;

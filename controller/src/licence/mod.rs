@@ -169,6 +169,21 @@ impl LicenceKeeper {
         }
     }
 
+    /// The same, but for what no licence is in the way of; whether it is such a thing is looked at only where one would be.
+    ///
+    /// # Errors
+    /// [`NotLicensed`] says why not; or that the look failed.
+    pub fn permits_unless<E: From<NotLicensed>>(
+        &self,
+        what: &'static str,
+        never_refused: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<(), E> {
+        match self.permits(what) {
+            Err(refused) if !never_refused()? => Err(refused.into()),
+            Err(_) | Ok(()) => Ok(()),
+        }
+    }
+
     /// Whether an agent of this partition may join that was never here: a partition that is known already may always.
     ///
     /// # Errors
@@ -179,8 +194,7 @@ impl LicenceKeeper {
         partition: Option<&PartitionKey>,
     ) -> Result<(), NotLicensed> {
         // Only when it matters: it looks at every agent.
-        self.permits("new partitions")
-            .or_else(|refused| if is_known(fleet, partition) { Ok(()) } else { Err(refused) })
+        self.permits_unless("new partitions", || Ok(is_known(fleet, partition)))
     }
 
     /// Judges anew, and remembers what has to be remembered.
