@@ -13,7 +13,8 @@ RESULTS := target/results.txt
 CONSOLE := controller/console
 CONSOLE_PAGE := $(CONSOLE)/dist/index.html
 CONSOLE_PACKAGES := $(CONSOLE)/node_modules/.package-lock.json
-CONSOLE_SOURCES := $(shell find $(CONSOLE)/src $(CONSOLE)/public -type f 2>/dev/null) \
+# Without what is generated of openapi.json: `npm run check` writes it anew, and nothing is to be built for that.
+CONSOLE_SOURCES := $(filter-out %/schema.d.ts,$(shell find $(CONSOLE)/src $(CONSOLE)/public -type f 2>/dev/null)) \
   $(wildcard $(addprefix $(CONSOLE)/,index.html vite.config.ts tsconfig*.json package.json package-lock.json openapi.json))
 
 .PHONY: help
